@@ -1,0 +1,35 @@
+// The control plane: what ranks tell each other outside the flow of gradients. Called by one thread at a
+// time, and never while a reduction is enqueued.
+#pragma once
+
+#include "base/status.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct ls_comm {
+    int rank, size;
+    int local_rank, local_size; // among the ranks of this host
+    char host[128];
+    void *state;
+};
+
+// MPI where the program was started by mpirun or srun, or else a world of one that needs no MPI daemon.
+ls_status ls_comm_open(struct ls_comm *comm);
+// Ends MPI in good order, or, where other ranks may be lost, at once.
+void ls_comm_close(struct ls_comm *comm);
+const char *ls_comm_library(void); // "Open MPI 4.1.4"
+
+ls_status ls_comm_barrier(struct ls_comm *comm);
+ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int root);
+ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, size_t bytes_each);
+// Adds elementwise over ranks in rank order: the sum has one value. In place.
+ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n);
+
+// Every rank calls this with its own status. Returns LS_OK on all ranks, or on all ranks the first failing
+// rank's status and error text (with " (rank R on HOST)" where there is more than one rank). So errors that
+// one rank sees are agreed on before any rank ends, and rank 0 can print them.
+ls_status ls_comm_agree(struct ls_comm *comm, ls_status mine);
+// All ranks must have the same bytes; otherwise an error of `status` on all, which names `what` and the odd
+// rank.
+ls_status ls_comm_agree_same(struct ls_comm *comm, ls_status status, const char *what, const char *text);

@@ -1,0 +1,64 @@
+// A data set: HDF5 files with one dataset of samples [N, …] and one of targets. Samples are numbered through
+// all files in the order of the (sorted) file names: the global index.
+#pragma once
+
+#include "base/dtype.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+
+struct ls_dataset_spec {
+    const char *const *patterns; // file names or globs; sorted and made unique
+    int n_patterns;
+    const char *input,
+        *target; // dataset names (paths inside the file); target may be missing when target_optional
+    bool target_optional;
+    const char *what; // "data.train", for messages
+    // How 3- and 4-dimensional samples lie: "auto" (an `axes` attribute of the dataset or file, or else
+    // channels last unless only the first axis of a sample is 1, 3 or 4 long), "NHWC", "NCHW".
+    const char *axes;
+};
+
+struct ls_dataset; // opaque
+
+struct ls_dataset_info {
+    int64_t samples;
+    int n_files;
+    int64_t height, width, channels; // of a sample; vectors are 1 x 1 x length
+    bool channels_first;             // how a sample lies on disk
+    bool flat;                       // the sample is a vector
+    ls_dtype stored;                 // type on disk
+    ls_dtype type;                   // type that the reader delivers: u8 as u8, everything else as f32
+    size_t sample_bytes;             // as delivered
+    bool has_target;
+    bool target_is_class;  // integers of one per sample: classes, delivered as i32
+    int64_t target_values; // f32 values per sample where it is not a class
+    size_t target_bytes;   // per sample, as delivered
+    uint64_t identity;     // hash of names (without folder), sizes, shapes, uuids: changes when the set does
+};
+
+// Opens every file, reads its metadata, compares shapes and types between files. All errors are LS_INPUT and
+// name file, dataset, what was expected, what was found: no file matches, not HDF5, truncated, missing
+// dataset, other shape, no sample.
+ls_status ls_dataset_open(const struct ls_dataset_spec *spec, struct ls_dataset **dataset);
+void ls_dataset_close(struct ls_dataset *dataset);
+const struct ls_dataset_info *ls_dataset_info(const struct ls_dataset *dataset);
+// "shards/train-00001.h5" and the index inside it, of a global index.
+const char *ls_dataset_locate(const struct ls_dataset *dataset, int64_t index, int64_t *index_in_file);
+// One line: which path each file takes (pread, or H5Dread and why).
+const char *ls_dataset_path_note(const struct ls_dataset *dataset);
+// Class names stored in the first file; NULL and 0 where there are none.
+const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int *n);
+
+// Reads `n` samples by global index into `samples` [n * sample_bytes], `targets` [n * target_bytes] (NULL:
+// not wanted) and `ids` (stored sample ids, else the global index; NULL: not wanted). Any order, any thread;
+// refuses non-finite samples and targets (LS_INPUT, naming file, dataset and index). Checks stored CRCs where
+// verify_crc.
+ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
+                          void *targets, uint64_t *ids, bool verify_crc);
+
+// Reads every target in [begin, end) and refuses, with file and index, a class outside 0..classes-1 or a
+// value that is not finite; and where `samples` too, samples that are not finite. For start-up: ranks share
+// the range out.
+ls_status ls_dataset_scan(struct ls_dataset *dataset, int64_t begin, int64_t end, int64_t classes,
+                          bool samples);

@@ -1,0 +1,18 @@
+// Host memory that is given back all at once: for the objects of a graph, a plan, a recipe. Not for tensors.
+#pragma once
+
+#include <stdarg.h>
+#include <stddef.h>
+
+struct ls_arena {
+    struct ls_arena_block *newest;
+};
+
+// Zeroed memory, aligned for any type, valid until ls_arena_free. Ends the program if the host has no memory
+// left for a few kilobytes of metadata: no caller could do better.
+void *ls_arena_alloc(struct ls_arena *arena, size_t bytes);
+char *ls_arena_copy(struct ls_arena *arena, const char *text);
+char *ls_arena_format(struct ls_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ls_arena_free(struct ls_arena *arena);
+
+#define LS_ARENA_NEW(arena, type, count) ((type *)ls_arena_alloc((arena), sizeof(type) * (size_t)(count)))

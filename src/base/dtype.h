@@ -1,0 +1,44 @@
+// Number types of tensors and of data on disk.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef enum ls_dtype {
+    LS_F32,
+    LS_F64,
+    LS_F16,
+    LS_BF16,
+    LS_U8,
+    LS_I8,
+    LS_U16,
+    LS_I16,
+    LS_U32,
+    LS_I32,
+    LS_U64,
+    LS_I64,
+    LS_DTYPES,
+} ls_dtype;
+
+size_t ls_dtype_bytes(ls_dtype type);
+const char *ls_dtype_name(ls_dtype type); // "f32", "u8", …
+// The type of that name, or LS_DTYPES.
+ls_dtype ls_dtype_named(const char *name);
+
+typedef uint16_t ls_bf16; // the upper half of an IEEE binary32
+
+static inline float ls_bf16_to_f32(ls_bf16 half) {
+    uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// Rounds to nearest even; a NaN stays a NaN.
+static inline ls_bf16 ls_bf16_from_f32(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return (ls_bf16)((bits >> 16) | 0x40u);
+    return (ls_bf16)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}

@@ -1,0 +1,20 @@
+// Files and folders: whole or not at all.
+#pragma once
+
+#include "base/status.h"
+
+#include <stdbool.h>
+
+bool ls_file_exists(const char *path);
+ls_status ls_make_folders(const char *path); // like mkdir -p
+// fsync(temporary); rename(temporary, path); fsync(folder of path). On failure the temporary file is removed.
+ls_status ls_file_commit(const char *temporary, const char *path);
+// Reads a whole file (at most `limit` bytes) into malloc'd memory with a zero byte behind it. LS_INPUT where
+// it can't.
+ls_status ls_file_read(const char *path, size_t limit, char **text, size_t *bytes);
+// Writes via a temporary file in the same folder and ls_file_commit.
+ls_status ls_file_write(const char *path, const void *data, size_t bytes);
+// Names that match the pattern, sorted; a pattern without wildcards stands for itself. Free with
+// ls_glob_free.
+ls_status ls_glob(const char *pattern, char ***names, int *n);
+void ls_glob_free(char **names, int n);

@@ -1,0 +1,101 @@
+#include "base/text.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void reserve(struct ls_text *text, size_t more) {
+    size_t needed = text->length + more + 1;
+    if (needed <= text->capacity) return;
+    size_t capacity = text->capacity ? text->capacity : 256;
+    while (capacity < needed) capacity *= 2;
+    char *data = realloc(text->data, capacity);
+    if (!data) abort();
+    text->data = data;
+    text->capacity = capacity;
+}
+
+void ls_text_add_bytes(struct ls_text *text, const char *bytes, size_t length) {
+    reserve(text, length);
+    memcpy(text->data + text->length, bytes, length);
+    text->length += length;
+    text->data[text->length] = 0;
+}
+
+void ls_text_add(struct ls_text *text, const char *format, ...) {
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    reserve(text, (size_t)length);
+    vsnprintf(text->data + text->length, (size_t)length + 1, format, again);
+    va_end(again);
+    text->length += (size_t)length;
+}
+
+// The length of the valid UTF-8 sequence at `s`, or 0.
+static size_t utf8_sequence(const unsigned char *s) {
+    if (s[0] < 0x80) return 1;
+    size_t n = s[0] >= 0xc2 && s[0] < 0xe0   ? 2
+               : (s[0] & 0xf0) == 0xe0       ? 3
+               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                             : 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80) return 0;
+    if (n == 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))) return 0;
+    if (n == 4 && ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))) return 0;
+    return n;
+}
+
+void ls_text_add_json(struct ls_text *text, const char *string) {
+    ls_text_add_bytes(text, "\"", 1);
+    for (const unsigned char *s = (const unsigned char *)string; *s;) {
+        size_t n = utf8_sequence(s);
+        if (n == 0) {
+            ls_text_add(text, "\\ufffd");
+            s++;
+        } else if (*s == '"' || *s == '\\') {
+            ls_text_add(text, "\\%c", *s++);
+        } else if (*s < 0x20) {
+            ls_text_add(text, "\\u%04x", *s++);
+        } else {
+            ls_text_add_bytes(text, (const char *)s, n);
+            s += n;
+        }
+    }
+    ls_text_add_bytes(text, "\"", 1);
+}
+
+void ls_text_add_number(struct ls_text *text, double number) {
+    if (!isfinite(number)) {
+        ls_text_add(text, "null");
+        return;
+    }
+    char digits[40];
+    for (int precision = 6; precision <= 17; precision++) {
+        snprintf(digits, sizeof digits, "%.*g", precision, number);
+        if (strtod(digits, NULL) == number) break;
+    }
+    ls_text_add(text, "%s", digits);
+}
+
+void ls_text_clear(struct ls_text *text) {
+    text->length = 0;
+    if (text->data) text->data[0] = 0;
+}
+
+void ls_text_free(struct ls_text *text) {
+    free(text->data);
+    *text = (struct ls_text){0};
+}
+
+char *ls_format_bytes(char out[32], double bytes) {
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    int unit = 0;
+    while (bytes >= 1024 && unit < 4) bytes /= 1024, unit++;
+    snprintf(out, 32, unit ? "%.2f %s" : "%.0f %s", bytes, units[unit]);
+    return out;
+}

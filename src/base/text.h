@@ -1,0 +1,23 @@
+// A growing text, and JSON values written into it.
+#pragma once
+
+#include "base/status.h"
+
+#include <stdint.h>
+
+struct ls_text {
+    char *data; // ends with a zero byte once anything was added; NULL before
+    size_t length, capacity;
+};
+
+void ls_text_add(struct ls_text *text, const char *format, ...) LS_PRINTF(2, 3);
+void ls_text_add_bytes(struct ls_text *text, const char *bytes, size_t length);
+// Adds a JSON string with its quotes. Bytes that are not valid UTF-8 become U+FFFD.
+void ls_text_add_json(struct ls_text *text, const char *string);
+// Adds a JSON number that reads back as the same double; null where it is not finite.
+void ls_text_add_number(struct ls_text *text, double number);
+void ls_text_clear(struct ls_text *text); // keeps the memory
+void ls_text_free(struct ls_text *text);
+
+// "1.5 GiB", "512 B" into `out`, which it returns.
+char *ls_format_bytes(char out[32], double bytes);

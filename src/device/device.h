@@ -1,0 +1,150 @@
+// What a device offers. Everything that a step does is enqueued: a queue runs what it is given in order; work
+// of different queues meets at events only. On the CPU a queue is a thread, on CUDA a stream. No code of its
+// own here.
+#pragma once
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ls_graph;
+struct ls_node;
+struct ls_plan;
+struct ls_device;
+struct ls_queue;
+struct ls_layout;
+struct ls_event;
+struct ls_program; // a plan made ready on a device: primitives, captured graphs
+
+enum { LS_CALL_BYTES = 96 };
+
+// Where a lane's data lies (device memory).
+struct ls_lane {
+    const float *params, *states;
+    float *output; // the lane's output buffer
+    const void *raw, *augment, *target, *weight;
+    const struct ls_lane_control *control;
+    void *arena;  // plan->arena_bytes; one for each queue that runs lanes
+    void *result; // evaluation: where plan->result is copied to at the end (f32), or NULL
+};
+
+// What all ranks decide alike from the reduced gradient; lies in device memory, made by `decide`.
+struct ls_decision {
+    double grad_norm;  // 2-norm of the reduced gradient, loss scale taken out
+    float grad_factor; // what the update multiplies the reduced gradient with: 1 / loss scale, and clipping
+    int32_t skip;      // not finite: no update, no statistics
+};
+
+struct ls_decide {
+    const double *block_sums; // [blocks] of `square_sums`
+    size_t blocks;
+    const float *metrics;   // of the reduced output buffer: a loss that is not finite skips too
+    float loss_scale, clip; // clip 0: none
+    struct ls_decision *decision;
+};
+
+enum ls_optimizer_kind { LS_SGD, LS_ADAMW };
+
+struct ls_update_range {
+    size_t offset, count; // floats; ranges cover the buffer, each with one setting
+    bool decays;
+};
+
+// One pass over a slice of the flat buffers. g = grad * decision.grad_factor.
+// SGD (Sutskever et al. 2013, as PyTorch writes it): g += decay * p; m = momentum * m + g;
+//   p -= lr * (nesterov ? g + momentum * m : m).
+// AdamW (Loshchilov, Hutter 2019): p -= lr * decay * p; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²;
+//   p -= lr / correction1 * m / (sqrt(v / correction2) + epsilon), correction_i = 1 - b_i^t.
+struct ls_update {
+    enum ls_optimizer_kind kind;
+    float lr, weight_decay, momentum, beta1, beta2, epsilon, correction1, correction2;
+    bool nesterov;
+    float *params;
+    const float *grads;
+    float *slot[2]; // SGD: momentum, -; AdamW: first and second moment
+    const struct ls_update_range *ranges;
+    int n_ranges;
+    size_t begin, end; // the slice, floats
+    const struct ls_decision *decision;
+};
+
+// running = (1 - momentum) * running + momentum * factor * (sum over lanes / lanes), for every state of the
+// layout.
+struct ls_update_states {
+    const struct ls_layout *layout;
+    float *states;
+    const float *output; // reduced
+    int lanes;
+    const struct ls_decision *decision;
+};
+
+enum { LS_NORM_BLOCK = 16384 }; // floats a block of the norm: fixed, so that the sum has one value
+
+struct ls_device_api {
+    const char *kind; // "cpu", "cuda"
+
+    void (*close)(struct ls_device *device);
+
+    // Zeroed, aligned to 64 bytes at least (256 on CUDA); every page touched, so that memory that is not
+    // there shows now.
+    ls_status (*alloc)(struct ls_device *device, size_t bytes, void **memory);
+    void (*free)(struct ls_device *device, void *memory);
+    // Host memory that copies run from and to at full speed.
+    ls_status (*alloc_host)(struct ls_device *device, size_t bytes, void **memory);
+    void (*free_host)(struct ls_device *device, void *memory);
+
+    // Queues and events. Enqueueing never fails by itself: an error of a task makes later tasks of the queue
+    // pass, and comes out of `sync`, with its text.
+    ls_status (*queue_open)(struct ls_device *device, const char *name, struct ls_queue **queue);
+    void (*queue_close)(struct ls_queue *queue);
+    ls_status (*event_open)(struct ls_device *device, struct ls_event **event);
+    void (*event_close)(struct ls_event *event);
+    void (*record)(struct ls_queue *queue, struct ls_event *event);
+    // The one function through which a queue waits for another: what follows on `queue` starts after the work
+    // that was before the event's last `record`, at the time of this call. An event never recorded is no
+    // wait.
+    void (*wait)(struct ls_queue *queue, struct ls_event *event);
+    ls_status (*sync)(struct ls_queue *queue); // the host waits until the queue is empty
+
+    // ---- enqueued work ----
+    void (*copy)(struct ls_queue *queue, void *to, const void *from,
+                 size_t bytes); // host or device, no overlap
+    void (*zero)(struct ls_queue *queue, void *memory, size_t bytes);
+    void (*add)(struct ls_queue *queue, float *to, const float *a, const float *b,
+                size_t n); // to may be a or b
+    // A host function, with a copy of `bytes` of `argument` (at most LS_CALL_BYTES). It must make no device
+    // call.
+    void (*call)(struct ls_queue *queue, ls_status (*function)(void *argument), const void *argument,
+                 size_t bytes);
+
+    // Sums of squares in f64 of blocks [begin, end) of LS_NORM_BLOCK floats each of `data` [n]; a block's sum
+    // has one fixed order.
+    void (*square_sums)(struct ls_queue *queue, const float *data, size_t n, size_t begin, size_t end,
+                        double *sums);
+    void (*decide)(struct ls_queue *queue, const struct ls_decide *decide);
+    void (*update)(struct ls_queue *queue, const struct ls_update *update);
+    void (*update_states)(struct ls_queue *queue, const struct ls_update_states *update);
+
+    // ---- plans ----
+    // Can this node run here? If so, *workspace is what it needs. If not, an error that names op and types.
+    ls_status (*node_workspace)(const struct ls_device *device, const struct ls_graph *graph,
+                                const struct ls_node *node, size_t *workspace);
+    // Makes a plan ready; `queues` of them will run it, each with an arena of its own. The plan outlives the
+    // program.
+    ls_status (*load)(struct ls_device *device, const struct ls_plan *plan, struct ls_queue *const *queues,
+                      int n_queues, struct ls_program **program);
+    void (*unload)(struct ls_program *program);
+    // Enqueues segment `segment` of the plan for a lane, whose struct is copied.
+    void (*run)(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane);
+};
+
+struct ls_device {
+    const struct ls_device_api *api;
+    int compute_queues; // how many lanes run side by side: threads on the CPU, 1 on CUDA
+    char name[128];     // "AMD EPYC, 2 threads"
+    char
+        fingerprint[256]; // device model, instruction set, kernel library and version: equal text, equal bits
+    int64_t memory_limit; // bytes; 0: none
+};

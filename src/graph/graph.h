@@ -1,0 +1,120 @@
+// The graph: values and nodes in flat arrays. A value is an id; a node is an op, its attributes, and value
+// ids. Tensors are NCHW in meaning and NHWC in memory: a shape says N, C, H, W; the channel is what lies
+// closest. A weight of a convolution means (out, in / groups, height, width) and lies as out, height, width,
+// in / groups. Tensors of rank 2 (N, C) lie as they read. The graph owns everything that it holds, names
+// included.
+#pragma once
+
+#include "base/arena.h"
+#include "base/dtype.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum { LS_MAX_RANK = 5, LS_MAX_IN = 8, LS_MAX_OUT = 4, LS_MAX_ATTRS = 14 };
+
+struct ls_shape {
+    int rank; // 0: a scalar
+    int64_t dim[LS_MAX_RANK];
+};
+
+int64_t ls_shape_count(const struct ls_shape *shape);
+bool ls_shape_equal(const struct ls_shape *a, const struct ls_shape *b);
+char *ls_shape_text(char out[96], const struct ls_shape *shape); // "32x64x8x8"; "scalar"
+
+typedef int32_t ls_value; // index into the graph's values; LS_NONE where there is none
+enum { LS_NONE = -1 };
+
+enum ls_value_kind {
+    LS_ACTIVATION,    // made by a node, lives while it is needed
+    LS_INPUT_RAW,     // samples of the lane as they lie on disk (any of u8, f32, …), NHWC
+    LS_INPUT_AUGMENT, // struct ls_augment per sample, as i32 [N, LS_AUGMENT_WORDS]
+    LS_INPUT_TARGET,  // i32 [N] (class), or f32 [N, …]
+    LS_INPUT_WEIGHT,  // f32 [N]: weight of the sample in the loss; 0 masks it
+    LS_INPUT_SEED,    // f32 scalar: d(total) / d(loss sum), that is loss scale / global batch
+    LS_PARAM,         // f32, in the flat parameter buffer
+    LS_STATE,         // f32, running statistic: read by an evaluation graph
+    LS_OUTPUT,        // made by a node, lies in the lane's output buffer: gradients, statistics, loss
+};
+
+// How an initial value is drawn. No transcendental function takes part: the bits are the same on every
+// machine.
+struct ls_init {
+    enum { LS_INIT_CONSTANT, LS_INIT_UNIFORM } kind;
+    float value; // the constant, or the bound b of uniform [-b, b)
+};
+
+struct ls_value_info {
+    struct ls_shape shape;
+    ls_dtype dtype;
+    enum ls_value_kind kind;
+    const char *name;
+    int producer; // node index, or -1
+    // of a parameter or state:
+    struct ls_init init;
+    bool decays; // weight decay applies (not for biases and normalization)
+    // of an output:
+    ls_value output_of; // the parameter whose gradient, or the state whose new statistic, this is; LS_NONE: a
+                        // metric
+    float momentum;     // of a statistic: running = (1 - momentum) * running + momentum * factor * statistic
+    float factor;       // … n / (n - 1) for a variance, else 1
+};
+
+union ls_attr {
+    int64_t i;
+    double f;
+};
+
+struct ls_node {
+    const struct ls_op *op;
+    const char *name;
+    int n_in, n_out;
+    ls_value in[LS_MAX_IN], out[LS_MAX_OUT];
+    union ls_attr attr[LS_MAX_ATTRS];
+    const double *list; // a list of numbers, where the op has one; owned by the graph
+    int n_list;
+};
+
+enum ls_mode { LS_TRAIN, LS_EVAL };
+
+struct ls_graph {
+    enum ls_mode mode;
+    struct ls_value_info *values;
+    int n_values, capacity_values;
+    struct ls_node *nodes; // in an order in which every value is made before it is used
+    int n_nodes, capacity_nodes;
+    struct ls_arena arena;
+    // Builders below do nothing once something failed, so that a model reads as straight code;
+    // whoever built the graph looks at `status` (and ls_error_last) at the end.
+    ls_status status;
+    const char *scope; // prefix for names of nodes and parameters, e.g. "layer1.0."
+    ls_value result;   // evaluation: probabilities or predictions; LS_NONE where there are none
+};
+
+void ls_graph_init(struct ls_graph *graph, enum ls_mode mode);
+void ls_graph_free(struct ls_graph *graph);
+
+ls_value ls_graph_add_value(struct ls_graph *graph, enum ls_value_kind kind, const char *name, ls_dtype dtype,
+                            struct ls_shape shape);
+// A parameter; its name gets the graph's scope in front.
+ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_shape shape,
+                            struct ls_init init, bool decays);
+// Appends a node, runs its op's shape rule, makes its output values. `attrs` may be NULL (defaults).
+// On failure sets graph->status and returns NULL; the error names the node.
+struct ls_node *ls_graph_add_node(struct ls_graph *graph, const struct ls_op *op, const char *name,
+                                  const ls_value *in, int n_in, const union ls_attr *attrs);
+
+static inline struct ls_value_info *ls_info(const struct ls_graph *graph, ls_value value) {
+    return &graph->values[value];
+}
+// The value of that name, or LS_NONE.
+ls_value ls_graph_find(const struct ls_graph *graph, const char *name);
+
+// One line a value or node; ls_graph_parse reads it back into the same graph. Errors name the line.
+void ls_graph_print(const struct ls_graph *graph, FILE *out);
+ls_status ls_graph_parse(struct ls_graph *graph, const char *text, const char *file_name);
+
+// Every value made once and before its use, arities, attributes in range, shapes and types as the ops' rules
+// say. Runs after every pass.
+ls_status ls_graph_verify(const struct ls_graph *graph);

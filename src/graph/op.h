@@ -1,0 +1,58 @@
+// What an op is. graph/ declares this and the table; ops/ fills it.
+#pragma once
+
+#include "graph/graph.h"
+
+struct ls_attr_info {
+    const char *name;
+    enum { LS_ATTR_INT, LS_ATTR_FLOAT } type;
+    union ls_attr preset, least, most; // default, and the range that the verifier and the parser hold it to
+};
+
+enum ls_op_flags {
+    LS_OP_VIEW = 1,        // the output is the input's memory with another shape; no kernel
+    LS_OP_ELEMENTWISE = 2, // out 0 may share the memory of in 0 where that dies here
+    LS_OP_FUSED = 4,       // made by the fusion pass only: no gradient
+    LS_OP_HALF = 8,        // the mixed precision pass may give it bf16 activations and weights
+};
+
+struct ls_gradient;
+
+struct ls_op {
+    int id; // index in ls_op_table, and in every device's kernel table
+    const char *name;
+    int min_in, max_in, n_out;
+    unsigned flags;
+    int n_attrs;
+    const struct ls_attr_info *attrs;
+    // Sets shape and type of every output from the inputs and attributes. Errors say expected and found;
+    // the caller puts the node's name in front.
+    ls_status (*infer)(const struct ls_graph *graph, const struct ls_node *node,
+                       struct ls_value_info out[LS_MAX_OUT]);
+    // Emits the nodes that compute the gradients of the inputs, given those of the outputs; NULL: no
+    // gradient.
+    ls_status (*gradient)(struct ls_gradient *gradient, int node);
+    // Multiplications and additions counted apart; NULL: the number of output elements.
+    double (*flops)(const struct ls_graph *graph, const struct ls_node *node);
+};
+
+extern const struct ls_op *const ls_op_table[];
+extern const int ls_op_count;
+const struct ls_op *ls_op_named(const char *name); // or NULL
+double ls_node_flops(const struct ls_graph *graph, const struct ls_node *node);
+
+// ---- for gradient rules
+// ------------------------------------------------------------------------------------- While backward is
+// emitted: gradient of each forward value, LS_NONE until something flowed into it.
+struct ls_gradient {
+    struct ls_graph *graph;
+    ls_value *of; // [n forward values]
+    int n_forward_values;
+};
+
+// Is the gradient of this forward value wanted (a parameter, or a value that depends on one)?
+bool ls_gradient_wanted(const struct ls_gradient *gradient, ls_value value);
+// The gradient of output `k` of the node; LS_NONE if nothing flowed back into it.
+ls_value ls_gradient_out(const struct ls_gradient *gradient, const struct ls_node *node, int k);
+// Adds `contribution` to the gradient of `value` (an add node where there is one already).
+ls_status ls_gradient_flow(struct ls_gradient *gradient, ls_value value, ls_value contribution);

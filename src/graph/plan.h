@@ -1,0 +1,130 @@
+// The static plan of a lane: what runs in which order, and where each value lies. Made once, before step 0,
+// from the graph and the device's word on workspaces; never from free memory, time, or the number of ranks.
+#pragma once
+
+#include "graph/graph.h"
+
+struct ls_device;
+
+enum { LS_ALIGN = 64, LS_ALIGN_FLOATS = LS_ALIGN / 4 };
+
+// ---- flat memory
+// -------------------------------------------------------------------------------------------- All parameters
+// lie in one f32 buffer in the order in which backward finishes their gradients; the lane's output buffer has
+// the same layout, followed by the tail: statistics, then the metrics. Each item starts at a multiple of
+// LS_ALIGN_FLOATS floats; the gaps are zero and stay zero.
+struct ls_item {
+    const char *name;
+    struct ls_shape shape; // in meaning (out, in, h, w); memory is NHWC
+    size_t offset, count;  // floats, from the start of its buffer
+    struct ls_init init;
+    bool decays;            // parameters
+    float momentum, factor; // states
+    size_t output_offset;   // where its gradient or statistic lies in the output buffer
+};
+
+// Metrics: one float each, in this order, at `metrics` in the output buffer.
+enum ls_metric {
+    LS_METRIC_LOSS,    // sum over samples of weight * loss
+    LS_METRIC_CORRECT, // sum over samples of weight * (right ? 1 : 0)
+    LS_METRIC_WEIGHT,  // sum of weights
+    LS_METRIC_STOP,    // ranks that were asked to stop
+    LS_METRIC_FAULT,   // ranks with an error to report
+    LS_METRICS,
+};
+
+struct ls_layout {
+    struct ls_item *params, *states;
+    int n_params, n_states;
+    size_t param_floats;  // length of the parameter buffer, gaps included
+    size_t state_floats;  // length of the running statistics
+    size_t output_floats; // param_floats + tail
+    size_t metrics;       // offset of the metrics in the output buffer
+    int64_t parameters;   // number of parameters, gaps left out
+};
+
+// A bucket is a slice of the output buffer that backward finishes together; the tail belongs to the last.
+struct ls_bucket {
+    size_t offset, count; // floats
+};
+
+// ---- what a lane reads
+// -------------------------------------------------------------------------------------- The part that the
+// kernels read from device memory and the host fills in for each lane.
+struct ls_lane_control {
+    uint64_t seed; // of the run: key of dropout
+    uint64_t
+        first_position; // of the lane's first sample in the endless stream of samples: counter of dropout
+    float loss_seed;    // loss scale / global batch
+    float stop, fault;  // this rank's, in its first lane; 0 in every other
+};
+
+enum { LS_AUGMENT_WORDS = 4 };
+// What the input op does to a sample; i32 on the device. The same in training and evaluation, all 0 in the
+// latter.
+struct ls_augment {
+    int32_t dy,
+        dx; // shift of the crop window, in pixels: output (y, x) shows input (y + dy, x + dx), 0 outside
+    int32_t flip; // 1: left and right exchanged, after the crop
+    int32_t unused;
+};
+
+// ---- the plan
+// -----------------------------------------------------------------------------------------------
+enum ls_region {
+    LS_REGION_ARENA,  // activations and workspaces of the lane
+    LS_REGION_PARAMS, // offset in bytes from the parameter buffer
+    LS_REGION_STATES,
+    LS_REGION_OUTPUT, // the lane's output buffer
+    LS_REGION_RAW,
+    LS_REGION_AUGMENT,
+    LS_REGION_TARGET,
+    LS_REGION_WEIGHT,
+    LS_REGION_CONTROL,
+    LS_REGIONS,
+};
+
+struct ls_place {
+    enum ls_region region;
+    size_t offset; // bytes
+};
+
+struct ls_plan {
+    const struct ls_graph *graph;   // after all passes; owned by the plan
+    const struct ls_layout *layout; // owned by whoever made the training plan's layout
+    int64_t lane_batch;
+    struct ls_place *places;    // [graph->n_values]
+    struct ls_place *workspace; // [graph->n_nodes], in the arena
+    size_t *workspace_bytes;    // [graph->n_nodes]
+    size_t arena_bytes;         // one per queue that runs lanes
+    size_t activation_bytes;    // of these: the high-water mark without workspaces, for the report
+    size_t raw_bytes, augment_bytes, target_bytes, weight_bytes; // input of one lane
+    struct ls_bucket *buckets; // in the order in which backward finishes them
+    int n_buckets;             // 0 in an evaluation plan; its metrics are in the output buffer all the same
+    int *segment_end;          // [n_buckets or 1]: nodes [segment_end[i-1], segment_end[i]) finish bucket i
+    int n_segments;
+    double flops;    // of one lane
+    ls_value result; // evaluation: probabilities or predictions, f32 [N, …]
+    struct ls_arena memory;
+};
+
+struct ls_plan_options {
+    ls_dtype precision;             // LS_F32 or LS_BF16 (conformance tests: LS_F64)
+    size_t bucket_bytes;            // aim for the size of a bucket; a bucket never splits a parameter
+    const struct ls_layout *layout; // NULL: made from this graph (a training graph)
+};
+
+// Takes over the contents of `graph` (left empty) and makes the plan; a training graph has its backward added
+// here. Errors name the node; a missing kernel is an error here.
+ls_status ls_plan_make(struct ls_graph *graph, const struct ls_device *device,
+                       const struct ls_plan_options *options, struct ls_plan **plan);
+void ls_plan_free(struct ls_plan *plan);
+// The layout, when the plan made it; freed with the plan.
+
+// ---- how ranks hold lanes
+// -----------------------------------------------------------------------------------
+struct ls_lane_range {
+    int begin, end;
+};
+// Lanes [rank * lanes / ranks, (rank + 1) * lanes / ranks), rounded down.
+struct ls_lane_range ls_lanes_of(int rank, int ranks, int lanes);

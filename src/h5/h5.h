@@ -1,0 +1,67 @@
+// The only owner of HDF5. The library is not thread-safe as distributions build it: every call here takes one
+// lock. Metadata goes through the library; bulk bytes of contiguous data by pread (bulk.h of data/ decides
+// which).
+#pragma once
+
+#include "base/dtype.h"
+#include "base/status.h"
+
+#include <stdbool.h>
+
+enum { LS_H5_MAX_RANK = 8 };
+
+struct ls_h5; // an open file
+
+struct ls_h5_dataset {
+    int rank;
+    int64_t dim[LS_H5_MAX_RANK];
+    ls_dtype type;        // LS_DTYPES where it is not an integer or float type that Lockstep knows
+    bool native;          // the bytes on disk are this machine's
+    bool contiguous;      // one run of bytes at `offset` of the file, no filter, not external, allocated
+    int64_t offset;       // of the first byte, from the start of the file
+    const char *why_slow; // where native and contiguous are not both true: "chunked, gzip", "big-endian", …;
+                          // static text
+};
+
+const char *ls_h5_library(void); // "HDF5 1.10.8"
+
+// Reading. Errors are LS_INPUT and name the file; "is not an HDF5 file", "is truncated: …", "no such file".
+ls_status ls_h5_open(const char *path, struct ls_h5 **file);
+void ls_h5_close(struct ls_h5 *file);
+const char *ls_h5_path(const struct ls_h5 *file);
+bool ls_h5_exists(struct ls_h5 *file, const char *name);
+ls_status ls_h5_describe(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info);
+// Reads rows [begin, begin + n) along the first axis, converted to `type` in memory.
+ls_status ls_h5_read_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
+                          void *out);
+ls_status ls_h5_read_all(struct ls_h5 *file, const char *name, ls_dtype type, void *out);
+// Calls `visit` for each dataset below `group`, in creation order where the file tracks it, else by name.
+ls_status ls_h5_visit(struct ls_h5 *file, const char *group,
+                      ls_status (*visit)(void *context, const char *name, const struct ls_h5_dataset *info),
+                      void *context);
+// Attributes of the object `name` ("/" for the file). Missing: LS_OK and *found false.
+ls_status ls_h5_attr_text(struct ls_h5 *file, const char *name, const char *attr, char *out, size_t bytes,
+                          bool *found);
+ls_status ls_h5_attr_f64(struct ls_h5 *file, const char *name, const char *attr, double *out, int most,
+                         int *n);
+ls_status ls_h5_attr_i64(struct ls_h5 *file, const char *name, const char *attr, int64_t *out, bool *found);
+// Fixed-length UTF-8 strings [n]: joined with '\0' after each, malloc'd; the caller frees.
+ls_status ls_h5_read_strings(struct ls_h5 *file, const char *name, char **joined, int *n);
+
+// Writing. Creates (truncates) `path`: format bounds 1.10, alignment 4096 for objects of a page or more,
+// creation order tracked. Errors are LS_SYSTEM and name the file and the system's word (disk full).
+ls_status ls_h5_create(const char *path, struct ls_h5 **file);
+ls_status ls_h5_make_group(struct ls_h5 *file, const char *name);
+// A contiguous dataset, written whole.
+ls_status ls_h5_write(struct ls_h5 *file, const char *name, ls_dtype type, int rank, const int64_t *dim,
+                      const void *data);
+// A contiguous dataset, space allocated, to be filled with ls_h5_write_rows.
+ls_status ls_h5_make(struct ls_h5 *file, const char *name, ls_dtype type, int rank, const int64_t *dim);
+ls_status ls_h5_write_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
+                           const void *data);
+ls_status ls_h5_write_strings(struct ls_h5 *file, const char *name, const char *const *strings, int n);
+ls_status ls_h5_set_text(struct ls_h5 *file, const char *name, const char *attr, const char *value);
+ls_status ls_h5_set_f64(struct ls_h5 *file, const char *name, const char *attr, const double *values, int n);
+ls_status ls_h5_set_i64(struct ls_h5 *file, const char *name, const char *attr, int64_t value);
+// Flushes and closes; says whether every byte reached the file. The file is closed in any case.
+ls_status ls_h5_finish(struct ls_h5 *file);

@@ -1,0 +1,133 @@
+// The ops: their ids, attribute slots and exact meaning. This page is what every device's kernels are written
+// to. x, y: activations [N, C, H, W] (f32 or, after the precision pass, bf16) unless said otherwise; d…: a
+// gradient, of the type of what it is the gradient of. Arithmetic is f32 (bf16: widened, f32 accumulators,
+// one rounding at the end); in conformance tests everything is f64. Weights reach kernels in the activations'
+// type; biases, scales, shifts, statistics, and gradients of parameters are always f32 (f64 in those tests).
+#pragma once
+
+#include "graph/op.h"
+
+enum ls_op_id {
+    // raw [N,C,H,W] (u8 or f32; lies NHWC, or NCHW where channels_first), augment i32 [N,LS_AUGMENT_WORDS] ->
+    // x f32.
+    // The node's list is mean (n/2 values) then std (n/2), n/2 being 1 or C. With a = (float)(scale / std)
+    // and
+    // b = (float)(-mean / std), both computed in f64: x = (float)raw * a + b, rounded twice; raw is 0
+    // outside.
+    // Output (h, w) shows input (h + dy, w' + dx), where w' = flip ? W - 1 - w : w.
+    LS_OP_INPUT,
+    LS_OP_CAST, // x -> y of type `to`
+    // x, w [O, C/groups, KH, KW] (lies O,KH,KW,C/groups), optional bias f32 [O] -> y. Cross-correlation, zero
+    // padding.
+    LS_OP_CONV,
+    LS_OP_CONV_INPUT_GRAD,    // dy, w -> dx; attributes of the convolution, and height and width of x
+    LS_OP_CONV_WEIGHT_GRAD,   // x, dy -> dw f32; attributes of the convolution, and kernel height and width
+    LS_OP_LINEAR,             // x [N,F], w [O,F], optional bias f32 [O] -> y [N,O] = x wᵀ + bias
+    LS_OP_LINEAR_INPUT_GRAD,  // dy, w -> dx
+    LS_OP_LINEAR_WEIGHT_GRAD, // x, dy -> dw f32 [O,F]
+    LS_OP_BIAS_GRAD,          // dy -> f32 [C]: sum over all but the channel
+    // x, scale [C], shift [C] -> y, mean [C], var [C] (f32; of the lane, var biased). Two passes over x.
+    LS_OP_BATCHNORM,
+    LS_OP_BATCHNORM_GRAD, // x, dy, scale, mean, var -> dx, dscale, dshift
+    LS_OP_BATCHNORM_EVAL, // x, scale, shift, running mean, running var -> y
+    LS_OP_RELU,           // x -> max(x, 0); NaN stays NaN
+    LS_OP_RELU_GRAD,      // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
+    LS_OP_CLIP,           // x -> min(max(x, low), high); NaN stays NaN
+    LS_OP_CLIP_GRAD,      // x, dy -> dy where low < x < high, else 0
+    // x -> y, index (u8 where the window has at most 255 places, else i32): place kh * KW + kw of the first
+    // maximum.
+    // Padding is never chosen. NaN in the window: y is NaN and index its place.
+    LS_OP_MAX_POOL,
+    LS_OP_MAX_POOL_GRAD, // dy, index -> dx; attributes of the pool, height and width of x
+    LS_OP_AVG_POOL, // x -> y; divides by the whole window, or by its part inside x where count_padding is 0
+    LS_OP_AVG_POOL_GRAD,        // dy -> dx
+    LS_OP_GLOBAL_AVG_POOL,      // x -> y [N,C,1,1]
+    LS_OP_GLOBAL_AVG_POOL_GRAD, // dy -> dx; height and width of x
+    LS_OP_ADD,                  // a, b -> a + b, same shape
+    LS_OP_FLATTEN,              // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
+    // x -> y, same bits for forward and backward (the gradient of dropout is dropout of the gradient, same
+    // site).
+    // Element e (in memory order, inside sample n): word e % 4 of philox(seed, LS_RANDOM_DROPOUT, (site <<
+    // 40) + e / 4,
+    // first_position + n); kept where ls_uniform(word) >= rate, then times (float)(1 / (1 - rate)); else 0.
+    LS_OP_DROPOUT,
+    LS_OP_SOFTMAX,      // x [N,C] -> y, over C; subtracts the maximum first
+    LS_OP_SOFTMAX_GRAD, // y, dy -> dx
+    // logits [N,C], target i32 [N], weight f32 [N] -> loss, correct, weight sum (scalars f32; summed over
+    // samples in order
+    // in f64). Loss of a sample: (1 - s) * -log p[target] + s / C * sum over c of -log p[c]. Right: the first
+    // maximum
+    // is the target. A sample of weight 0 is left out whatever its target.
+    LS_OP_CROSS_ENTROPY,
+    LS_OP_CROSS_ENTROPY_GRAD, // logits, target, weight, seed (scalar) -> dlogits, = seed * weight * (p - q),
+                              // q the smoothed target
+    // prediction [N,D], target f32 [N,D], weight f32 [N] -> loss, correct (always 0), weight sum. Loss of a
+    // sample: mean over D of
+    // (prediction - target)².
+    LS_OP_MSE,
+    LS_OP_MSE_GRAD,   // prediction, target, weight, seed -> dprediction
+    LS_OP_RANK_FLAGS, // -> stop, fault (scalars f32): the lane control's
+    // ---- made by the fusion pass ----
+    LS_OP_CONV_RELU,
+    LS_OP_LINEAR_RELU,
+    LS_OP_BATCHNORM_RELU,      // as LS_OP_BATCHNORM, y = relu(…)
+    LS_OP_BATCHNORM_RELU_GRAD, // x, y, dy, scale, mean, var -> dx, dscale, dshift: dy counts where y > 0
+    LS_OP_BATCHNORM_EVAL_RELU,
+    LS_OP_ADD_RELU,
+    LS_OPS,
+};
+
+// Attribute slots. Ops that share a family share the slots.
+enum { LS_INPUT_AUGMENTED, LS_INPUT_CHANNELS_FIRST, LS_INPUT_SCALE }; // augmented 0: no second input
+enum { LS_CAST_TO };                                                  // an ls_dtype
+enum {                                                                // convolutions and pools
+    LS_STRIDE_H,
+    LS_STRIDE_W,
+    LS_PAD_H,
+    LS_PAD_W, // padding on both sides
+    LS_DILATION_H,
+    LS_DILATION_W,
+    LS_GROUPS, // convolutions; 1, 1, 1 elsewhere
+    LS_KERNEL_H,
+    LS_KERNEL_W, // pools and LS_OP_CONV_WEIGHT_GRAD
+    LS_SIZE_H,
+    LS_SIZE_W,        // of x, for gradients of inputs
+    LS_COUNT_PADDING, // average pools
+};
+enum { LS_BATCHNORM_EPSILON };
+enum { LS_CLIP_LOW, LS_CLIP_HIGH };
+enum { LS_DROPOUT_RATE, LS_DROPOUT_SITE };
+enum { LS_LOSS_SMOOTHING };
+enum { LS_GLOBAL_SIZE_H, LS_GLOBAL_SIZE_W };
+
+// ---- builders, for models
+// --------------------------------------------------------------------------------------- Each appends nodes
+// to the graph and returns the result; names get the graph's scope in front ("layer1.0." + "conv1").
+// Parameters are named as PyTorch names them (conv1.weight, bn1.running_mean). Weights start uniform in
+// ±sqrt(6 / fan_in) for convolutions (He et al. 2015, fan-in, gain of relu) and ±1/sqrt(fan_in) for linear
+// layers and their biases.
+struct ls_conv_spec {
+    int64_t out, kernel, stride, pad; // square
+    int64_t groups, dilation;         // 0 is read as 1
+    bool bias;
+};
+ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec);
+ls_value ls_linear(struct ls_graph *graph, ls_value x, const char *name, int64_t out);
+// Training graph: statistics of the lane, running ones as outputs (momentum 0.1); evaluation: the running
+// ones. epsilon 1e-5.
+ls_value ls_batchnorm(struct ls_graph *graph, ls_value x, const char *name, float initial_scale);
+ls_value ls_relu(struct ls_graph *graph, ls_value x);
+ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high);
+ls_value ls_max_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad);
+ls_value ls_avg_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
+                     bool count_padding);
+ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x);
+ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
+ls_value ls_flatten(struct ls_graph *graph, ls_value x);
+ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluation: x itself
+ls_value ls_softmax(struct ls_graph *graph, ls_value x);
+// Losses make the metrics (LS_OUTPUT values "metric:loss", "metric:correct", "metric:weight") and, in a
+// training graph, the rank flags ("metric:stop", "metric:fault"); they add the target, weight and seed
+// inputs.
+ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing);
+ls_status ls_mse(struct ls_graph *graph, ls_value prediction);

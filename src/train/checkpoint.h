@@ -1,0 +1,83 @@
+// Checkpoints: one HDF5 file a step, the same whatever the number of ranks. README.md has the drawing of a
+// file.
+#pragma once
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ls_layout;
+
+enum { LS_MAX_SLOTS = 2 };
+
+struct ls_checkpoint_state {
+    uint64_t step; // steps done
+    uint64_t seed;
+    double loss_scale;
+    uint64_t skipped;        // steps skipped so far
+    uint64_t skipped_in_row; // … just now
+    uint64_t samples, batch, lanes, data_identity;
+    double best_accuracy; // of the evaluations so far; -1: none
+    uint64_t best_step;
+};
+
+// What goes into a file, or came out of one. Buffers have the layout's flat form, gaps zero.
+struct ls_checkpoint {
+    const struct ls_layout *layout;
+    float *params, *states, *slot[LS_MAX_SLOTS];
+    const char *slot_names[LS_MAX_SLOTS]; // "momentum"; NULL: unused
+    struct ls_checkpoint_state state;
+    const char *recipe;      // resolved, YAML
+    const char *model;       // text of the training graph
+    const char *fingerprint; // device, kernel library
+    const char *version;     // Lockstep's
+};
+
+// Writes folder/step-00000500.h5: temporary file in the same folder, close, fsync, verify, rename, fsync of
+// the folder. On failure (LS_SYSTEM: disk full, …) no file of that name is there that was not there before.
+ls_status ls_checkpoint_write(const char *folder, const struct ls_checkpoint *checkpoint);
+// Checks structure and every CRC32C. LS_INPUT names file, dataset, and what is wrong.
+ls_status ls_checkpoint_verify(const char *path);
+
+// What a file says of itself without its arrays; texts are malloc'd, freed by ls_checkpoint_header_free.
+struct ls_checkpoint_header {
+    struct ls_checkpoint_state state;
+    char *recipe, *model, *fingerprint, *version;
+};
+ls_status ls_checkpoint_read_header(const char *path, struct ls_checkpoint_header *header);
+void ls_checkpoint_header_free(struct ls_checkpoint_header *header);
+// Fills params, states and slots of `checkpoint` (buffers given, slots by name) from the file; every name and
+// shape must match.
+ls_status ls_checkpoint_read(const char *path, struct ls_checkpoint *checkpoint);
+// Only the parameters and statistics whose names and shapes match; counts them (model.from).
+ls_status ls_checkpoint_read_matching(const char *path, const struct ls_layout *layout, float *params,
+                                      float *states, int *taken, int *left);
+
+// The newest file in `folder` that verifies, its path malloc'd; NULL where there is none. Files passed over
+// are named, with the reason, in warnings. Left-over temporary files are removed.
+ls_status ls_checkpoint_newest(const char *folder, char **path);
+// Removes all but the newest `keep` files and the one of `best_step`.
+void ls_checkpoint_prune(const char *folder, int64_t keep, uint64_t best_step);
+
+// XXH64 of the f32 parameters in layout order, gaps left out.
+uint64_t ls_params_hash(const struct ls_layout *layout, const float *params);
+
+// ---- writing while training continues
+// -----------------------------------------------------------------------
+struct ls_checkpoint_writer; // a thread with its own copy of the buffers
+ls_status ls_checkpoint_writer_open(const char *folder, const struct ls_layout *layout,
+                                    const struct ls_checkpoint *like, int64_t keep,
+                                    struct ls_checkpoint_writer **writer);
+// Copies what is given and returns; waits first for a write still under way. A past write's error comes out
+// of ls_checkpoint_writer_finish, and is warned of at once.
+void ls_checkpoint_writer_start(struct ls_checkpoint_writer *writer, const struct ls_checkpoint *checkpoint);
+ls_status ls_checkpoint_writer_finish(
+    struct ls_checkpoint_writer *writer); // waits; the first error since open; stays open
+void ls_checkpoint_writer_close(struct ls_checkpoint_writer *writer);
+// Calls `done` (from the writer's thread) after each successful write: path, seconds, bytes.
+void ls_checkpoint_writer_on_done(struct ls_checkpoint_writer *writer,
+                                  void (*done)(void *context, uint64_t step, const char *path, double seconds,
+                                               uint64_t bytes),
+                                  void *context);
+size_t ls_checkpoint_writer_bytes(const struct ls_layout *layout, int slots);

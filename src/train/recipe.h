@@ -1,0 +1,100 @@
+// A recipe: YAML, read with libyaml so that every value knows its line. One schema table (schema.c) drives
+// reading, defaults, overrides, the resolved recipe.yaml and --help-recipe.
+#pragma once
+
+#include "base/arena.h"
+#include "base/dtype.h"
+#include "base/status.h"
+#include "base/text.h"
+
+#include <stdbool.h>
+
+// A length of training: of epochs (may be a fraction) or of steps.
+struct ls_span {
+    double amount;
+    enum { LS_SPAN_NONE, LS_SPAN_STEPS, LS_SPAN_EPOCHS } unit;
+};
+
+struct ls_list {
+    const char **items;
+    int n;
+};
+
+struct ls_numbers {
+    double *items;
+    int n;
+};
+
+enum ls_recipe_loss { LS_RECIPE_CROSS_ENTROPY, LS_RECIPE_MSE };
+enum ls_recipe_optimizer { LS_RECIPE_SGD, LS_RECIPE_ADAMW };
+enum ls_recipe_schedule { LS_RECIPE_CONSTANT, LS_RECIPE_STEP, LS_RECIPE_COSINE };
+
+struct ls_recipe {
+    const char *path; // of the file; "" where there is none
+    uint64_t seed;
+    struct {
+        const char *zoo, *from; // from: a checkpoint, or NULL
+        int64_t classes, width, depth;
+        double dropout;
+    } model;
+    struct {
+        struct ls_list train, test; // patterns; relative ones made relative to the current folder
+        const char *input, *target, *axes;
+        double scale; // NAN: by type (1/255 for u8, 1 for others)
+        struct ls_numbers mean, std;
+        int64_t crop_pad;
+        bool flip;
+        int64_t threads, prefetch; // readers of a rank; batches read ahead
+        bool verify;               // check stored CRCs as samples are read
+    } data;
+    struct {
+        struct ls_span length; // epochs: or steps:
+        int64_t batch, lanes;
+        ls_dtype precision; // LS_F32, LS_BF16, LS_F16; tf32 is LS_F32 with tf32 set
+        bool tf32;
+        enum ls_recipe_loss loss;
+        double smoothing;
+        enum ls_recipe_optimizer optimizer;
+        double momentum, weight_decay, beta1, beta2, epsilon;
+        bool nesterov;
+        enum ls_recipe_schedule schedule;
+        double peak, final, gamma; // rate; cosine: final = floor; step: times gamma every …
+        struct ls_span warmup, every;
+        double clip;
+        bool fast;      // reduce: fast
+        int64_t bucket; // bytes
+        int64_t nan_limit, audit_every;
+        double timeout; // seconds
+    } train;
+    struct {
+        struct ls_span every; // NONE: only at the end
+    } eval;
+    struct {
+        struct ls_span every;
+        int64_t keep;
+    } checkpoint;
+    struct {
+        const char *kind;    // auto, cpu, cuda
+        const char *kernels; // auto, plain, onednn: of the CPU device
+        const char *id;
+        int64_t memory, threads;
+    } device;
+    struct ls_arena memory_arena;
+};
+
+// Reads `path`, then applies the `overrides` ("train.batch=512"), then checks the whole. Errors: LS_INPUT,
+// "FILE:LINE: key: …", or "override train.batch=…: …".
+ls_status ls_recipe_read(const char *path, const char *const *overrides, int n_overrides,
+                         struct ls_recipe *recipe);
+// The same from text (a checkpoint's resolved recipe); `name` stands for the file in messages. Paths are
+// relative to `folder`.
+ls_status ls_recipe_parse(const char *text, const char *name, const char *folder,
+                          const char *const *overrides, int n_overrides, struct ls_recipe *recipe);
+void ls_recipe_free(struct ls_recipe *recipe);
+// The resolved recipe as YAML, every key with its value, paths absolute; reads back as the same recipe.
+void ls_recipe_print(const struct ls_recipe *recipe, struct ls_text *out);
+// --help-recipe: every key, its type, default and meaning, as a commented recipe.
+void ls_recipe_help(struct ls_text *out);
+// The keys that change the result (seed, model, data, batch, lanes, precision, loss, optimizer, schedule, …)
+// and differ between the two, in an LS_INPUT error with both values; LS_OK where there are none.
+ls_status ls_recipe_same_result(const struct ls_recipe *saved, const struct ls_recipe *now);

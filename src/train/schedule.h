@@ -1,0 +1,16 @@
+// Learning rates: a function of the step alone.
+#pragma once
+
+#include "train/recipe.h"
+
+struct ls_clock {     // how steps and epochs relate in this run
+    uint64_t batch;   // global
+    uint64_t samples; // of the training set
+};
+
+// Steps of a span, rounded to the nearest, at least 1 where the span is not 0.
+uint64_t ls_span_steps(const struct ls_span *span, const struct ls_clock *clock);
+// Rate of `step` (0-based) of `steps`. Warm-up goes linearly from peak / warmup steps to peak.
+// Cosine (Loshchilov, Hutter 2017, one period): final + (peak - final) * (1 + cos(pi * t)) / 2 after warm-up.
+double ls_schedule_rate(const struct ls_recipe *recipe, const struct ls_clock *clock, uint64_t step,
+                        uint64_t steps);

@@ -1,0 +1,38 @@
+// Models, built from ops by straight code. To add one: a file here, and a line in the table of zoo.c.
+#pragma once
+
+#include "graph/graph.h"
+
+struct ls_zoo_options {
+    int64_t classes; // outputs
+    double dropout;  // where the model has a place for it (mlp, lenet, before the last layer); 0: none
+    int64_t width;   // mlp: hidden units of each layer
+    int64_t depth;   // mlp: hidden layers
+};
+
+struct ls_zoo_model {
+    const char *name, *summary; // a line
+    // Adds the model's nodes behind `x` (f32 [N, C, H, W], normalized) and returns the logits [N, classes].
+    ls_value (*build)(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
+    int64_t usual_size, usual_channels; // pixels that it was published for; `show` and `bench` use it
+};
+
+const struct ls_zoo_model *ls_zoo_find(const char *name); // or NULL
+const struct ls_zoo_model *ls_zoo_at(int i);              // NULL behind the last
+
+// A whole graph in `mode`: input op, model, and the loss (LS_TRAIN and LS_EVAL) and probabilities (LS_EVAL).
+struct ls_model_spec {
+    const struct ls_zoo_model *model;
+    struct ls_zoo_options options;
+    int64_t lane_batch;
+    int64_t height, width, channels; // of a sample
+    ls_dtype raw_type;               // u8 or f32
+    bool channels_first;             // how the raw samples lie
+    bool augment;                    // the input op reads augmentation parameters
+    double scale;
+    const double *mean, *std; // [n_normalize], 1 or `channels` of them
+    int n_normalize;
+    enum { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MSE } loss;
+    double smoothing;
+};
+ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);
