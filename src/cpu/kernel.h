@@ -1,0 +1,54 @@
+// What a kernel is on the CPU. Two libraries have kernels: plain (all ops, all types, ours) and oneDNN
+// (some). A node's kernel is chosen from the node alone, once, when the plan is made: never from time or free
+// memory.
+#pragma once
+
+#include "cpu/cpu.h"
+#include "graph/plan.h"
+#include "ops/ops.h"
+
+// What a kernel reads when it runs. Tensors lie as graph.h says, dense, at multiples of LS_ALIGN bytes.
+// out[0] may be the memory of in[0] where the op is LS_OP_ELEMENTWISE; nothing else overlaps. Outputs and
+// workspace hold anything (NaN in tests) when the kernel starts; every element of every output is written.
+struct ls_kernel_call {
+    const struct ls_graph *graph;
+    const struct ls_node *node;
+    const void *in[LS_MAX_IN]; // [node->n_in]
+    void *out[LS_MAX_OUT];     // [node->n_out]
+    void *workspace;           // as many bytes as `supports` asked for; NULL where that was 0
+    const struct ls_lane_control *control;
+    void *made; // from `make`; this queue's own, used by one thread at a time
+};
+
+// One thread makes, runs and unmakes a kernel without help from others; different threads do so side by side,
+// each with what it made itself.
+struct ls_kernel {
+    const char *library; // "plain", "onednn"
+    // Can this kernel run the node, on this processor? If so, *workspace is the bytes that it needs while it
+    // runs: the same at every call for equal nodes. Records no error.
+    bool (*supports)(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace);
+    // Makes what the kernel keeps from run to run (primitives); NULL: nothing is kept.
+    ls_status (*make)(const struct ls_graph *graph, const struct ls_node *node, void **made);
+    void (*unmake)(void *made); // takes NULL
+    // Allocates nothing.
+    ls_status (*run)(const struct ls_kernel_call *call);
+};
+
+// The plain kernel of the op, in f32, f64 and bf16; NULL for views alone.
+const struct ls_kernel *ls_plain_kernel(enum ls_op_id op);
+
+#ifdef LOCKSTEP_HAVE_ONEDNN
+const struct ls_kernel *ls_onednn_kernel(enum ls_op_id op); // NULL where oneDNN's is not wanted
+bool ls_onednn_has_bf16(void);                              // instructions for bf16 that oneDNN uses
+const char *ls_onednn_library(void);                        // "oneDNN 2.6.3"
+const char *ls_onednn_isa(void);                            // "avx2": the level at which its kernels are made
+#endif
+
+// The kernel that runs the node under this choice: oneDNN's where it is wanted, built in and supports the
+// node, else the plain one; NULL for a view. LS_INPUT names op and types where there is none.
+ls_status ls_kernel_choose(enum ls_cpu_kernels choice, const struct ls_graph *graph,
+                           const struct ls_node *node, const struct ls_kernel **kernel, size_t *workspace);
+
+// Runs one node on the calling thread, under the floating-point settings of a queue: makes, runs, unmakes,
+// with a workspace of its own (filled with NaN). `call->workspace` and `call->made` are not read. For tests.
+ls_status ls_cpu_run_node(enum ls_cpu_kernels choice, const struct ls_kernel_call *call);
