@@ -1,0 +1,33 @@
+// What a shard that Lockstep writes looks like. People's own files need only the first two datasets, of any
+// name.
+//
+//   train-00000-of-00004.h5
+//   ├── /                 format "lockstep shard", version 1, uuid (of the data set), split "train",
+//   │                     shard 0, shards 4, axes "NHWC", mean [C], std [C] (of raw values, over the whole
+//   set) ├── images            u8  [N, H, W, C]   contiguous; aligned to a page ├── labels            i32 [N]
+//   contiguous ├── ids               u64 [N]            contiguous; a sample keeps its id however the set is
+//   cut ├── crc32c            u32 [N]            contiguous; CRC32C of the sample's bytes and then its
+//   label's └── class_names       fixed-length UTF-8 [classes]; may be missing
+//
+// In other people's files `ids` counts where it is u64 [N], and `crc32c` never.
+#pragma once
+
+#define LS_SHARD_FORMAT      "lockstep shard"
+#define LS_SHARD_IMAGES      "images"
+#define LS_SHARD_LABELS      "labels"
+#define LS_SHARD_IDS         "ids"
+#define LS_SHARD_CRC         "crc32c"
+#define LS_SHARD_CLASS_NAMES "class_names"
+
+// Attributes of the root: text, i64 or f64 as drawn above.
+#define LS_SHARD_ATTR_FORMAT  "format"
+#define LS_SHARD_ATTR_VERSION "version"
+#define LS_SHARD_ATTR_UUID    "uuid"
+#define LS_SHARD_ATTR_SPLIT   "split"
+#define LS_SHARD_ATTR_SHARD   "shard"
+#define LS_SHARD_ATTR_SHARDS  "shards"
+#define LS_SHARD_ATTR_AXES    "axes"
+#define LS_SHARD_ATTR_MEAN    "mean"
+#define LS_SHARD_ATTR_STD     "std"
+
+enum { LS_SHARD_VERSION = 1 };
