@@ -1,5 +1,6 @@
 // The control plane: what ranks tell each other outside the flow of gradients. Called by one thread at a
-// time, and never while a reduction is enqueued.
+// time, and never while a reduction is enqueued. Every function but open's first lines is collective: all
+// ranks call it, in the same order.
 #pragma once
 
 #include "base/status.h"
@@ -11,25 +12,31 @@ struct ls_comm {
     int rank, size;
     int local_rank, local_size; // among the ranks of this host
     char host[128];
-    void *state;
+    void *state; // NULL: a world of one without MPI
 };
 
-// MPI where the program was started by mpirun or srun, or else a world of one that needs no MPI daemon.
+// MPI where the program was started by a launcher (mpirun, srun with PMIx or PMI), or else a world of one
+// that needs no MPI daemon. LS_INPUT where srun started several tasks that cannot find each other.
 ls_status ls_comm_open(struct ls_comm *comm);
-// Ends MPI in good order, or, where other ranks may be lost, at once.
+// Ends MPI in good order, or, where a call of MPI has failed and other ranks may be lost, at once.
 void ls_comm_close(struct ls_comm *comm);
+// Closes with the status that this rank ends with. In good order where all ranks know of it: LS_OK,
+// LS_PREEMPTED, LS_NUMBERS, or what ls_comm_agree returned last. Any other is this rank's alone, the others
+// wait for it somewhere: all ranks are ended at once with this status, and with other ranks this does not
+// return. So print the error before.
+void ls_comm_end(struct ls_comm *comm, ls_status status);
 const char *ls_comm_library(void); // "Open MPI 4.1.4"
 
 ls_status ls_comm_barrier(struct ls_comm *comm);
 ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int root);
 ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, size_t bytes_each);
-// Adds elementwise over ranks in rank order: the sum has one value. In place.
+// Adds elementwise over ranks, modulo 2^64. In place.
 ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n);
 
 // Every rank calls this with its own status. Returns LS_OK on all ranks, or on all ranks the first failing
 // rank's status and error text (with " (rank R on HOST)" where there is more than one rank). So errors that
 // one rank sees are agreed on before any rank ends, and rank 0 can print them.
 ls_status ls_comm_agree(struct ls_comm *comm, ls_status mine);
-// All ranks must have the same bytes; otherwise an error of `status` on all, which names `what` and the odd
-// rank.
+// All ranks must have the same text; otherwise an error of `status` on all, which names `what`, the first
+// rank that differs from most, and the first line in which it does.
 ls_status ls_comm_agree_same(struct ls_comm *comm, ls_status status, const char *what, const char *text);

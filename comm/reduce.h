@@ -3,18 +3,23 @@
 // however the lanes are spread over ranks, queues and time.
 #pragma once
 
+#include "base/arena.h"
 #include "comm/transport.h"
 
 #include <stdbool.h>
 
 enum { LS_MAX_LANES = 4096, LS_MAX_NODES = 32 };
 
-// ---- the fold of one rank's lanes
-// ----------------------------------------------------------------------------- Made once: which buffer each
-// lane writes its output into, and which additions follow, so that after the last lane the rank holds the
-// largest tree nodes inside its block of lanes.
+// Rank r has lanes [ls_lane_begin(r), ls_lane_begin(r + 1)): rV/R, rounded down.
+int ls_lane_begin(int rank, int ranks, int lanes);
+
+// ---- the fold of one rank's lanes ----
+// Made once: which buffer each lane writes its output into, and which additions follow, so that after the
+// last lane the rank holds the largest tree nodes inside its block of lanes, in as few buffers as the tree
+// allows. A wave's additions are elementwise: they can be applied in order to any slice of the buffers, as
+// soon as that slice of every lane is there.
 struct ls_fold_add {
-    int to, from; // buffers: to = to + from; `from` is free afterwards
+    int to, from; // buffers: to = to + from, `to` the left operand; `from` is free afterwards
 };
 
 struct ls_fold_wave { // `width` lanes run side by side, then the additions
@@ -35,13 +40,14 @@ struct ls_fold {
     int n_waves;
     struct ls_tree_node nodes[LS_MAX_NODES]; // left to right
     int n_nodes;
+    struct ls_arena memory; // holds all of it
 };
 
+// For lanes [begin_lane, end_lane) of `lanes`, run `width` at a time.
 ls_status ls_fold_make(int begin_lane, int end_lane, int lanes, int width, struct ls_fold **fold);
 void ls_fold_free(struct ls_fold *fold);
 
-// ---- over ranks
-// ---------------------------------------------------------------------------------------------
+// ---- over ranks ----
 enum ls_reduce_algorithm {
     LS_REDUCE_ALIGNED, // recursive halving and doubling: ring traffic
     LS_REDUCE_SLICES,  // every rank owns a slice: any number of ranks
@@ -50,8 +56,9 @@ enum ls_reduce_algorithm {
 
 struct ls_reducer;
 
-// `max_count`: floats of the largest slice that will be reduced. *scratch_bytes (may be NULL) is what it
-// takes from the device. The lanes' sum, on every rank, ends in the buffer of `fold->nodes[0]`.
+// `fold` is of this rank's block of lanes, and is not kept; `max_count`: floats of the largest slice that
+// will be reduced. LS_INPUT where there are more ranks than lanes. The lanes' sum, on every rank, ends in the
+// buffer of `fold->nodes[0]`; the fold's other buffers hold nothing afterwards.
 ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *device,
                           const struct ls_fold *fold, int lanes, bool fast, size_t max_count,
                           struct ls_reducer **reducer);
@@ -62,7 +69,7 @@ enum ls_reduce_algorithm ls_reduce_choose(int ranks, int lanes, bool fast);
 // Floats that a rank sends for a slice of `count` floats.
 double ls_reduce_traffic(int rank, int ranks, int lanes, bool fast, size_t count);
 
-// Enqueues the all-reduce of floats [offset, offset + count) of the fold's buffers. All ranks call with the
-// same slices in the same order.
+// Enqueues the all-reduce of floats [offset, offset + count) of the fold's buffers, which `queue` sees
+// folded. All ranks call with the same slices in the same order, on one queue.
 void ls_reduce(struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
                struct ls_queue *queue);

@@ -19,7 +19,7 @@ struct ls_transport {
 struct ls_transport_api {
     const char *name; // "self", "mpi", "nccl"
     // Enqueues: send `n_send` floats to rank `to` while receiving `n_receive` from rank `from`. Either count
-    // may be 0.
+    // may be 0: then nothing goes that way. Exchanges of two ranks meet in the order they were enqueued.
     void (*exchange)(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
                      float *receive, size_t n_receive, struct ls_queue *queue);
     // Enqueues the library's own sum over ranks, in place (reduce: fast).
@@ -27,7 +27,11 @@ struct ls_transport_api {
     void (*close)(struct ls_transport *transport);
 };
 
+// For a world of one, which has no one to exchange with.
 ls_status ls_transport_open_self(struct ls_transport **transport);
-// Over MPI, with host memory. `device` is whose queues carry it.
+// Over MPI, with host memory; all ranks open and close it together. `device` is whose queues carry it, as
+// host calls. An error (LS_COMM) comes out of the queue.
 ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
                                 struct ls_transport **transport);
+// Longer messages go in pieces of so many floats; 2^28, 1 GiB, unless set. All ranks alike.
+void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats);
