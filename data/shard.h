@@ -1,13 +1,16 @@
 // What a shard that Lockstep writes looks like. People's own files need only the first two datasets, of any
 // name.
 //
+// clang-format off
 //   train-00000-of-00004.h5
-//   ├── /                 format "lockstep shard", version 1, uuid (of the data set), split "train",
-//   │                     shard 0, shards 4, axes "NHWC", mean [C], std [C] (of raw values, over the whole
-//   set) ├── images            u8  [N, H, W, C]   contiguous; aligned to a page ├── labels            i32 [N]
-//   contiguous ├── ids               u64 [N]            contiguous; a sample keeps its id however the set is
-//   cut ├── crc32c            u32 [N]            contiguous; CRC32C of the sample's bytes and then its
-//   label's └── class_names       fixed-length UTF-8 [classes]; may be missing
+//   ├── /             format "lockstep shard", version 1, uuid (of the data set), split "train", shard 0, shards 4,
+//   │                 axes "NHWC", mean [C] and std [C] of raw values over the whole set
+//   ├── images        u8  [N, H, W, C]   contiguous, aligned to a page
+//   ├── labels        i32 [N]            contiguous
+//   ├── ids           u64 [N]            contiguous; a sample keeps its id however the set is cut
+//   ├── crc32c        u32 [N]            contiguous; CRC32C of the sample's bytes and then its label's
+//   └── class_names   fixed-length UTF-8 [classes]; may be missing
+// clang-format on
 //
 // In other people's files `ids` counts where it is u64 [N], and `crc32c` never.
 #pragma once
