@@ -13,7 +13,7 @@ enum { LS_H5_MAX_RANK = 8 };
 struct ls_h5; // an open file
 
 struct ls_h5_dataset {
-    int rank;
+    int rank; // 0: a single value
     int64_t dim[LS_H5_MAX_RANK];
     ls_dtype type;        // LS_DTYPES where it is not an integer or float type that Lockstep knows
     bool native;          // the bytes on disk are this machine's
@@ -35,21 +35,24 @@ ls_status ls_h5_describe(struct ls_h5 *file, const char *name, struct ls_h5_data
 ls_status ls_h5_read_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
                           void *out);
 ls_status ls_h5_read_all(struct ls_h5 *file, const char *name, ls_dtype type, void *out);
-// Calls `visit` for each dataset below `group`, in creation order where the file tracks it, else by name.
+// Calls `visit` for each dataset below `group` and its groups, in creation order where the file tracks it,
+// else by name. The name it gets is the path from the root, "model/conv1.weight". It may use the file.
 ls_status ls_h5_visit(struct ls_h5 *file, const char *group,
                       ls_status (*visit)(void *context, const char *name, const struct ls_h5_dataset *info),
                       void *context);
-// Attributes of the object `name` ("/" for the file). Missing: LS_OK and *found false.
+// Attributes of the object `name` ("/" for the file). Missing: LS_OK and *found false (*n 0). Text in fixed
+// or variable length; numbers of any type, converted.
 ls_status ls_h5_attr_text(struct ls_h5 *file, const char *name, const char *attr, char *out, size_t bytes,
                           bool *found);
 ls_status ls_h5_attr_f64(struct ls_h5 *file, const char *name, const char *attr, double *out, int most,
                          int *n);
 ls_status ls_h5_attr_i64(struct ls_h5 *file, const char *name, const char *attr, int64_t *out, bool *found);
-// Fixed-length UTF-8 strings [n]: joined with '\0' after each, malloc'd; the caller frees.
+// Strings [n] of fixed or variable length: joined with '\0' after each, malloc'd; the caller frees.
 ls_status ls_h5_read_strings(struct ls_h5 *file, const char *name, char **joined, int *n);
 
 // Writing. Creates (truncates) `path`: format bounds 1.10, alignment 4096 for objects of a page or more,
 // creation order tracked. Errors are LS_SYSTEM and name the file and the system's word (disk full).
+// ls_h5_close gives a file up that is not finished: what it holds then is of no use.
 ls_status ls_h5_create(const char *path, struct ls_h5 **file);
 ls_status ls_h5_make_group(struct ls_h5 *file, const char *name);
 // A contiguous dataset, written whole.
@@ -63,5 +66,5 @@ ls_status ls_h5_write_strings(struct ls_h5 *file, const char *name, const char *
 ls_status ls_h5_set_text(struct ls_h5 *file, const char *name, const char *attr, const char *value);
 ls_status ls_h5_set_f64(struct ls_h5 *file, const char *name, const char *attr, const double *values, int n);
 ls_status ls_h5_set_i64(struct ls_h5 *file, const char *name, const char *attr, int64_t value);
-// Flushes and closes; says whether every byte reached the file. The file is closed in any case.
+// Flushes, syncs and closes; says whether every byte reached the file. The file is closed in any case.
 ls_status ls_h5_finish(struct ls_h5 *file);
