@@ -59,11 +59,12 @@ struct ls_update_range {
 //   p -= lr / correction1 * m / (sqrt(v / correction2) + epsilon), correction_i = 1 - b_i^t.
 struct ls_update {
     enum ls_optimizer_kind kind;
-    float lr, weight_decay, momentum, beta1, beta2, epsilon, correction1, correction2;
+    float lr, weight_decay, momentum, epsilon;
+    double beta1, beta2, correction1, correction2; // f64: 1 - 0.999 is not near enough to 0.001 in f32
     bool nesterov;
     float *params;
     const float *grads;
-    float *slot[2]; // SGD: momentum, -; AdamW: first and second moment
+    float *slot[2]; // SGD: momentum (NULL where momentum is 0), -; AdamW: first and second moment
     const struct ls_update_range *ranges;
     int n_ranges;
     size_t begin, end; // the slice, floats
@@ -96,7 +97,7 @@ struct ls_device_api {
     void (*free_host)(struct ls_device *device, void *memory);
 
     // Queues and events. Enqueueing never fails by itself: an error of a task makes later tasks of the queue
-    // pass, and comes out of `sync`, with its text.
+    // pass, and comes out of `sync`, with its text. The error stays for good: each later `sync` reports it.
     ls_status (*queue_open)(struct ls_device *device, const char *name, struct ls_queue **queue);
     void (*queue_close)(struct ls_queue *queue);
     ls_status (*event_open)(struct ls_device *device, struct ls_event **event);
@@ -119,8 +120,8 @@ struct ls_device_api {
     void (*call)(struct ls_queue *queue, ls_status (*function)(void *argument), const void *argument,
                  size_t bytes);
 
-    // Sums of squares in f64 of blocks [begin, end) of LS_NORM_BLOCK floats each of `data` [n]; a block's sum
-    // has one fixed order.
+    // sums[b], for b in [begin, end): sum of squares in f64 of block b of `data` [n], the LS_NORM_BLOCK floats
+    // from b * LS_NORM_BLOCK on (fewer in the last). A block's sum has one fixed order.
     void (*square_sums)(struct ls_queue *queue, const float *data, size_t n, size_t begin, size_t end,
                         double *sums);
     void (*decide)(struct ls_queue *queue, const struct ls_decide *decide);
