@@ -21,3 +21,5 @@ const char *ls_cpu_library(void);
 bool ls_cpu_has_bf16(void);
 // Cores that this process may use (its affinity mask).
 int ls_cpu_cores(void);
+// Cores of the machine that are online.
+int ls_cpu_cores_online(void);

@@ -1,0 +1,113 @@
+#include "cli/cli.h"
+#include "cli/world.h"
+#include "cpu/cpu.h"
+#include "h5/h5.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+// Every host's word on itself, gathered so that rank 0 prints them all and sees what differs.
+struct report {
+    int rank, local_rank, local_size, cores, online;
+    double memory_bytes;
+    char host[128], processor[128];
+};
+
+static void processor_name(char *out, size_t bytes) {
+    snprintf(out, bytes, "unknown processor");
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[512];
+    while (file && fgets(line, sizeof line, file)) {
+        char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
+        colon[strcspn(colon, "\n")] = 0;
+        snprintf(out, bytes, "%s", colon + 2);
+        break;
+    }
+    if (file) fclose(file);
+}
+
+static void look(const struct ls_comm *comm, struct report *report) {
+    *report = (struct report){
+        .rank = comm->rank,
+        .local_rank = comm->local_rank,
+        .local_size = comm->local_size,
+        .cores = ls_cpu_cores(),
+        .online = ls_cpu_cores_online(),
+        .memory_bytes = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE),
+    };
+    snprintf(report->host, sizeof report->host, "%s", comm->host);
+    processor_name(report->processor, sizeof report->processor);
+}
+
+static int print_reports(const struct report *reports, int n) {
+    int warnings = 0;
+    for (int r = 0; r < n; r++) {
+        const struct report *report = &reports[r];
+        char memory[32];
+        printf("rank %d on %s: %s, %d of %d cores, %s memory\n", report->rank, report->host,
+               report->processor, report->cores, report->online,
+               ls_format_bytes(memory, report->memory_bytes));
+        if (report->local_rank == 0 && report->local_size > report->cores &&
+            report->cores == report->online) {
+            printf("  warning: %d ranks share %d cores of %s: they will wait for each other\n",
+                   report->local_size, report->cores, report->host);
+            warnings++;
+        }
+        if (strcmp(report->processor, reports[0].processor) != 0) {
+            printf("  warning: another processor than rank 0's: equal bits are promised on equal devices "
+                   "only\n");
+            warnings++;
+        }
+    }
+    return warnings;
+}
+
+static int print_library_warnings(void) {
+    int warnings = 0;
+    if (!ls_cpu_library()) {
+        printf("  warning: oneDNN was not there at build time: the plain kernels serve, which are slow "
+               "(Debian: libdnnl-dev)\n");
+        warnings++;
+    }
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < 256) {
+        printf("  warning: at most %llu open files (ulimit -n)\n", (unsigned long long)files.rlim_cur);
+        warnings++;
+    }
+    return warnings;
+}
+
+static ls_status work(struct ls_comm *comm, void *context) {
+    (void)context;
+    enum { MOST = 1024 };
+    static struct report reports[MOST];
+    if (comm->size > MOST)
+        return LS_FAIL(LS_INPUT, "doctor looks at up to %d ranks, found %d", MOST, comm->size);
+    struct report mine;
+    look(comm, &mine);
+    LS_TRY(ls_comm_gather_all(comm, &mine, reports, sizeof mine));
+    if (comm->rank != 0) return LS_OK;
+    printf("lockstep %s, %s, %s, %s\n", LOCKSTEP_VERSION, ls_comm_library(), ls_h5_library(),
+           ls_cpu_library() ? ls_cpu_library() : "no oneDNN");
+    int warnings = print_reports(reports, comm->size);
+    printf("bf16: %s\n", ls_cpu_has_bf16() ? "yes"
+                                           : "no bf16 instructions in this processor: train.precision=bf16 "
+                                             "runs with device.kernels=plain only");
+    printf("GPU: none usable: the CUDA module (liblockstep-cuda.so) is not installed\n");
+    warnings += print_library_warnings();
+    printf(warnings ? "%d warning(s)\n" : "nothing wrong\n", warnings);
+    return LS_OK;
+}
+
+ls_status ls_command_doctor(const struct ls_command *command, int argc, char **argv) {
+    bool helped = false;
+    const struct ls_option options[] = {{0}};
+    int n = 0;
+    LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
+    if (helped) return LS_OK;
+    if (n != 0) return LS_FAIL(LS_INPUT, "doctor takes no argument, found \"%s\"", argv[0]);
+    return ls_with_world(work, NULL);
+}

@@ -1,0 +1,113 @@
+#include "cli/cli.h"
+
+#include "base/log.h"
+#include "comm/comm.h"
+#include "cpu/cpu.h"
+#include "h5/h5.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct ls_command commands[] = {
+    {"train", "train a model as a recipe says", "RECIPE [key=value …] [--out DIR] [--resume] [--help-recipe]",
+     "Trains alone, under mpirun, or under srun; the weights are the same bit for bit on any number of "
+     "ranks. DIR gets\n"
+     "the resolved recipe, metrics.jsonl and the checkpoints. key=value changes the recipe: train.batch=512. "
+     "SIGUSR1 or\n"
+     "SIGTERM writes a checkpoint and ends with 75; --resume goes on from the newest good checkpoint.",
+     "  mpirun -n 2 lockstep train launch/recipes/fashion-mnist.yaml train.epochs=2 --out runs/first",
+     ls_command_train},
+    {"eval", "evaluate a checkpoint on its test set, or on other data", "CHECKPOINT [--data GLOB] [--json]",
+     "Prints loss and accuracy over the whole set. Works under mpirun too; the figures are the same on any "
+     "number of ranks.",
+     "  lockstep eval runs/first/checkpoints/step-00000470.h5 --data 'shards/test-*.h5'", ls_command_eval},
+    {"predict", "run a checkpoint over samples", "CHECKPOINT IN.h5 -o OUT.h5 [--top K]",
+     "Writes, in input order, the probabilities (or, for regression, the predictions), the most probable "
+     "class and its\n"
+     "confidence. No targets are needed.",
+     "  lockstep predict runs/first/checkpoints/step-00000470.h5 new.h5 -o predicted.h5", ls_command_predict},
+    {"pack", "make shards from other formats", "idx IMAGES LABELS -o DIR [--shards N] [--name train]",
+     "Writes HDF5 shards DIR/train-00000-of-00004.h5 … from a pair of IDX files (the MNIST format), plain or "
+     "gzip. The same\n"
+     "input gives the same bytes.",
+     "  lockstep pack idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o shards --shards 4",
+     ls_command_pack},
+    {"check", "verify shards or checkpoints", "FILE…",
+     "Reads every byte: structure, checksums, labels, values that are not finite. Prints a line a file; exit "
+     "status 2 where\n"
+     "any file is bad.",
+     "  lockstep check shards/*.h5 runs/first/checkpoints/*.h5", ls_command_check},
+    {"show", "what is in a shard, a checkpoint or a model", "FILE | zoo | zoo:NAME",
+     "Lists datasets and attributes of a shard, state and parameters of a checkpoint, the models of the zoo, "
+     "or the\n"
+     "parameters of one of them.",
+     "  lockstep show zoo:resnet18", ls_command_show},
+    {"plan", "memory and arithmetic of a recipe, and whether it fits",
+     "RECIPE [key=value …] [--ranks N] [--device-memory 6GiB] [--sample HxWxC]",
+     "Makes the static plan that training would use, without training: memory by kind, floating-point "
+     "operations, and how\n"
+     "gradients are reduced. Exit status 2 where it does not fit the device memory given.",
+     "  lockstep plan launch/recipes/fashion-mnist.yaml --ranks 4 --device-memory 2GiB", ls_command_plan},
+    {"bench", "measure",
+     "step [--model M] [--size S] [--batch B] [--lanes L] [--precision P] [--threads T] [--json]",
+     "bench step trains a model on synthetic samples in memory and prints samples per second, milliseconds a "
+     "step, and\n"
+     "the memory that the process took beside what the plan said.",
+     "  lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2", ls_command_bench},
+    {"doctor", "what this machine has, and what is wrong with it", "",
+     "Lists processor, memory, libraries and launcher, and says what will hurt.",
+     "  mpirun -n 2 lockstep doctor", ls_command_doctor},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void print_usage(FILE *out) {
+    fprintf(out, "usage: lockstep COMMAND …\n\n"
+                 "Data-parallel training whose weights are the same bit for bit on any number of ranks.\n\n");
+    for (int i = 0; i < N_COMMANDS; i++) fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\n'lockstep COMMAND --help' says more; 'lockstep --version' lists the libraries.\n"
+                 "Exit status: 0 done, 1 system (memory, disk), 2 usage or input, 3 numbers not finite,\n"
+                 "4 communication, 75 stopped by a signal after writing a checkpoint.\n");
+}
+
+static void print_version(void) {
+    printf("lockstep %s\n", LOCKSTEP_VERSION);
+    printf("  %s\n  %s\n", ls_comm_library(), ls_h5_library());
+    printf("  %s\n", ls_cpu_library() ? ls_cpu_library() : "oneDNN: not built in (the plain kernels serve)");
+    printf("  CUDA module: not installed\n");
+}
+
+// Errors that the ranks agreed on come out of rank 0 alone; what a command prints before it opened the ranks,
+// of each.
+static void print_error(void) {
+    const struct ls_error *error = ls_error_last();
+    fprintf(stderr, "lockstep: error: %s\n", error->text);
+}
+
+int main(int argc, char **argv) {
+    // A closed pipe or a file-size limit is an error to report, not a death.
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+    if (argc < 2) {
+        print_usage(stderr);
+        return LS_INPUT;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return LS_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        print_version();
+        return LS_OK;
+    }
+    for (int i = 0; i < N_COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0) continue;
+        ls_status status = commands[i].run(&commands[i], argc - 2, argv + 2);
+        if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
+        if (status != LS_OK && ls_error_last()->status != LS_OK) print_error();
+        return status;
+    }
+    fprintf(stderr, "lockstep: error: unknown command \"%s\"; see 'lockstep --help'\n", argv[1]);
+    return LS_INPUT;
+}

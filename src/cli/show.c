@@ -1,0 +1,121 @@
+#include "cli/cli.h"
+#include "graph/op.h"
+#include "h5/h5.h"
+#include "train/checkpoint.h"
+#include "train/model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static ls_status show_models(void) {
+    for (int i = 0; ls_zoo_at(i); i++) printf("%-10s %s\n", ls_zoo_at(i)->name, ls_zoo_at(i)->summary);
+    return LS_OK;
+}
+
+static ls_status show_model(const char *name) {
+    const struct ls_zoo_model *model = ls_zoo_find(name);
+    if (!model) return LS_FAIL(LS_INPUT, "there is no model \"%s\"; 'lockstep show zoo' lists them", name);
+    static const double mean[] = {0}, std[] = {1};
+    const struct ls_model_spec spec = {
+        .model = model,
+        .options = {.classes = 1000},
+        .lane_batch = 1,
+        .height = model->usual_size,
+        .width = model->usual_size,
+        .channels = model->usual_channels,
+        .raw_type = LS_U8,
+        .scale = 1.0 / 255,
+        .mean = mean,
+        .std = std,
+        .n_normalize = 1,
+    };
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_EVAL);
+    ls_status status = ls_zoo_build(&graph, LS_EVAL, &spec);
+    long long parameters = 0;
+    double flops = 0;
+    for (int v = 0; status == LS_OK && v < graph.n_values; v++) {
+        const struct ls_value_info *info = ls_info(&graph, v);
+        char shape[96];
+        if (info->kind != LS_PARAM) continue;
+        printf("  %-44s %s\n", info->name, ls_shape_text(shape, &info->shape));
+        parameters += ls_shape_count(&info->shape);
+    }
+    for (int i = 0; status == LS_OK && i < graph.n_nodes; i++)
+        flops += ls_node_flops(&graph, &graph.nodes[i]);
+    if (status == LS_OK)
+        printf(
+            "%s: %s\n%lld parameters with 1000 classes; %.2f GFLOP forward for a sample of %lldx%lldx%lld\n",
+            name, model->summary, parameters, flops / 1e9, (long long)spec.height, (long long)spec.width,
+            (long long)spec.channels);
+    ls_graph_free(&graph);
+    return status;
+}
+
+static ls_status print_dataset(void *context, const char *name, const struct ls_h5_dataset *info) {
+    (void)context;
+    printf("  %-44s %s", name, info->type == LS_DTYPES ? "?" : ls_dtype_name(info->type));
+    for (int i = 0; i < info->rank; i++) printf("%s%lld", i ? "x" : " ", (long long)info->dim[i]);
+    printf("%s%s\n", info->why_slow ? "  through H5Dread: " : "", info->why_slow ? info->why_slow : "");
+    return LS_OK;
+}
+
+static void print_attributes(struct ls_h5 *file) {
+    static const char *const names[] = {"format", "version", "uuid", "split", "axes"};
+    static const char *const numbers[] = {"shard_index", "shard_count"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char text[256];
+        bool found = false;
+        if (ls_h5_attr_text(file, "/", names[i], text, sizeof text, &found) == LS_OK && found)
+            printf("  %s: %s\n", names[i], text);
+    }
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        int64_t value;
+        bool found = false;
+        if (ls_h5_attr_i64(file, "/", numbers[i], &value, &found) == LS_OK && found)
+            printf("  %s: %lld\n", numbers[i], (long long)value);
+    }
+}
+
+static ls_status show_checkpoint(const char *path, struct ls_h5 *file) {
+    struct ls_checkpoint_header header;
+    LS_TRY(ls_checkpoint_read_header(path, &header));
+    printf("%s: checkpoint of step %llu\n", path, (unsigned long long)header.state.step);
+    printf("  written by Lockstep %s on %s\n", header.version, header.fingerprint);
+    printf("  seed %llu, batch %llu, lanes %llu, skipped steps %llu\n", (unsigned long long)header.state.seed,
+           (unsigned long long)header.state.batch, (unsigned long long)header.state.lanes,
+           (unsigned long long)header.state.skipped);
+    if (header.state.best_accuracy >= 0)
+        printf("  best accuracy so far %.4f at step %llu\n", header.state.best_accuracy,
+               (unsigned long long)header.state.best_step);
+    ls_checkpoint_header_free(&header);
+    return ls_h5_visit(file, "/", print_dataset, NULL);
+}
+
+static ls_status show_file(const char *path) {
+    struct ls_h5 *file = NULL;
+    LS_TRY(ls_h5_open(path, &file));
+    ls_status status;
+    if (ls_h5_exists(file, "model") && ls_h5_exists(file, "state")) {
+        status = show_checkpoint(path, file);
+    } else {
+        printf("%s: HDF5\n", path);
+        print_attributes(file);
+        status = ls_h5_visit(file, "/", print_dataset, NULL);
+    }
+    ls_h5_close(file);
+    return status;
+}
+
+ls_status ls_command_show(const struct ls_command *command, int argc, char **argv) {
+    bool helped = false;
+    const struct ls_option options[] = {{0}};
+    int n = 0;
+    LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
+    if (helped) return LS_OK;
+    if (n != 1)
+        return LS_FAIL(LS_INPUT, "show takes one argument, found %d: lockstep show %s", n, command->usage);
+    if (strcmp(argv[0], "zoo") == 0) return show_models();
+    if (strncmp(argv[0], "zoo:", 4) == 0) return show_model(argv[0] + 4);
+    return show_file(argv[0]);
+}

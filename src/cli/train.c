@@ -1,0 +1,47 @@
+#include "cli/cli.h"
+#include "cli/world.h"
+#include "train/recipe.h"
+#include "train/stop.h"
+#include "train/trainer.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static ls_status work(struct ls_comm *comm, void *context) {
+    const struct ls_train_request *request = context;
+    struct ls_train_summary summary = {0};
+    ls_status status = ls_train(comm, request, &summary);
+    if (status == LS_OK && comm->rank == 0)
+        printf("done: step=%llu loss=%.4f accuracy=%.4f params=%016llx\n", (unsigned long long)summary.step,
+               summary.loss, summary.accuracy, (unsigned long long)summary.params_hash);
+    return status;
+}
+
+ls_status ls_command_train(const struct ls_command *command, int argc, char **argv) {
+    bool help_recipe = false, helped = false;
+    struct ls_train_request request = {.version = LOCKSTEP_VERSION};
+    const struct ls_option options[] = {
+        {"--out", "-o", LS_WORD, &request.out, "DIR", "the run's folder (default: runs/<recipe name>)"},
+        {"--resume", NULL, LS_FLAG, &request.resume, NULL,
+         "go on from the newest good checkpoint in DIR; starts where there is none"},
+        {"--help-recipe", NULL, LS_FLAG, &help_recipe, NULL,
+         "print every key of a recipe with its default and meaning"},
+        {0},
+    };
+    int n = 0;
+    LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
+    if (helped) return LS_OK;
+    if (help_recipe) {
+        struct ls_text text = {0};
+        ls_recipe_help(&text);
+        fputs(text.data, stdout);
+        ls_text_free(&text);
+        return LS_OK;
+    }
+    if (n < 1) return LS_FAIL(LS_INPUT, "train needs a recipe: lockstep train %s", command->usage);
+    request.recipe = argv[0];
+    request.overrides = (const char *const *)(argv + 1);
+    request.n_overrides = n - 1;
+    ls_stop_listen();
+    return ls_with_world(work, &request);
+}

@@ -1,0 +1,82 @@
+// The engine: one rank's replica and its share of a step. Everything is enqueued; what meets, meets at
+// events.
+//
+//   queue 0   lane 0  seg 0 | seg 1 | …          fold of buckets 0, T, … as their segments end
+//   queue 1   lane 1  seg 0 | seg 1 | …          fold of buckets 1, T+1, …
+//   comm                      reduce bucket 0 | reduce bucket 1 | …      (last wave of lanes)
+//   then: square sums on all queues, decide on queue 0, update on all queues
+#pragma once
+
+#include "comm/comm.h"
+#include "comm/reduce.h"
+#include "data/reader.h"
+#include "train/model.h"
+
+struct ls_engine;
+struct ls_checkpoint_state;
+
+struct ls_engine_spec {
+    struct ls_device *device;
+    struct ls_comm *comm;
+    const struct ls_model *model;
+    const struct ls_recipe *recipe;
+};
+
+// What the engine takes from the device, by kind, in bytes. The plan of the run: `lockstep plan` prints it,
+// ls_engine_open allocates exactly it.
+struct ls_memory {
+    size_t weights;   // parameters and running statistics
+    size_t gradients; // output buffers of the tree
+    size_t optimizer;
+    size_t activations; // of all queues
+    size_t workspace;   // what the arenas need beyond the activations
+    size_t input;       // the ring of batches
+    size_t communication;
+    size_t checkpoint; // the copy that is written while training goes on
+    size_t total;
+};
+struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
+                              const struct ls_dataset_info *train, const struct ls_dataset_info *test,
+                              int queues, int rank, int ranks);
+struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order, int64_t batch_samples);
+
+struct ls_step_control {
+    uint64_t step;    // 0-based
+    uint64_t updates; // done before this one (AdamW's bias correction)
+    float lr;
+    bool stop, fault; // this rank's wishes
+};
+
+struct ls_step_result {
+    double loss;     // mean over the global batch
+    double accuracy; // fraction
+    double grad_norm;
+    bool skipped, stop, fault; // the same on every rank
+    double comm_exposed;       // seconds that compute waited for communication
+};
+
+ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **engine);
+void ls_engine_close(struct ls_engine *engine);
+
+// The lanes of this rank, and how many samples it takes of each global batch.
+struct ls_lane_range ls_engine_lanes(const struct ls_engine *engine);
+
+// One step on this rank's part of the batch (its lanes' samples, in order). All ranks call it alike. The
+// batch may be given back when this returns.
+ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
+                         const struct ls_step_control *control, struct ls_step_result *result);
+
+// Forward only, on up to `lanes side by side` chunks of lane_batch samples: chunk i of the batch is samples
+// [i * lane_batch, …). metrics [chunks][3]: sums of loss, correct, weight. results: plan->result of all
+// chunks in order, or NULL.
+ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *batch, int chunks,
+                             float (*metrics)[3], float *results);
+
+// The replica, in the layout's flat form (memory of the device that the host may read while no step is under
+// way).
+struct ls_replica {
+    float *params, *states, *slot[2];
+    const char *slot_names[2];
+};
+struct ls_replica ls_engine_replica(struct ls_engine *engine);
+int64_t ls_engine_peak_bytes(void); // of this process: resident memory at its highest, shared libraries aside

@@ -1,0 +1,118 @@
+#include "train/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct ls_sample_shape ls_sample_shape_of(const struct ls_dataset_info *info) {
+    return (struct ls_sample_shape){
+        .height = info->height,
+        .width = info->width,
+        .channels = info->channels,
+        .channels_first = info->channels_first,
+        .type = info->type,
+        .target_is_class = info->target_is_class,
+        .target_values = info->target_values,
+    };
+}
+
+static ls_status check_target(const struct ls_recipe *recipe, const struct ls_sample_shape *sample) {
+    bool classes = recipe->train.loss == LS_RECIPE_CROSS_ENTROPY;
+    if (classes && !sample->target_is_class)
+        return LS_FAIL(LS_INPUT,
+                       "train.loss: cross_entropy needs one integer class per sample, but dataset \"%s\" has "
+                       "%lld value(s) "
+                       "per sample that are not one integer; use train.loss=mse for regression",
+                       recipe->data.target, (long long)sample->target_values);
+    if (!classes && sample->target_is_class)
+        return LS_FAIL(
+            LS_INPUT,
+            "train.loss: mse needs floating-point targets, but dataset \"%s\" holds integer classes",
+            recipe->data.target);
+    if (!classes && sample->target_values != recipe->model.classes)
+        return LS_FAIL(
+            LS_INPUT,
+            "model.classes: the model has %lld output(s), but dataset \"%s\" has %lld value(s) per sample",
+            (long long)recipe->model.classes, recipe->data.target, (long long)sample->target_values);
+    return LS_OK;
+}
+
+ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
+                           struct ls_model_spec *spec) {
+    const struct ls_zoo_model *model = ls_zoo_find(recipe->model.zoo);
+    if (!model) return LS_FAIL(LS_INPUT, "model.zoo: there is no model \"%s\"", recipe->model.zoo);
+    LS_TRY(check_target(recipe, sample));
+    int n = recipe->data.mean.n;
+    if (n != 1 && n != sample->channels)
+        return LS_FAIL(
+            LS_INPUT,
+            "data.normalize: %d means and deviations for samples of %lld channels; expected 1 or %lld", n,
+            (long long)sample->channels, (long long)sample->channels);
+    double scale = recipe->data.scale;
+    *spec = (struct ls_model_spec){
+        .model = model,
+        .options = {.classes = recipe->model.classes,
+                    .dropout = recipe->model.dropout,
+                    .width = recipe->model.width,
+                    .depth = recipe->model.depth},
+        .lane_batch = recipe->train.batch / recipe->train.lanes,
+        .height = sample->height,
+        .width = sample->width,
+        .channels = sample->channels,
+        .raw_type = sample->type,
+        .channels_first = sample->channels_first,
+        .augment = recipe->data.crop_pad > 0 || recipe->data.flip,
+        .scale = isnan(scale) ? (sample->type == LS_U8 ? 1.0 / 255 : 1.0) : scale,
+        .mean = recipe->data.mean.items,
+        .std = recipe->data.std.items,
+        .n_normalize = n,
+        .loss = recipe->train.loss == LS_RECIPE_MSE ? LS_LOSS_MSE : LS_LOSS_CROSS_ENTROPY,
+        .smoothing = recipe->train.smoothing,
+    };
+    return LS_OK;
+}
+
+static ls_status describe(const struct ls_graph *graph, struct ls_text *text) {
+    char *bytes = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&bytes, &length);
+    if (!stream) return LS_FAIL(LS_SYSTEM, "out of memory for the text of the model");
+    ls_graph_print(graph, stream);
+    fclose(stream);
+    ls_text_add_bytes(text, bytes, length);
+    free(bytes);
+    return LS_OK;
+}
+
+static ls_status make_plan(const struct ls_recipe *recipe, const struct ls_model_spec *spec,
+                           enum ls_mode mode, const struct ls_device *device, const struct ls_layout *layout,
+                           struct ls_text *description, struct ls_plan **plan) {
+    struct ls_graph graph;
+    ls_graph_init(&graph, mode);
+    ls_status status = ls_zoo_build(&graph, mode, spec);
+    if (status == LS_OK && description) status = describe(&graph, description);
+    const struct ls_plan_options options = {
+        .precision = recipe->train.precision,
+        .bucket_bytes = (size_t)recipe->train.bucket,
+        .layout = layout,
+    };
+    if (status == LS_OK) status = ls_plan_make(&graph, device, &options, plan);
+    ls_graph_free(&graph);
+    return status;
+}
+
+ls_status ls_model_make(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
+                        const struct ls_device *device, struct ls_model *model) {
+    *model = (struct ls_model){0};
+    struct ls_model_spec spec;
+    LS_TRY(ls_model_spec_of(recipe, sample, &spec));
+    LS_TRY(make_plan(recipe, &spec, LS_TRAIN, device, NULL, &model->description, &model->train));
+    return make_plan(recipe, &spec, LS_EVAL, device, model->train->layout, NULL, &model->eval);
+}
+
+void ls_model_free(struct ls_model *model) {
+    if (model->eval) ls_plan_free(model->eval);
+    if (model->train) ls_plan_free(model->train);
+    ls_text_free(&model->description);
+    *model = (struct ls_model){0};
+}

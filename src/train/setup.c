@@ -1,0 +1,162 @@
+#include "train/setup.h"
+
+#include "base/log.h"
+#include "cpu/cpu.h"
+#include "train/checkpoint.h"
+
+#include <string.h>
+
+// ---- device
+// ---------------------------------------------------------------------------------------------------
+
+// The cores of this rank: its affinity mask, or, where the ranks of a host share one mask, its part of it.
+static int threads_for(const struct ls_recipe *recipe, const struct ls_comm *comm) {
+    if (recipe->device.threads > 0) return (int)recipe->device.threads;
+    const int cores = ls_cpu_cores();
+    if (comm->local_size <= 1) return cores;
+    const int online = ls_cpu_cores_online();
+    const bool bound = cores < online;
+    const int mine = bound ? cores : cores / comm->local_size;
+    return mine > 0 ? mine : 1;
+}
+
+ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool note,
+                           struct ls_device **device) {
+    static const char why_not_cuda[] =
+        "no usable GPU: the CUDA module (liblockstep-cuda.so) is not installed";
+    const char *kind = recipe->device.kind;
+    if (strcmp(kind, "cuda") == 0)
+        return LS_FAIL(LS_INPUT, "device.kind: cuda: %s; use device.kind=cpu, or auto", why_not_cuda);
+    if (recipe->train.precision == LS_F16 || recipe->train.tf32)
+        return LS_FAIL(LS_INPUT, "train.precision: %s needs a GPU; the CPU device has fp32 and bf16",
+                       recipe->train.tf32 ? "tf32" : "fp16");
+    const struct ls_cpu_options options = {
+        .threads = threads_for(recipe, comm),
+        .kernels = strcmp(recipe->device.kernels, "plain") == 0    ? LS_CPU_PLAIN
+                   : strcmp(recipe->device.kernels, "onednn") == 0 ? LS_CPU_ONEDNN
+                                                                   : LS_CPU_AUTO,
+    };
+    LS_TRY(ls_cpu_open(&options, device));
+    (*device)->memory_limit = recipe->device.memory;
+    if (!note) return LS_OK;
+    ls_note("device: cpu: %s%s%s%s", (*device)->name, strcmp(kind, "auto") == 0 ? " (" : "",
+            strcmp(kind, "auto") == 0 ? why_not_cuda : "", strcmp(kind, "auto") == 0 ? ")" : "");
+    if (options.kernels == LS_CPU_PLAIN || (options.kernels == LS_CPU_AUTO && !ls_cpu_library()))
+        ls_warn("the plain kernels serve%s: correct, and slow",
+                ls_cpu_library() ? " as device.kernels asks"
+                                 : ", because oneDNN was not there when this program was built");
+    return LS_OK;
+}
+
+// ---- data
+// -----------------------------------------------------------------------------------------------------
+
+ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_dataset **dataset) {
+    const struct ls_list *patterns = test ? &recipe->data.test : &recipe->data.train;
+    const struct ls_dataset_spec spec = {
+        .patterns = patterns->items,
+        .n_patterns = patterns->n,
+        .input = recipe->data.input,
+        .target = recipe->data.target,
+        .what = test ? "data.test" : "data.train",
+        .axes = recipe->data.axes,
+    };
+    return ls_dataset_open(&spec, dataset);
+}
+
+ls_status ls_data_same_shape(const struct ls_dataset_info *train, const struct ls_dataset_info *test) {
+    if (train->height != test->height || train->width != test->width || train->channels != test->channels)
+        return LS_FAIL(LS_INPUT,
+                       "data.test: samples are %lldx%lldx%lld (height, width, channels), those of data.train "
+                       "are %lldx%lldx%lld",
+                       (long long)test->height, (long long)test->width, (long long)test->channels,
+                       (long long)train->height, (long long)train->width, (long long)train->channels);
+    if (train->type != test->type || train->channels_first != test->channels_first)
+        return LS_FAIL(LS_INPUT, "data.test: samples are %s%s, those of data.train are %s%s",
+                       ls_dtype_name(test->type), test->channels_first ? ", channels first" : "",
+                       ls_dtype_name(train->type), train->channels_first ? ", channels first" : "");
+    if (train->target_is_class != test->target_is_class || train->target_values != test->target_values)
+        return LS_FAIL(LS_INPUT, "data.test: targets are of another kind than those of data.train");
+    return LS_OK;
+}
+
+// Below this, floating-point samples are looked through before step 0; above it, each is looked at when it is
+// read.
+static const double scan_bytes = 4.0 * 1024 * 1024 * 1024;
+
+ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recipe, struct ls_comm *comm) {
+    const struct ls_dataset_info *info = ls_dataset_info(dataset);
+    const int64_t begin = info->samples * comm->rank / comm->size,
+                  end = info->samples * (comm->rank + 1) / comm->size;
+    const bool samples =
+        info->type == LS_F32 && (double)info->samples * (double)info->sample_bytes <= scan_bytes;
+    return ls_dataset_scan(dataset, begin, end, recipe->model.classes, samples);
+}
+
+// ---- memory
+// ---------------------------------------------------------------------------------------------------
+
+// The largest number of samples a lane whose whole plan fits; 0 if not even one does.
+static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
+                            const struct ls_device *device) {
+    int64_t fits = 0, fails = recipe->train.batch / recipe->train.lanes;
+    while (fails - fits > 1) {
+        struct ls_recipe tried = *recipe;
+        const int64_t lane = (fits + fails) / 2;
+        tried.train.batch = lane * recipe->train.lanes;
+        struct ls_model model;
+        bool fit = ls_model_make(&tried, sample, device, &model) == LS_OK;
+        if (fit) {
+            const struct ls_memory memory =
+                ls_memory_of(&tried, &model, NULL, NULL, device->compute_queues, 0, 1);
+            fit = (int64_t)memory.total <= device->memory_limit;
+        }
+        ls_model_free(&model);
+        if (fit)
+            fits = lane;
+        else
+            fails = lane;
+    }
+    return fits;
+}
+
+ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
+                          const struct ls_device *device, const struct ls_memory *memory) {
+    if (device->memory_limit <= 0 || (int64_t)memory->total <= device->memory_limit) return LS_OK;
+    char needed[32], limit[32];
+    const int64_t lane = largest_lane(recipe, sample, device);
+    ls_format_bytes(needed, (double)memory->total);
+    ls_format_bytes(limit, (double)device->memory_limit);
+    if (lane == 0)
+        return LS_FAIL(LS_INPUT,
+                       "device.memory: the plan needs %s, the limit is %s; not even lanes of one sample fit",
+                       needed, limit);
+    return LS_FAIL(LS_INPUT,
+                   "device.memory: the plan needs %s, the limit is %s; the largest lane that fits has %lld "
+                   "samples (this one: %lld): "
+                   "lower train.batch or raise train.lanes",
+                   needed, limit, (long long)lane, (long long)(recipe->train.batch / recipe->train.lanes));
+}
+
+// ---- replica
+// --------------------------------------------------------------------------------------------------
+
+ls_status ls_replica_load(struct ls_engine *engine, const struct ls_layout *layout, struct ls_comm *comm,
+                          const char *path, bool slots, struct ls_checkpoint_state *state) {
+    struct ls_replica replica = ls_engine_replica(engine);
+    struct ls_checkpoint checkpoint = {.layout = layout, .params = replica.params, .states = replica.states};
+    for (int i = 0; slots && i < LS_MAX_SLOTS; i++) {
+        checkpoint.slot[i] = replica.slot[i];
+        checkpoint.slot_names[i] = replica.slot_names[i];
+    }
+    ls_status status = comm->rank == 0 ? ls_checkpoint_read(path, &checkpoint) : LS_OK;
+    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_comm_broadcast(comm, replica.params, layout->param_floats * sizeof(float), 0));
+    LS_TRY(ls_comm_broadcast(comm, replica.states, layout->state_floats * sizeof(float), 0));
+    for (int i = 0; slots && i < LS_MAX_SLOTS; i++)
+        if (replica.slot[i])
+            LS_TRY(ls_comm_broadcast(comm, replica.slot[i], layout->param_floats * sizeof(float), 0));
+    LS_TRY(ls_comm_broadcast(comm, &checkpoint.state, sizeof checkpoint.state, 0));
+    if (state) *state = checkpoint.state;
+    return LS_OK;
+}

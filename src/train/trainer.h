@@ -1,0 +1,26 @@
+// A run, from the recipe to the last line.
+#pragma once
+
+#include "comm/comm.h"
+
+#include <stdbool.h>
+
+struct ls_train_request {
+    const char *recipe;           // path
+    const char *const *overrides; // "train.batch=512"
+    int n_overrides;
+    const char *out; // run folder; NULL: runs/<recipe name>
+    bool resume;
+    const char *version; // Lockstep's, for the checkpoints
+};
+
+struct ls_train_summary {
+    uint64_t step;         // steps done
+    double loss, accuracy; // of the last evaluation, or, without a test set, of the last step
+    uint64_t params_hash;
+};
+
+// All ranks call it. LS_PREEMPTED after a signal, once a checkpoint is there; LS_NUMBERS after nan_limit
+// skipped steps in a row.
+ls_status ls_train(struct ls_comm *comm, const struct ls_train_request *request,
+                   struct ls_train_summary *summary);
