@@ -1,0 +1,137 @@
+#ifdef LOCKSTEP_HAVE_ONEDNN
+
+#include "cpu/onednn_conv.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef dnnl_status_t (*describe_fn)(struct ls_onednn_task *task, const struct ls_graph *graph,
+                                     const struct ls_node *node);
+
+static const describe_fn describers[LS_OPS] = {
+    [LS_OP_CONV] = ls_onednn_describe_conv,
+    [LS_OP_CONV_RELU] = ls_onednn_describe_conv,
+    [LS_OP_CONV_INPUT_GRAD] = ls_onednn_describe_conv,
+    [LS_OP_CONV_WEIGHT_GRAD] = ls_onednn_describe_conv,
+    [LS_OP_LINEAR] = ls_onednn_describe_linear,
+    [LS_OP_LINEAR_RELU] = ls_onednn_describe_linear,
+    [LS_OP_LINEAR_INPUT_GRAD] = ls_onednn_describe_linear,
+    [LS_OP_LINEAR_WEIGHT_GRAD] = ls_onednn_describe_linear,
+};
+
+static bool types_fit(const struct ls_graph *graph, const struct ls_node *node) {
+    ls_dtype type = ls_info(graph, node->in[0])->dtype;
+    bool weight_grad = node->op->id == LS_OP_CONV_WEIGHT_GRAD || node->op->id == LS_OP_LINEAR_WEIGHT_GRAD;
+    return ls_onednn_type(type) != dnnl_data_type_undef && ls_info(graph, node->in[1])->dtype == type &&
+           ls_info(graph, node->out[0])->dtype == (weight_grad ? LS_F32 : type) &&
+           (node->n_in < 3 || ls_info(graph, node->in[2])->dtype == LS_F32);
+}
+
+static dnnl_status_t describe_on_one_thread(struct ls_onednn_task *task, const struct ls_graph *graph,
+                                            const struct ls_node *node) {
+    if (!ls_onednn_engine()) return dnnl_runtime_error;
+    if (!types_fit(graph, node)) return dnnl_unimplemented;
+    LS_DNNL_TRY(ls_dnnl_attr_make(&task->attr));
+    LS_DNNL_TRY(describers[node->op->id](task, graph, node));
+    if (!ls_onednn_is_fast(task->desc)) return dnnl_unimplemented;
+    return ls_onednn_task_layout(task);
+}
+
+static dnnl_status_t describe(struct ls_onednn_task *task, const struct ls_graph *graph,
+                              const struct ls_node *node) {
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    dnnl_status_t status = describe_on_one_thread(task, graph, node);
+    omp_set_num_threads(threads);
+    return status;
+}
+
+static bool supports(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace) {
+    struct ls_onednn_task task = {0};
+    bool well = describe(&task, graph, node) == dnnl_success;
+    if (well) *workspace = task.workspace;
+    ls_onednn_task_clear(&task);
+    return well;
+}
+
+static void unmake(void *made) {
+    if (!made) return;
+    ls_onednn_task_clear(made);
+    free(made);
+}
+
+static ls_status make(const struct ls_graph *graph, const struct ls_node *node, void **made) {
+    struct ls_onednn_task *task = calloc(1, sizeof *task);
+    if (!task) return LS_FAIL(LS_SYSTEM, "%s: out of memory", node->name);
+    dnnl_status_t status = describe(task, graph, node);
+    if (status == dnnl_success) status = ls_onednn_task_make(task);
+    if (status != dnnl_success) {
+        unmake(task);
+        return LS_FAIL(LS_SYSTEM, "%s: oneDNN can't make %s (status %d)", node->name, node->op->name,
+                       (int)status);
+    }
+    *made = task;
+    return LS_OK;
+}
+
+static ls_status run(const struct ls_kernel_call *call) {
+    dnnl_status_t status = ls_onednn_task_run(call->made, call);
+    if (status == dnnl_success) return LS_OK;
+    return LS_FAIL(LS_SYSTEM, "%s: oneDNN can't run %s (status %d)", call->node->name, call->node->op->name,
+                   (int)status);
+}
+
+const struct ls_kernel *ls_onednn_kernel(enum ls_op_id op) {
+    static const struct ls_kernel kernel = {"onednn", supports, make, unmake, run};
+    return describers[op] ? &kernel : NULL;
+}
+
+static char library[48];
+static bool has_bf16;
+static pthread_once_t facts_once = PTHREAD_ONCE_INIT;
+
+static bool trains_bf16(int kind) {
+    struct ls_onednn_conv conv = {.kind = kind,
+                                  .type = dnnl_bf16,
+                                  .groups = 1,
+                                  .batch = 2,
+                                  .in = 64,
+                                  .in_h = 14,
+                                  .in_w = 14,
+                                  .out = 64,
+                                  .out_h = 14,
+                                  .out_w = 14,
+                                  .kernel_h = 3,
+                                  .kernel_w = 3,
+                                  .window = {.stride = {1, 1}, .pad = {1, 1}}};
+    struct ls_onednn_task task = {0};
+    bool well = ls_onednn_engine() && ls_dnnl_attr_make(&task.attr) == dnnl_success &&
+                ls_onednn_describe_conv_of(&task, &conv) == dnnl_success && ls_onednn_is_fast(task.desc);
+    ls_onednn_task_clear(&task);
+    return well;
+}
+
+static void gather_facts(void) {
+    const dnnl_version_t *version = dnnl_version();
+    snprintf(library, sizeof library, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
+    has_bf16 = trains_bf16(LS_ONEDNN_CONV_FORWARD) && trains_bf16(LS_ONEDNN_CONV_INPUT_GRAD) &&
+               trains_bf16(LS_ONEDNN_CONV_WEIGHT_GRAD);
+}
+
+const char *ls_onednn_library(void) {
+    pthread_once(&facts_once, gather_facts);
+    return library;
+}
+
+bool ls_onednn_has_bf16(void) {
+    pthread_once(&facts_once, gather_facts);
+    return has_bf16;
+}
+
+const char *ls_onednn_isa(void) {
+    return ls_dnnl_isa_name(dnnl_get_effective_cpu_isa());
+}
+
+#endif
