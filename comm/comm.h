@@ -1,6 +1,6 @@
 // The control plane: what ranks tell each other outside the flow of gradients. Called by one thread at a
-// time, and never while a reduction is enqueued. Every function but open's first lines is collective: all
-// ranks call it, in the same order.
+// time, and never while a reduction is enqueued. What returns a status is collective: all ranks call it, in
+// the same order.
 #pragma once
 
 #include "base/status.h"
@@ -21,9 +21,9 @@ ls_status ls_comm_open(struct ls_comm *comm);
 // Ends MPI in good order, or, where a call of MPI has failed and other ranks may be lost, at once.
 void ls_comm_close(struct ls_comm *comm);
 // Closes with the status that this rank ends with. In good order where all ranks know of it: LS_OK,
-// LS_PREEMPTED, LS_NUMBERS, or what ls_comm_agree returned last. Any other is this rank's alone, the others
-// wait for it somewhere: all ranks are ended at once with this status, and with other ranks this does not
-// return. So print the error before.
+// LS_PREEMPTED, LS_NUMBERS, or what ls_comm_agree or ls_comm_agree_same returned last. Any other is this
+// rank's alone, the others wait for it somewhere: all ranks are ended at once with this status, and with
+// other ranks this does not return. So print the error before.
 void ls_comm_end(struct ls_comm *comm, ls_status status);
 const char *ls_comm_library(void); // "Open MPI 4.1.4"
 

@@ -1,0 +1,44 @@
+// Recursive halving, then doubling (Thakur, Rabenseifner, Gropp 2005), for a power of two of ranks that hold
+// one node each. Halving with distances 1, 2, 4 … climbs the tree of lanes: after the round of distance d a
+// rank holds its part of the node of 2d ranks. Four ranks, of 8 floats; letters are the ranks in a sum:
+//
+//              rank 0      rank 1      rank 2      rank 3
+//   start      aaaaaaaa    bbbbbbbb    cccccccc    dddddddd
+//   d = 1      (ab)....    ....(ab)    (cd)....    ....(cd)     each (..) four floats
+//   d = 2      ((ab)(cd))  at 0..1, 4..5, 2..3, 6..7
+//   back       d = 2, then d = 1: each gives its partner what it has
+#include "comm/reducer.h"
+
+enum { MAX_ROUNDS = 12 }; // log2(LS_MAX_LANES)
+
+size_t ls_aligned_scratch(size_t count) {
+    return count - count / 2; // the first round's share, the larger half
+}
+
+void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
+    const int rank = reducer->transport->rank, ranks = reducer->transport->size;
+    struct ls_span held[MAX_ROUNDS + 1] = {{0, count}}; // before each round
+    struct ls_span given[MAX_ROUNDS];
+    int rounds = 0;
+    for (int distance = 1; distance < ranks; distance *= 2, rounds++) {
+        const struct ls_span whole = held[rounds];
+        const size_t middle = whole.begin + ls_span_count(whole) / 2;
+        const struct ls_span lower = {whole.begin, middle}, upper = {middle, whole.end};
+        const bool on_the_left = (rank & distance) == 0;
+        const struct ls_span keep = on_the_left ? lower : upper, give = on_the_left ? upper : lower;
+        const int partner = rank ^ distance;
+        float *mine = data + keep.begin, *theirs = reducer->scratch;
+        ls_reducer_exchange(reducer, partner, data + give.begin, ls_span_count(give), partner, theirs,
+                            ls_span_count(keep), queue);
+        ls_reducer_add(reducer, mine, on_the_left ? mine : theirs, on_the_left ? theirs : mine,
+                       ls_span_count(keep), queue);
+        held[rounds + 1] = keep;
+        given[rounds] = give;
+    }
+    while (rounds-- > 0) {
+        const struct ls_span have = held[rounds + 1], lack = given[rounds];
+        const int partner = rank ^ (1 << rounds);
+        ls_reducer_exchange(reducer, partner, data + have.begin, ls_span_count(have), partner,
+                            data + lack.begin, ls_span_count(lack), queue);
+    }
+}

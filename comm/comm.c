@@ -1,0 +1,174 @@
+// Opening and closing the world, and its collective calls.
+#include "comm/comm.h"
+
+#include "comm/mpi_calls.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// ---- opening and closing ----
+
+// Set for each process by mpirun of Open MPI, by srun with PMIx or PMI, by MPICH's and Intel's mpiexec, by
+// MVAPICH, and by Cray's PALS.
+static const char *const launcher_variables[] = {
+    "OMPI_COMM_WORLD_SIZE", "PMIX_RANK",           "PMI_RANK",    "PMI_FD",
+    "MPI_LOCALRANKID",      "MV2_COMM_WORLD_RANK", "PALS_RANKID",
+};
+
+static bool started_by_launcher(void) {
+    for (size_t i = 0; i < sizeof launcher_variables / sizeof *launcher_variables; i++)
+        if (getenv(launcher_variables[i])) return true;
+    return false;
+}
+
+// Tasks of one srun without PMIx or PMI would each take themselves for the whole world.
+static ls_status check_alone(void) {
+    const char *tasks = getenv("SLURM_STEP_NUM_TASKS");
+    if (!tasks || strtol(tasks, NULL, 10) <= 1) return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "srun started %s tasks, but nothing that lets them find each other: use srun "
+                   "--mpi=pmix, or mpirun",
+                   tasks);
+}
+
+static ls_status start_mpi(struct ls_comm_state *state) {
+    int started = 0, level = MPI_THREAD_SINGLE;
+    MPI_Initialized(&started);
+    if (started) {
+        MPI_Query_thread(&level);
+    } else if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS) {
+        return LS_FAIL(LS_COMM, "MPI_Init_thread failed");
+    }
+    state->started_mpi = !started;
+    if (level < MPI_THREAD_SERIALIZED)
+        return LS_FAIL(LS_INPUT, "%s has no support for threads: MPI_THREAD_SERIALIZED is needed",
+                       ls_comm_library());
+    return LS_OK;
+}
+
+static ls_status find_places(struct ls_comm *comm) {
+    struct ls_comm_state *state = comm->state;
+    LS_TRY(ls_mpi_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &state->mpi), "MPI_Comm_dup"));
+    MPI_Comm_set_errhandler(state->mpi, MPI_ERRORS_RETURN);
+    MPI_Comm_rank(state->mpi, &comm->rank);
+    MPI_Comm_size(state->mpi, &comm->size);
+    MPI_Comm local;
+    LS_TRY(ls_mpi_check(comm, MPI_Comm_split_type(state->mpi, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &local),
+                        "MPI_Comm_split_type"));
+    MPI_Comm_rank(local, &comm->local_rank);
+    MPI_Comm_size(local, &comm->local_size);
+    return ls_mpi_check(comm, MPI_Comm_free(&local), "MPI_Comm_free");
+}
+
+ls_status ls_comm_open(struct ls_comm *comm) {
+    *comm = (struct ls_comm){.rank = 0, .size = 1, .local_rank = 0, .local_size = 1};
+    if (gethostname(comm->host, sizeof comm->host - 1) != 0) snprintf(comm->host, sizeof comm->host, "?");
+    if (!started_by_launcher()) return check_alone();
+    struct ls_comm_state *state = calloc(1, sizeof *state);
+    if (!state) return LS_FAIL(LS_SYSTEM, "out of memory");
+    state->mpi = MPI_COMM_NULL;
+    comm->state = state;
+    ls_status status = start_mpi(state);
+    if (status == LS_OK) status = find_places(comm);
+    if (status != LS_OK) ls_comm_close(comm);
+    return status;
+}
+
+void ls_comm_close(struct ls_comm *comm) {
+    struct ls_comm_state *state = comm->state;
+    if (!state) return;
+    if (state->lost && comm->size > 1) MPI_Abort(MPI_COMM_WORLD, LS_COMM);
+    if (state->mpi != MPI_COMM_NULL) MPI_Comm_free(&state->mpi);
+    if (state->started_mpi) MPI_Finalize();
+    free(state);
+    comm->state = NULL;
+}
+
+void ls_comm_end(struct ls_comm *comm, ls_status status) {
+    const struct ls_comm_state *state = comm->state;
+    const bool all_know = status == LS_OK || status == LS_PREEMPTED || status == LS_NUMBERS ||
+                          (state && status == state->agreed);
+    if (state && comm->size > 1 && !all_know) MPI_Abort(MPI_COMM_WORLD, (int)status);
+    ls_comm_close(comm);
+}
+
+static char library[MPI_MAX_LIBRARY_VERSION_STRING + 1];
+static pthread_once_t library_once = PTHREAD_ONCE_INIT;
+
+// "Open MPI v4.1.4, package: …" or "MPICH Version:      4.0.2\n…": up to the first comma or end of line,
+// blanks made one, "v4" made "4".
+static void read_library(void) {
+    char text[MPI_MAX_LIBRARY_VERSION_STRING + 1] = "";
+    int length = 0;
+    MPI_Get_library_version(text, &length);
+    size_t n = 0;
+    for (const char *c = text; *c && *c != ',' && *c != '\n'; c++) {
+        const bool after_blank = n == 0 || library[n - 1] == ' ';
+        if ((*c == ' ' || *c == '\t') && after_blank) continue;
+        if (*c == 'v' && after_blank && c[1] >= '0' && c[1] <= '9') continue;
+        library[n++] = *c == '\t' ? ' ' : *c;
+    }
+    library[n] = 0;
+}
+
+const char *ls_comm_library(void) {
+    pthread_once(&library_once, read_library);
+    return library;
+}
+
+// ---- collective calls ----
+
+static ls_status start_and_wait(struct ls_comm *comm, int code, MPI_Request *request, size_t bytes,
+                                const char *what) {
+    LS_TRY(ls_mpi_check(comm, code, what));
+    return ls_mpi_wait(comm, 1, request, MPI_STATUSES_IGNORE, (double)bytes, what);
+}
+
+ls_status ls_comm_barrier(struct ls_comm *comm) {
+    const struct ls_comm_state *state = comm->state;
+    if (!state) return LS_OK;
+    MPI_Request request;
+    return start_and_wait(comm, MPI_Ibarrier(state->mpi, &request), &request, 0, "barrier");
+}
+
+ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int root) {
+    const struct ls_comm_state *state = comm->state;
+    if (!state) return LS_OK;
+    for (char *at = data; bytes > 0;) {
+        const size_t n = bytes < LS_MPI_PIECE_BYTES ? bytes : LS_MPI_PIECE_BYTES;
+        MPI_Request request;
+        LS_TRY(start_and_wait(comm, MPI_Ibcast(at, (int)n, MPI_BYTE, root, state->mpi, &request), &request, n,
+                              "broadcast"));
+        at += n;
+        bytes -= n;
+    }
+    return LS_OK;
+}
+
+ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, size_t bytes_each) {
+    const struct ls_comm_state *state = comm->state;
+    if (!state) {
+        if (bytes_each > 0) memcpy(all, mine, bytes_each);
+        return LS_OK;
+    }
+    if (bytes_each > LS_MPI_PIECE_BYTES)
+        return LS_FAIL(LS_SYSTEM, "%zu bytes to gather from each rank: at most %d", bytes_each,
+                       LS_MPI_PIECE_BYTES);
+    MPI_Request request;
+    const int n = (int)bytes_each;
+    return start_and_wait(comm, MPI_Iallgather(mine, n, MPI_BYTE, all, n, MPI_BYTE, state->mpi, &request),
+                          &request, bytes_each * (size_t)comm->size, "gathering from all ranks");
+}
+
+ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n) {
+    const struct ls_comm_state *state = comm->state;
+    if (!state || n == 0) return LS_OK;
+    MPI_Request request;
+    return start_and_wait(
+        comm, MPI_Iallreduce(MPI_IN_PLACE, values, n, MPI_UINT64_T, MPI_SUM, state->mpi, &request), &request,
+        (size_t)n * sizeof *values, "sum over ranks");
+}

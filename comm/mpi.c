@@ -1,0 +1,146 @@
+// The transport over MPI: what is enqueued is a host call that starts the messages and waits for them.
+#include "comm/mpi_calls.h"
+#include "comm/transport.h"
+#include "device/device.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TAG = 1 };
+
+struct mpi_transport {
+    struct ls_transport transport;
+    struct ls_comm *comm;
+    struct ls_device *device;
+    MPI_Comm mpi; // its own: its messages and those of the control plane never meet
+    size_t piece; // floats
+};
+
+struct exchange {
+    struct mpi_transport *over;
+    int to, from;
+    const float *send;
+    float *receive;
+    size_t n_send, n_receive;
+};
+_Static_assert(sizeof(struct exchange) <= LS_CALL_BYTES, "a queue copies the argument");
+
+static ls_status check_received(struct mpi_transport *over, MPI_Status *status, int from, int expected) {
+    int received = 0;
+    LS_TRY(ls_mpi_check(over->comm, MPI_Get_count(status, MPI_FLOAT, &received), "MPI_Get_count"));
+    if (received == expected) return LS_OK;
+    return LS_FAIL(LS_COMM, "rank %d on %s: rank %d sent %d floats where %d were expected: ranks disagree",
+                   over->comm->rank, over->comm->host, from, received, expected);
+}
+
+// Starts and completes the messages of one piece; a count of 0 is no message.
+static ls_status exchange_piece(const struct exchange *e, const float *send, int n_send, float *receive,
+                                int n_receive) {
+    struct mpi_transport *over = e->over;
+    MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
+    MPI_Status statuses[2] = {{.MPI_ERROR = MPI_SUCCESS}, {.MPI_ERROR = MPI_SUCCESS}};
+    char what[96];
+    snprintf(what, sizeof what, "exchange of gradients, to rank %d and from rank %d", e->to, e->from);
+    if (n_receive > 0)
+        LS_TRY(ls_mpi_check(over->comm,
+                            MPI_Irecv(receive, n_receive, MPI_FLOAT, e->from, TAG, over->mpi, &requests[0]),
+                            what));
+    if (n_send > 0)
+        LS_TRY(ls_mpi_check(over->comm,
+                            MPI_Isend(send, n_send, MPI_FLOAT, e->to, TAG, over->mpi, &requests[1]), what));
+    LS_TRY(ls_mpi_wait(over->comm, 2, requests, statuses, 4.0 * (n_send + n_receive), what));
+    return n_receive > 0 ? check_received(over, &statuses[0], e->from, n_receive) : LS_OK;
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static ls_status exchange_now(void *argument) {
+    struct exchange *e = argument;
+    while (e->n_send > 0 || e->n_receive > 0) {
+        const size_t n_send = smaller(e->n_send, e->over->piece);
+        const size_t n_receive = smaller(e->n_receive, e->over->piece);
+        LS_TRY(exchange_piece(e, e->send, (int)n_send, e->receive, (int)n_receive));
+        if (n_send > 0) e->send += n_send, e->n_send -= n_send;
+        if (n_receive > 0) e->receive += n_receive, e->n_receive -= n_receive;
+    }
+    return LS_OK;
+}
+
+static void exchange(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
+                     float *receive, size_t n_receive, struct ls_queue *queue) {
+    struct mpi_transport *over = transport->state;
+    const struct exchange e = {.over = over,
+                               .to = to,
+                               .from = from,
+                               .send = send,
+                               .receive = receive,
+                               .n_send = n_send,
+                               .n_receive = n_receive};
+    over->device->api->call(queue, exchange_now, &e, sizeof e);
+}
+
+struct sum {
+    struct mpi_transport *over;
+    float *data;
+    size_t n;
+};
+
+// The blocking call is what MPI libraries have made fast; its core is not given away.
+static ls_status sum_now(void *argument) {
+    struct sum *sum = argument;
+    while (sum->n > 0) {
+        const size_t n = smaller(sum->n, sum->over->piece);
+        LS_TRY(
+            ls_mpi_check(sum->over->comm,
+                         MPI_Allreduce(MPI_IN_PLACE, sum->data, (int)n, MPI_FLOAT, MPI_SUM, sum->over->mpi),
+                         "all-reduce of gradients"));
+        sum->data += n;
+        sum->n -= n;
+    }
+    return LS_OK;
+}
+
+static void all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {
+    struct mpi_transport *over = transport->state;
+    const struct sum sum = {.over = over, .data = data, .n = n};
+    over->device->api->call(queue, sum_now, &sum, sizeof sum);
+}
+
+static void close_mpi(struct ls_transport *transport) {
+    struct mpi_transport *over = transport->state;
+    const struct ls_comm_state *state = over->comm->state;
+    // Collective: with ranks lost it might wait for them.
+    if (!state->lost) MPI_Comm_free(&over->mpi);
+    free(over);
+}
+
+static const struct ls_transport_api api = {
+    .name = "mpi", .exchange = exchange, .all_reduce = all_reduce, .close = close_mpi};
+
+ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
+                                struct ls_transport **transport) {
+    const struct ls_comm_state *state = comm->state;
+    if (!state) return LS_FAIL(LS_SYSTEM, "the MPI transport of a program that was started without MPI");
+    struct mpi_transport *over = malloc(sizeof *over);
+    if (!over) return LS_FAIL(LS_SYSTEM, "out of memory");
+    *over = (struct mpi_transport){
+        .transport = {.rank = comm->rank, .size = comm->size, .api = &api, .state = over},
+        .comm = comm,
+        .device = device,
+        .piece = LS_MPI_PIECE_BYTES / sizeof(float)};
+    const ls_status status = ls_mpi_check(comm, MPI_Comm_dup(state->mpi, &over->mpi), "MPI_Comm_dup");
+    if (status != LS_OK) {
+        free(over);
+        return status;
+    }
+    *transport = &over->transport;
+    return LS_OK;
+}
+
+void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats) {
+    struct mpi_transport *over = transport->state;
+    over->piece = smaller(floats, LS_MPI_PIECE_BYTES / sizeof(float));
+}

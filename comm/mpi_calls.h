@@ -1,0 +1,24 @@
+// How this folder calls MPI: on a communicator that returns errors, with waits that let others run, and with
+// failures in words.
+#pragma once
+
+#include "comm/comm.h"
+
+#include <mpi.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct ls_comm_state {
+    MPI_Comm mpi;     // the control plane's own
+    bool started_mpi; // so it ends it
+    atomic_bool lost; // a call has failed: other ranks may be gone
+    ls_status agreed; // what ls_comm_agree returned last
+};
+
+enum { LS_MPI_PIECE_BYTES = 1 << 30 }; // counts in MPI are int
+
+// LS_OK for MPI_SUCCESS; else LS_COMM, "rank 2 on HOST: WHAT: MPI's own words".
+ls_status ls_mpi_check(struct ls_comm *comm, int code, const char *what);
+// Waits for all requests, which carry `bytes`; `statuses` may be MPI_STATUSES_IGNORE.
+ls_status ls_mpi_wait(struct ls_comm *comm, int n, MPI_Request *requests, MPI_Status *statuses, double bytes,
+                      const char *what);

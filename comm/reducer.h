@@ -1,0 +1,50 @@
+// What the algorithms of the all-reduce share; for the files of this folder.
+#pragma once
+
+#include "comm/tree.h"
+#include "device/device.h"
+
+struct ls_reducer {
+    struct ls_transport *transport;
+    struct ls_device *device;
+    enum ls_reduce_algorithm algorithm;
+    struct ls_tree_node nodes[LS_MAX_NODES]; // this rank's, in the buffers of its fold
+    int n_nodes;
+    size_t max_count;
+    float *scratch; // device memory; NULL where none is needed
+
+    // LS_REDUCE_SLICES: the nodes of all ranks, numbered from left to right.
+    int *first_node;          // [ranks + 1]: rank p holds nodes first_node[p] up to first_node[p + 1]
+    struct ls_fold_add *adds; // [n_adds]: of nodes; the last one gives the root
+    int n_adds;
+    struct ls_arena memory;
+};
+
+struct ls_span { // floats [begin, end)
+    size_t begin, end;
+};
+
+static inline size_t ls_span_count(struct ls_span span) {
+    return span.end - span.begin;
+}
+
+static inline void ls_reducer_exchange(const struct ls_reducer *reducer, int to, const float *send,
+                                       size_t n_send, int from, float *receive, size_t n_receive,
+                                       struct ls_queue *queue) {
+    if (n_send == 0 && n_receive == 0) return;
+    reducer->transport->api->exchange(reducer->transport, to, send, n_send, from, receive, n_receive, queue);
+}
+
+// to = left + right. Operands stay in this order: where both are NaN, it decides whose bits are kept.
+static inline void ls_reducer_add(const struct ls_reducer *reducer, float *to, const float *left,
+                                  const float *right, size_t n, struct ls_queue *queue) {
+    if (n > 0) reducer->device->api->add(queue, to, left, right, n);
+}
+
+size_t ls_aligned_scratch(size_t count); // floats
+void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue);
+
+size_t ls_slices_scratch(int rank, int ranks, int lanes, size_t count); // floats
+void ls_slices_prepare(struct ls_reducer *reducer, int lanes);
+void ls_reduce_slices(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
+                      struct ls_queue *queue);
