@@ -91,13 +91,13 @@ struct ls_place {
 
 struct ls_plan {
     const struct ls_graph *graph;   // after all passes; owned by the plan
-    const struct ls_layout *layout; // owned by whoever made the training plan's layout
+    const struct ls_layout *layout; // the plan's own, freed with it, or the one in the options
     int64_t lane_batch;
     struct ls_place *places;    // [graph->n_values]
     struct ls_place *workspace; // [graph->n_nodes], in the arena
     size_t *workspace_bytes;    // [graph->n_nodes]
     size_t arena_bytes;         // one per queue that runs lanes
-    size_t activation_bytes;    // of these: the high-water mark without workspaces, for the report
+    size_t activation_bytes;    // the most that activations alone take at one node, for the report
     size_t raw_bytes, augment_bytes, target_bytes, weight_bytes; // input of one lane
     struct ls_bucket *buckets; // in the order in which backward finishes them
     int n_buckets;             // 0 in an evaluation plan; its metrics are in the output buffer all the same
@@ -109,17 +109,20 @@ struct ls_plan {
 };
 
 struct ls_plan_options {
-    ls_dtype precision;             // LS_F32 or LS_BF16 (conformance tests: LS_F64)
-    size_t bucket_bytes;            // aim for the size of a bucket; a bucket never splits a parameter
-    const struct ls_layout *layout; // NULL: made from this graph (a training graph)
+    ls_dtype precision;  // LS_F32 or LS_BF16 (conformance tests: LS_F64)
+    size_t bucket_bytes; // aim for the size of a bucket; a bucket never splits a parameter
+    // An evaluation plan is given its training plan's layout, so that both read the same buffers; what the
+    // graph reads is looked up in it by name. NULL: the plan makes its own (without training, in the order in
+    // which parameters were added). Must outlive the plan.
+    const struct ls_layout *layout;
 };
 
-// Takes over the contents of `graph` (left empty) and makes the plan; a training graph has its backward added
-// here. Errors name the node; a missing kernel is an error here.
+// Takes over the contents of `graph` (left empty, on failure too) and makes the plan; a training graph has
+// its backward added here. Errors name the node, parameter or value; a missing kernel is an error here. On
+// failure *plan is NULL.
 ls_status ls_plan_make(struct ls_graph *graph, const struct ls_device *device,
                        const struct ls_plan_options *options, struct ls_plan **plan);
-void ls_plan_free(struct ls_plan *plan);
-// The layout, when the plan made it; freed with the plan.
+void ls_plan_free(struct ls_plan *plan); // NULL is allowed
 
 // ---- how ranks hold lanes
 // -----------------------------------------------------------------------------------
