@@ -1,0 +1,74 @@
+"""The promise: one recipe, one result, on any number of ranks and threads."""
+import unittest
+
+import lockstep
+
+
+class Promise(lockstep.Case):
+    def compare(self, changes, layouts, words=()):
+        recipe = lockstep.recipe(self.folder, changes)
+        first = None
+        for ranks, threads in layouts:
+            with self.subTest(ranks=ranks, threads=threads, **changes):
+                out = f"{ranks}x{threads}"
+                result = self.train(recipe, f"device.threads={threads}", *words, ranks=ranks, out=out)
+                steps = [(line["step"], line["loss"], line["accuracy"], line["grad_norm"])
+                         for line in lockstep.metrics(self.folder / out, "step")]
+                evals = [(line["step"], line["loss"], line["accuracy"]) for line in lockstep.metrics(self.folder / out, "eval")]
+                end = lockstep.metrics(self.folder / out, "end")[-1]
+                self.assertEqual(lockstep.done_line(result)["params"], end["params_hash"])
+                found = (end["params_hash"], steps, evals)
+                self.assertEqual(len(steps), 6)
+                first = first or found
+                self.assertEqual(found, first)
+        return first
+
+    RANKS = (1, 2, 3, 8) if lockstep.QUICK else (1, 2, 3, 4, 5, 8)
+
+    def test_ranks_and_threads(self):
+        layouts = [(ranks, threads) for ranks in self.RANKS for threads in (1, 2)]
+        sgd = self.compare({}, layouts)
+        other_seed = self.compare({"seed": 4}, [(1, 1)])
+        self.assertNotEqual(sgd[0], other_seed[0], "another seed must give other weights")
+
+    def test_adamw(self):
+        self.compare({"train.optimizer": {"adamw": {"weight_decay": 0.05}}, "train.schedule": {"cosine": {"peak": 0.002}}},
+                     [(1, 2)] + [(ranks, 1) for ranks in self.RANKS])
+
+    def test_bf16_plain(self):
+        # The plain kernels compute bf16 on every processor.
+        changes = {"train.precision": "bf16", "device.kernels": "plain", "train.batch": 64, "model.zoo": "lenet",
+                   "train.optimizer": {"adamw": {}}, "train.schedule": {"constant": {"peak": 0.001}}}
+        bf16 = self.compare(changes, [(1, 1), (1, 2), (3, 1), (8, 1)] if lockstep.QUICK else
+                            [(1, 1), (1, 2), (2, 1), (3, 1), (4, 1), (5, 1), (8, 1)])
+        fp32 = self.compare(dict(changes, **{"train.precision": "fp32"}), [(1, 1)])
+        self.assertNotEqual(bf16[0], fp32[0], "bf16 must not be fp32 in disguise")
+
+    def test_bf16_library(self):
+        recipe = lockstep.recipe(self.folder, {"train.precision": "bf16"})
+        result = lockstep.run("train", recipe, "--out", self.folder / "bf16")
+        if result.returncode == 2:
+            self.assertIn("bf16", result.stderr)
+            self.skipTest("this processor has no bf16 instructions: refused, as documented")
+        self.compare({"train.precision": "bf16"}, [(1, 1), (1, 2), (2, 1), (3, 1), (8, 1)])
+
+    def test_odd_lanes(self):
+        # Neither lanes nor ranks a power of two, a lane of one sample, several buckets.
+        self.compare({"train.lanes": 5, "train.batch": 5, "train.bucket": 4096, "model.dropout": 0.0, "model.zoo": "lenet"},
+                     [(1, 1), (1, 2), (2, 1), (3, 2), (5, 1)])
+
+    def test_more_ranks_than_lanes(self):
+        recipe = lockstep.recipe(self.folder, {"train.lanes": 2})
+        result = self.train(recipe, ranks=3, expect=2)
+        self.assertEqual(result.stderr.count("lockstep: error:"), 1, result.stderr)
+        self.assertIn("3 ranks share train.lanes: 2", result.stderr)
+        self.assertFalse((self.folder / "run").exists())
+
+    def test_fast_reduction_trains(self):
+        recipe = lockstep.recipe(self.folder, {"train.reduce": "fast"})
+        result = self.train(recipe, ranks=3)
+        self.assertEqual(lockstep.done_line(result)["step"], "6")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,116 @@
+"""Bad input: one clear message with its place, exit status 2, nothing half-written."""
+import pathlib
+import shutil
+import unittest
+
+import h5py
+import numpy
+
+import lockstep
+
+
+class Refusals(lockstep.Case):
+    def refuse(self, *expected, words=(), ranks=1, changes=(), path=None, **top):
+        recipe = path or lockstep.recipe(self.folder, changes, **top)
+        result = lockstep.run("train", recipe, *words, "--out", self.folder / "run", ranks=ranks)
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        errors = [line for line in result.stderr.splitlines() if line.startswith("lockstep: error:")]
+        self.assertEqual(len(errors), 1, result.stderr)
+        for text in expected:
+            self.assertIn(text, errors[0])
+        self.assertFalse((self.folder / "run").exists(), "a refused run leaves no folder")
+        return errors[0]
+
+    def shard(self, **datasets):
+        folder = self.folder / "data"
+        shutil.rmtree(folder)
+        folder.mkdir()
+        for split in ("train", "test"):
+            with h5py.File(folder / f"{split}-0.h5", "w") as file:
+                for name, data in datasets.items():
+                    file[name] = data
+
+    # ---- recipes ----
+    def test_recipe(self):
+        path = pathlib.Path(lockstep.recipe(self.folder))
+        text = path.read_text()
+        for wrong, expected in (
+            (text.replace("batch: 256", "bacth: 256"), ("bacth", "recipe.yaml:")),
+            (text.replace("batch: 256", "batch: [256]"), ("train.batch", "recipe.yaml:")),
+            (text.replace("batch: 256", "batch: many"), ("train.batch", "many")),
+            (text.replace("batch: 256", "batch: 0"), ("train.batch", "0")),
+            (text.replace("clip: 1.0", "clip: .nan"), ("train.clip", "finite")),
+            (text.replace("clip: 1.0", "clip: -1"), ("train.clip", "-1")),
+            (text.replace("lanes: 8", "lanes: 7"), ("lanes", "7", "256")),
+            (text.replace("zoo: cnn", "zoo: resnet19"), ("resnet19", "resnet18")),
+            (text + "seed: 4\n", ("seed", "repeat")),
+            (text.replace("seed: 3", "seed: 3\ntrain: {"), ("recipe.yaml:",)),
+            ("", ("recipe.yaml",)),
+        ):
+            path.write_text(wrong)
+            with self.subTest(expected=expected):
+                self.refuse(*expected, path=path)
+        self.refuse("no-such.yaml", path=self.folder / "no-such.yaml")
+
+    def test_precision(self):
+        self.refuse("train.precision", "fp23", changes={"train.precision": "fp23"})
+        self.refuse("fp16", changes={"train.precision": "fp16"})
+
+    def test_override(self):
+        self.refuse("train.bacth", words=["train.bacth=3"])
+        self.refuse("train.batch", words=["train.batch=x"])
+
+    def test_cuda_without_gpu(self):
+        self.refuse("cuda", "no usable GPU", changes={"device.kind": "cuda"})
+
+    # ---- data ----
+    def test_no_shards(self):
+        self.refuse("data.train", "none-*.h5", changes={"data.train": "data/none-*.h5"})
+
+    def test_label_out_of_range(self):
+        x, y = lockstep.images(300)
+        for bad in (4, -1):
+            y[217] = bad
+            self.shard(images=x, labels=y)
+            for ranks in (1, 3):
+                with self.subTest(bad=bad, ranks=ranks):
+                    self.refuse("train-0.h5", "labels", "217", str(bad), ranks=ranks)
+
+    def test_sample_not_finite(self):
+        x, y = lockstep.images(300)
+        x = x.astype("f4") / 255
+        for bad in (numpy.nan, numpy.inf):
+            x[123, 4, 5, 0] = bad
+            self.shard(images=x, labels=y)
+            self.refuse("train-0.h5", "images", "123")
+
+    def test_truncated(self):
+        shard = self.folder / "data" / "train-00001.h5"
+        shard.write_bytes(shard.read_bytes()[:-3000])
+        self.refuse("train-00001.h5", "truncated")
+
+    def test_not_hdf5(self):
+        for content in (b"", b"hello\n" * 1000):
+            (self.folder / "data" / "train-00001.h5").write_bytes(content)
+            self.refuse("train-00001.h5", "not an HDF5 file")
+
+    def test_other_shape(self):
+        lockstep.write_shards(self.folder / "data", "train-z", *lockstep.images(10, size=20))
+        self.refuse("train-z-00000.h5", "20", "16")
+
+    def test_empty(self):
+        x, y = lockstep.images(1)
+        self.shard(images=x[:0], labels=y[:0])
+        self.refuse("no sample")
+
+    def test_counts_differ(self):
+        x, y = lockstep.images(30)
+        self.shard(images=x, labels=y[:29])
+        self.refuse("30", "29")
+
+    def test_missing_dataset(self):
+        self.refuse("pictures", changes={"data.input": "pictures"})
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

@@ -1,0 +1,116 @@
+"""Through any crash and restart: the hash of a run never disturbed."""
+import contextlib
+import os
+import pathlib
+import random
+import signal
+import time
+import unittest
+
+import lockstep
+
+
+def children(pid):
+    """The ranks that the launcher `pid` started."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = stat.read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        if "(lockstep" in name and int(rest.split()[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+class Survival(lockstep.Case):
+    STEPS = 20
+
+    def setUp(self):
+        super().setUp()
+        self.recipe = lockstep.recipe(self.folder, {"train.steps": self.STEPS, "checkpoint.every": "1 steps", "train.batch": 128})
+        self.undisturbed = lockstep.done_line(self.train(self.recipe, out="whole"))["params"]
+
+    def wait_for_steps(self, process, out, steps):
+        path = self.folder / out / "metrics.jsonl"
+        deadline = time.time() + 120
+        while time.time() < deadline and process.poll() is None:
+            if path.exists() and path.read_text().count('"kind": "step"') + path.read_text().count('"kind":"step"') >= steps:
+                return
+            time.sleep(0.002)
+
+    def test_killed_at_random_moments(self):
+        rng = random.Random(7)
+        for trial in range(3 if lockstep.QUICK else 8):
+            out = f"killed{trial}"
+            ranks = [3, 1, 8, 2, 5, 4, 2, 3]
+            with self.subTest(trial=trial):
+                for attempt in range(3):
+                    process = lockstep.start("train", self.recipe, "--out", self.folder / out, "--resume",
+                                             ranks=ranks[(trial + attempt) % 8])
+                    self.wait_for_steps(process, out, rng.randrange(1, self.STEPS))
+                    time.sleep(rng.random() * 0.05)
+                    for pid in children(process.pid) or [process.pid]:
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                    process.communicate(timeout=120)
+                result = self.train(self.recipe, "--resume", ranks=ranks[trial % 8], out=out)
+                self.assertEqual(lockstep.done_line(result)["params"], self.undisturbed)
+                self.check_metrics(out)
+                left = [path.name for path in (self.folder / out / "checkpoints").iterdir() if not path.name.endswith(".h5")]
+                self.assertEqual(left, [], "temporary files left behind")
+
+    def check_metrics(self, out):
+        whole = {line["step"]: line["loss"] for line in lockstep.metrics(self.folder / "whole", "step")}
+        lines = lockstep.metrics(self.folder / out, "step")
+        self.assertEqual([line["step"] for line in lines], list(range(1, self.STEPS + 1)))
+        self.assertEqual({line["step"]: line["loss"] for line in lines}, whole)
+
+    def test_signal_writes_a_checkpoint(self):
+        for number, ranks in ((signal.SIGUSR1, 1), (signal.SIGTERM, 1), (signal.SIGUSR1, 2)):
+            out = f"signal{number}-{ranks}"
+            with self.subTest(signal=number, ranks=ranks):
+                process = lockstep.start("train", self.recipe, "--out", self.folder / out, "train.steps=2000", ranks=ranks)
+                self.wait_for_steps(process, out, 3)
+                process.send_signal(number)
+                stdout, stderr = process.communicate(timeout=120)
+                self.assertEqual(process.returncode, 75, stdout + stderr)
+                self.assertIn("stopped by a signal", stderr)
+
+    def test_signal_then_resume(self):
+        process = lockstep.start("train", self.recipe, "--out", self.folder / "usr1", ranks=2)
+        self.wait_for_steps(process, "usr1", 3)
+        process.send_signal(signal.SIGUSR1)
+        process.communicate(timeout=120)
+        self.assertIn(process.returncode, (75, 0))
+        result = self.train(self.recipe, "--resume", ranks=3, out="usr1")
+        self.assertEqual(lockstep.done_line(result)["params"], self.undisturbed)
+        self.check_metrics("usr1")
+
+    def test_corrupt_newest_is_passed_over(self):
+        self.train(self.recipe, "train.steps=20", out="bad")
+        checkpoints = sorted((self.folder / "bad" / "checkpoints").glob("*.h5"))
+        content = bytearray(checkpoints[-1].read_bytes())
+        content[len(content) // 2] ^= 1
+        checkpoints[-1].write_bytes(content)
+        checkpoints[-2].write_bytes(checkpoints[-2].read_bytes()[:5000])
+        result = self.train(self.recipe, "--resume", out="bad")
+        self.assertIn(checkpoints[-1].name, result.stderr)
+        self.assertIn(checkpoints[-2].name, result.stderr)
+        self.assertIn(f"resuming from {checkpoints[-3]}", result.stderr)
+        self.assertEqual(lockstep.done_line(result)["params"], self.undisturbed)
+
+    def test_what_may_not_change(self):
+        for override in ("seed=9", "train.batch=64", "train.lanes=4", "model.dropout=0.3", "train.optimizer.sgd.momentum=0.5"):
+            result = self.train(self.recipe, override, "--resume", out="whole", expect=2)
+            self.assertIn(override.split("=")[0].split(".")[-1], result.stderr)
+        result = self.train(self.recipe, "device.threads=1", "data.threads=1", "--resume", out="whole")
+        self.assertEqual(lockstep.done_line(result)["params"], self.undisturbed)
+
+    def test_folder_of_another_run(self):
+        result = self.train(self.recipe, out="whole", expect=2)
+        self.assertIn("--resume", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
