@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/dtype.h"
 #include "base/status.h"
+#include "base/text.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,6 +19,11 @@ struct ls_shape {
     int rank; // 0: a scalar
     int64_t dim[LS_MAX_RANK];
 };
+
+// LS_SHAPE(n, c, h, w)
+#define LS_SHAPE(...)                                                                                        \
+    ((struct ls_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                    \
+                       .dim = {__VA_ARGS__}})
 
 int64_t ls_shape_count(const struct ls_shape *shape);
 bool ls_shape_equal(const struct ls_shape *a, const struct ls_shape *b);
@@ -104,6 +110,13 @@ ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_
 // On failure sets graph->status and returns NULL; the error names the node.
 struct ls_node *ls_graph_add_node(struct ls_graph *graph, const struct ls_op *op, const char *name,
                                   const ls_value *in, int n_in, const union ls_attr *attrs);
+// The same for an op that takes a list of numbers (LS_OP_LIST), which is copied.
+struct ls_node *ls_graph_add_node_list(struct ls_graph *graph, const struct ls_op *op, const char *name,
+                                       const ls_value *in, int n_in, const union ls_attr *attrs,
+                                       const double *list, int n_list);
+// Sets every value's producer anew from the nodes: for passes that move or drop nodes. An activation that
+// nothing makes any more is dead: it stays as a gap, and nothing may use it.
+void ls_graph_set_producers(struct ls_graph *graph);
 
 static inline struct ls_value_info *ls_info(const struct ls_graph *graph, ls_value value) {
     return &graph->values[value];
@@ -113,6 +126,7 @@ ls_value ls_graph_find(const struct ls_graph *graph, const char *name);
 
 // One line a value or node; ls_graph_parse reads it back into the same graph. Errors name the line.
 void ls_graph_print(const struct ls_graph *graph, FILE *out);
+void ls_graph_text(const struct ls_graph *graph, struct ls_text *out);
 ls_status ls_graph_parse(struct ls_graph *graph, const char *text, const char *file_name);
 
 // Every value made once and before its use, arities, attributes in range, shapes and types as the ops' rules

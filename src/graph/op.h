@@ -5,7 +5,7 @@
 
 struct ls_attr_info {
     const char *name;
-    enum { LS_ATTR_INT, LS_ATTR_FLOAT } type;
+    enum { LS_ATTR_INT, LS_ATTR_FLOAT, LS_ATTR_TYPE } type; // LS_ATTR_TYPE: an ls_dtype, in `i`
     union ls_attr preset, least, most; // default, and the range that the verifier and the parser hold it to
 };
 
@@ -14,6 +14,7 @@ enum ls_op_flags {
     LS_OP_ELEMENTWISE = 2, // out 0 may share the memory of in 0 where that dies here
     LS_OP_FUSED = 4,       // made by the fusion pass only: no gradient
     LS_OP_HALF = 8,        // the mixed precision pass may give it bf16 activations and weights
+    LS_OP_LIST = 16,       // the node has a list of numbers
 };
 
 struct ls_gradient;
@@ -39,6 +40,10 @@ struct ls_op {
 extern const struct ls_op *const ls_op_table[];
 extern const int ls_op_count;
 const struct ls_op *ls_op_named(const char *name); // or NULL
+// Checks a node by its op: arity, input ids, attributes in range, then the shape rule, whose result is in
+// `out` (shape and dtype only). Errors name the node.
+ls_status ls_node_infer(const struct ls_graph *graph, const struct ls_node *node,
+                        struct ls_value_info out[LS_MAX_OUT]);
 double ls_node_flops(const struct ls_graph *graph, const struct ls_node *node);
 
 // ---- for gradient rules
@@ -46,7 +51,8 @@ double ls_node_flops(const struct ls_graph *graph, const struct ls_node *node);
 // emitted: gradient of each forward value, LS_NONE until something flowed into it.
 struct ls_gradient {
     struct ls_graph *graph;
-    ls_value *of; // [n forward values]
+    ls_value *of;       // [n forward values]
+    const bool *wanted; // [n forward values]
     int n_forward_values;
 };
 
@@ -54,5 +60,6 @@ struct ls_gradient {
 bool ls_gradient_wanted(const struct ls_gradient *gradient, ls_value value);
 // The gradient of output `k` of the node; LS_NONE if nothing flowed back into it.
 ls_value ls_gradient_out(const struct ls_gradient *gradient, const struct ls_node *node, int k);
-// Adds `contribution` to the gradient of `value` (an add node where there is one already).
+// Adds `contribution` to the gradient of `value` (an add node where there is one already); nothing where it
+// is not wanted.
 ls_status ls_gradient_flow(struct ls_gradient *gradient, ls_value value, ls_value contribution);

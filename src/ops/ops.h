@@ -45,6 +45,7 @@ enum ls_op_id {
     LS_OP_GLOBAL_AVG_POOL_GRAD, // dy -> dx; height and width of x
     LS_OP_ADD,                  // a, b -> a + b, same shape
     LS_OP_FLATTEN,              // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
+    LS_OP_UNFLATTEN,            // x [N, H*W*C] -> [N,C,H,W], a view: the gradient of flatten
     // x -> y, same bits for forward and backward (the gradient of dropout is dropout of the gradient, same
     // site).
     // Element e (in memory order, inside sample n): word e % 4 of philox(seed, LS_RANDOM_DROPOUT, (site <<
@@ -99,6 +100,7 @@ enum { LS_CLIP_LOW, LS_CLIP_HIGH };
 enum { LS_DROPOUT_RATE, LS_DROPOUT_SITE };
 enum { LS_LOSS_SMOOTHING };
 enum { LS_GLOBAL_SIZE_H, LS_GLOBAL_SIZE_W };
+enum { LS_UNFLATTEN_C, LS_UNFLATTEN_H, LS_UNFLATTEN_W };
 
 // ---- builders, for models
 // --------------------------------------------------------------------------------------- Each appends nodes
@@ -106,6 +108,16 @@ enum { LS_GLOBAL_SIZE_H, LS_GLOBAL_SIZE_W };
 // Parameters are named as PyTorch names them (conv1.weight, bn1.running_mean). Weights start uniform in
 // ±sqrt(6 / fan_in) for convolutions (He et al. 2015, fan-in, gain of relu) and ±1/sqrt(fan_in) for linear
 // layers and their biases.
+struct ls_input_spec {
+    int64_t batch, channels, height, width;
+    ls_dtype raw_type;            // u8 or f32
+    bool channels_first, augment; // augment: a second input, the augmentation parameters
+    double scale;
+    const double *mean, *std; // [n_normalize], 1 or `channels` of them; std > 0
+    int n_normalize;
+};
+// Makes the input values "raw" and (where asked for) "augment", and the input op.
+ls_value ls_input(struct ls_graph *graph, const struct ls_input_spec *spec);
 struct ls_conv_spec {
     int64_t out, kernel, stride, pad; // square
     int64_t groups, dilation;         // 0 is read as 1

@@ -1,0 +1,118 @@
+// Elementwise: relu, clip, dropout.
+#include "ops/rule.h"
+
+static ls_status pair_infer(const struct ls_graph *graph, const struct ls_node *node,
+                            struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    return ls_expect_same(graph, node, 1, "dy");
+}
+
+static ls_status clip_infer(const struct ls_graph *graph, const struct ls_node *node,
+                            struct ls_value_info *out) {
+    double low = node->attr[LS_CLIP_LOW].f, high = node->attr[LS_CLIP_HIGH].f;
+    if (low > high) return LS_FAIL(LS_INPUT, "low is %g; expected at most high, which is %g", low, high);
+    return node->n_in == 2 ? pair_infer(graph, node, out) : ls_infer_same(graph, node, out);
+}
+
+static ls_status relu_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    const ls_value in[] = {node.out[0], ls_gradient_out(gradient, &node, 0)};
+    return ls_emit(gradient, at, LS_OP_RELU_GRAD, in, 2, NULL, node.in);
+}
+
+static ls_status clip_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    const ls_value in[] = {node.in[0], ls_gradient_out(gradient, &node, 0)};
+    return ls_emit(gradient, at, LS_OP_CLIP_GRAD, in, 2, node.attr, node.in);
+}
+
+static ls_status dropout_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    ls_value dy = ls_gradient_out(gradient, &node, 0);
+    return ls_emit(gradient, at, LS_OP_DROPOUT, &dy, 1, node.attr, node.in);
+}
+
+static const struct ls_attr_info clip_attrs[] = {
+    LS_FLOAT("low", 0, -3e38, 3e38),
+    LS_FLOAT("high", 6, -3e38, 3e38),
+};
+static const struct ls_attr_info dropout_attrs[] = {
+    LS_FLOAT("rate", 0.5, 0, 0.999),
+    LS_INT("site", 0, 0, (1 << 24) - 1), // above the 40 bits of the element in the counter
+};
+
+const struct ls_op ls_relu_op = {
+    .id = LS_OP_RELU,
+    .name = "relu",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = ls_infer_same,
+    .gradient = relu_gradient,
+};
+
+const struct ls_op ls_relu_grad_op = {
+    .id = LS_OP_RELU_GRAD,
+    .name = "relu_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = pair_infer,
+};
+
+const struct ls_op ls_clip_op = {
+    .id = LS_OP_CLIP,
+    .name = "clip",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 2,
+    .attrs = clip_attrs,
+    .infer = clip_infer,
+    .gradient = clip_gradient,
+};
+
+const struct ls_op ls_clip_grad_op = {
+    .id = LS_OP_CLIP_GRAD,
+    .name = "clip_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 2,
+    .attrs = clip_attrs,
+    .infer = clip_infer,
+};
+
+const struct ls_op ls_dropout_op = {
+    .id = LS_OP_DROPOUT,
+    .name = "dropout",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 2,
+    .attrs = dropout_attrs,
+    .infer = ls_infer_same,
+    .gradient = dropout_gradient,
+};
+
+ls_value ls_relu(struct ls_graph *graph, ls_value x) {
+    return ls_build(graph, LS_OP_RELU, NULL, &x, 1, NULL);
+}
+
+ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high) {
+    const union ls_attr attr[] = {[LS_CLIP_LOW].f = low, [LS_CLIP_HIGH].f = high};
+    return ls_build(graph, LS_OP_CLIP, NULL, &x, 1, attr);
+}
+
+ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate) {
+    if (graph->mode == LS_EVAL || rate == 0) return x;
+    int64_t sites = 0; // dropout layers so far
+    for (int i = 0; i < graph->n_nodes; i++) sites += graph->nodes[i].op->id == LS_OP_DROPOUT;
+    const union ls_attr attr[] = {[LS_DROPOUT_RATE].f = rate, [LS_DROPOUT_SITE].i = sites};
+    return ls_build(graph, LS_OP_DROPOUT, NULL, &x, 1, attr);
+}

@@ -1,0 +1,213 @@
+// Softmax, the losses with their metrics, and the flags of the ranks that travel with them.
+//
+// Backward starts here: output 0 of a loss is "metric:loss", whose gradient is the LS_INPUT_SEED value.
+#include "ops/rule.h"
+
+static ls_status softmax_infer(const struct ls_graph *graph, const struct ls_node *node,
+                               struct ls_value_info *out) {
+    const struct ls_value_info *x = ls_in(graph, node, 0);
+    LS_TRY(ls_expect_wide(graph, node, 0, "x"));
+    LS_TRY(ls_expect_rank(graph, node, 0, "x", 2));
+    if (node->n_in == 2) LS_TRY(ls_expect_same(graph, node, 1, "dy"));
+    ls_set(&out[0], x->shape, x->dtype);
+    return LS_OK;
+}
+
+static ls_status softmax_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    const ls_value in[] = {node.out[0], ls_gradient_out(gradient, &node, 0)};
+    return ls_emit(gradient, at, LS_OP_SOFTMAX_GRAD, in, 2, NULL, node.in);
+}
+
+// Prediction or logits [N,C], target of `shape` and `type`, weight [N], and in backward the seed.
+static ls_status expect_loss_inputs(const struct ls_graph *graph, const struct ls_node *node,
+                                    struct ls_shape target, ls_dtype target_type) {
+    int64_t n = ls_in(graph, node, 0)->shape.dim[0];
+    LS_TRY(ls_expect_shape(graph, node, 1, "the target", target));
+    LS_TRY(ls_expect_type(graph, node, 1, "the target", target_type));
+    LS_TRY(ls_expect_shape(graph, node, 2, "the weight", LS_SHAPE(n)));
+    LS_TRY(ls_expect_wide(graph, node, 2, "the weight"));
+    if (node->n_in < 4) return LS_OK;
+    LS_TRY(ls_expect_rank(graph, node, 3, "the seed", 0));
+    return ls_expect_wide(graph, node, 3, "the seed");
+}
+
+// Forward: loss, correct, weight sum. Backward: the gradient of input 0.
+static void set_loss_outputs(const struct ls_graph *graph, const struct ls_node *node,
+                             struct ls_value_info *out) {
+    const struct ls_value_info *x = ls_in(graph, node, 0);
+    if (node->n_in == 4) {
+        ls_set(&out[0], x->shape, x->dtype);
+        return;
+    }
+    for (int k = 0; k < 3; k++) ls_set(&out[k], (struct ls_shape){.rank = 0}, x->dtype);
+}
+
+static ls_status cross_entropy_infer(const struct ls_graph *graph, const struct ls_node *node,
+                                     struct ls_value_info *out) {
+    LS_TRY(ls_expect_wide(graph, node, 0, "the logits"));
+    LS_TRY(ls_expect_rank(graph, node, 0, "the logits", 2));
+    LS_TRY(expect_loss_inputs(graph, node, LS_SHAPE(ls_in(graph, node, 0)->shape.dim[0]), LS_I32));
+    set_loss_outputs(graph, node, out);
+    return LS_OK;
+}
+
+static ls_status mse_infer(const struct ls_graph *graph, const struct ls_node *node,
+                           struct ls_value_info *out) {
+    LS_TRY(ls_expect_wide(graph, node, 0, "the prediction"));
+    LS_TRY(ls_expect_rank(graph, node, 0, "the prediction", 2));
+    LS_TRY(ls_expect_wide(graph, node, 1, "the target"));
+    LS_TRY(expect_loss_inputs(graph, node, ls_in(graph, node, 0)->shape, ls_in(graph, node, 1)->dtype));
+    set_loss_outputs(graph, node, out);
+    return LS_OK;
+}
+
+static ls_status loss_gradient(struct ls_gradient *gradient, int at, enum ls_op_id op) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    ls_value seed = ls_gradient_out(gradient, &node, 0);
+    if (seed == LS_NONE) return LS_OK; // the other metrics are counts
+    const ls_value in[] = {node.in[0], node.in[1], node.in[2], seed};
+    return ls_emit(gradient, at, op, in, 4, node.attr, node.in);
+}
+
+static ls_status cross_entropy_gradient(struct ls_gradient *gradient, int at) {
+    return loss_gradient(gradient, at, LS_OP_CROSS_ENTROPY_GRAD);
+}
+
+static ls_status mse_gradient(struct ls_gradient *gradient, int at) {
+    return loss_gradient(gradient, at, LS_OP_MSE_GRAD);
+}
+
+static ls_status flags_infer(const struct ls_graph *graph, const struct ls_node *node,
+                             struct ls_value_info *out) {
+    (void)graph, (void)node;
+    ls_set(&out[0], (struct ls_shape){.rank = 0}, LS_F32);
+    ls_set(&out[1], (struct ls_shape){.rank = 0}, LS_F32);
+    return LS_OK;
+}
+
+// Operations for each element: the maximum, a difference, an exponential, a sum, a quotient.
+static double softmax_flops(const struct ls_graph *graph, const struct ls_node *node) {
+    return 5 * (double)ls_shape_count(&ls_in(graph, node, 0)->shape);
+}
+
+static const struct ls_attr_info loss_attrs[] = {LS_FLOAT("smoothing", 0, 0, 0.999)};
+
+const struct ls_op ls_softmax_op = {
+    .id = LS_OP_SOFTMAX,
+    .name = "softmax",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .infer = softmax_infer,
+    .gradient = softmax_gradient,
+    .flops = softmax_flops,
+};
+
+const struct ls_op ls_softmax_grad_op = {
+    .id = LS_OP_SOFTMAX_GRAD,
+    .name = "softmax_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .infer = softmax_infer,
+    .flops = softmax_flops,
+};
+
+const struct ls_op ls_cross_entropy_op = {
+    .id = LS_OP_CROSS_ENTROPY,
+    .name = "cross_entropy",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 3,
+    .n_attrs = 1,
+    .attrs = loss_attrs,
+    .infer = cross_entropy_infer,
+    .gradient = cross_entropy_gradient,
+    .flops = softmax_flops,
+};
+
+const struct ls_op ls_cross_entropy_grad_op = {
+    .id = LS_OP_CROSS_ENTROPY_GRAD,
+    .name = "cross_entropy_grad",
+    .min_in = 4,
+    .max_in = 4,
+    .n_out = 1,
+    .n_attrs = 1,
+    .attrs = loss_attrs,
+    .infer = cross_entropy_infer,
+    .flops = softmax_flops,
+};
+
+const struct ls_op ls_mse_op = {
+    .id = LS_OP_MSE,
+    .name = "mse",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 3,
+    .infer = mse_infer,
+    .gradient = mse_gradient,
+};
+
+const struct ls_op ls_mse_grad_op = {
+    .id = LS_OP_MSE_GRAD,
+    .name = "mse_grad",
+    .min_in = 4,
+    .max_in = 4,
+    .n_out = 1,
+    .infer = mse_infer,
+};
+
+const struct ls_op ls_rank_flags_op = {
+    .id = LS_OP_RANK_FLAGS,
+    .name = "rank_flags",
+    .min_in = 0,
+    .max_in = 0,
+    .n_out = 2,
+    .infer = flags_infer,
+};
+
+ls_value ls_softmax(struct ls_graph *graph, ls_value x) {
+    return ls_build(graph, LS_OP_SOFTMAX, NULL, &x, 1, NULL);
+}
+
+static void make_metric(struct ls_graph *graph, ls_value value, const char *name) {
+    ls_info(graph, value)->kind = LS_OUTPUT;
+    ls_info(graph, value)->name = name;
+}
+
+static ls_status add_rank_flags(struct ls_graph *graph) {
+    ls_value stop = ls_build(graph, LS_OP_RANK_FLAGS, NULL, NULL, 0, NULL);
+    if (stop == LS_NONE) return graph->status;
+    const struct ls_node *node = &graph->nodes[ls_info(graph, stop)->producer];
+    make_metric(graph, node->out[0], "metric:stop");
+    make_metric(graph, node->out[1], "metric:fault");
+    return LS_OK;
+}
+
+static ls_status add_loss(struct ls_graph *graph, enum ls_op_id op, ls_value x, ls_dtype target_type,
+                          struct ls_shape target_shape, const union ls_attr *attrs) {
+    const struct ls_shape one_each = LS_SHAPE(ls_info(graph, x)->shape.dim[0]), scalar = {.rank = 0};
+    ls_value target = ls_graph_add_value(graph, LS_INPUT_TARGET, "target", target_type, target_shape);
+    ls_value weight = ls_graph_add_value(graph, LS_INPUT_WEIGHT, "weight", LS_F32, one_each);
+    if (graph->mode == LS_TRAIN) ls_graph_add_value(graph, LS_INPUT_SEED, "seed", LS_F32, scalar);
+    ls_value loss = ls_build(graph, op, "loss", (ls_value[]){x, target, weight}, 3, attrs);
+    if (loss == LS_NONE) return graph->status;
+    const struct ls_node *node = &graph->nodes[ls_info(graph, loss)->producer];
+    make_metric(graph, node->out[0], "metric:loss");
+    make_metric(graph, node->out[1], "metric:correct");
+    make_metric(graph, node->out[2], "metric:weight");
+    return graph->mode == LS_TRAIN ? add_rank_flags(graph) : LS_OK;
+}
+
+ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing) {
+    if (!ls_builder_ready(graph, logits, "loss")) return graph->status;
+    const union ls_attr attr[] = {[LS_LOSS_SMOOTHING].f = smoothing};
+    int64_t n = ls_info(graph, logits)->shape.dim[0];
+    return add_loss(graph, LS_OP_CROSS_ENTROPY, logits, LS_I32, LS_SHAPE(n), attr);
+}
+
+ls_status ls_mse(struct ls_graph *graph, ls_value prediction) {
+    if (!ls_builder_ready(graph, prediction, "loss")) return graph->status;
+    return add_loss(graph, LS_OP_MSE, prediction, LS_F32, ls_info(graph, prediction)->shape, NULL);
+}

@@ -1,0 +1,202 @@
+// Batch normalization (Ioffe, Szegedy 2015): with the statistics of the lane in training, with running ones
+// in evaluation.
+#include "ops/rule.h"
+
+#include <string.h>
+
+// Inputs [first, n_in) are vectors with a number for each channel of x.
+static ls_status expect_vectors(const struct ls_graph *graph, const struct ls_node *node, int first) {
+    static const char *const names[] = {"the scale", "the shift or mean", "the mean or variance",
+                                        "the variance"};
+    for (int k = first; k < node->n_in; k++)
+        LS_TRY(ls_expect_vector(graph, node, k, names[k - first], ls_in(graph, node, 0)->shape.dim[1]));
+    return LS_OK;
+}
+
+static int64_t values_per_channel(const struct ls_shape *x) {
+    return ls_shape_count(x) / x->dim[1];
+}
+
+static ls_status batchnorm_infer(const struct ls_graph *graph, const struct ls_node *node,
+                                 struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    LS_TRY(expect_vectors(graph, node, 1));
+    const struct ls_value_info *x = ls_in(graph, node, 0);
+    char text[96];
+    if (values_per_channel(&x->shape) < 2)
+        return LS_FAIL(
+            LS_INPUT,
+            "x is %s: the batch statistics of one value a channel say nothing; expected at least 2 "
+            "(a larger batch for each lane, or larger samples)",
+            ls_shape_text(text, &x->shape));
+    ls_set(&out[1], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+    ls_set(&out[2], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+    return LS_OK;
+}
+
+static ls_status eval_infer(const struct ls_graph *graph, const struct ls_node *node,
+                            struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    return expect_vectors(graph, node, 1);
+}
+
+// x, [y,] dy, scale, mean, var -> dx, dscale, dshift
+static ls_status grad_infer(const struct ls_graph *graph, const struct ls_node *node,
+                            struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    int activations = node->n_in - 3;
+    for (int k = 1; k < activations; k++)
+        LS_TRY(ls_expect_same(graph, node, k, k == activations - 1 ? "dy" : "y"));
+    LS_TRY(expect_vectors(graph, node, activations));
+    const struct ls_value_info *x = ls_in(graph, node, 0);
+    ls_set(&out[1], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+    ls_set(&out[2], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+    return LS_OK;
+}
+
+static ls_status batchnorm_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    ls_value dy = ls_gradient_out(gradient, &node, 0);
+    for (int k = 1; k < 3; k++)
+        if (ls_gradient_out(gradient, &node, k) != LS_NONE)
+            return LS_FAIL(LS_INPUT,
+                           "the loss depends on the statistics themselves; that has no gradient here");
+    const ls_value in[] = {node.in[0], dy, node.in[1], node.out[1], node.out[2]};
+    return ls_emit(gradient, at, LS_OP_BATCHNORM_GRAD, in, 5, node.attr, node.in);
+}
+
+// Operations for each element: mean 1, variance 3, normalization 4; backward: two sums 5, dx 6.
+static double batchnorm_flops(const struct ls_graph *graph, const struct ls_node *node) {
+    return 8 * (double)ls_shape_count(&ls_in(graph, node, 0)->shape);
+}
+
+static double eval_flops(const struct ls_graph *graph, const struct ls_node *node) {
+    return 2 * (double)ls_shape_count(&ls_in(graph, node, 0)->shape);
+}
+
+static double grad_flops(const struct ls_graph *graph, const struct ls_node *node) {
+    return 11 * (double)ls_shape_count(&ls_in(graph, node, 0)->shape);
+}
+
+static const struct ls_attr_info batchnorm_attrs[] = {LS_FLOAT("epsilon", 1e-5, 1e-12, 1)};
+
+const struct ls_op ls_batchnorm_op = {
+    .id = LS_OP_BATCHNORM,
+    .name = "batchnorm",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 3,
+    .flags = LS_OP_HALF,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = batchnorm_infer,
+    .gradient = batchnorm_gradient,
+    .flops = batchnorm_flops,
+};
+
+const struct ls_op ls_batchnorm_relu_op = {
+    .id = LS_OP_BATCHNORM_RELU,
+    .name = "batchnorm_relu",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 3,
+    .flags = LS_OP_HALF | LS_OP_FUSED,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = batchnorm_infer,
+    .flops = batchnorm_flops,
+};
+
+const struct ls_op ls_batchnorm_grad_op = {
+    .id = LS_OP_BATCHNORM_GRAD,
+    .name = "batchnorm_grad",
+    .min_in = 5,
+    .max_in = 5,
+    .n_out = 3,
+    .flags = LS_OP_HALF,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = grad_infer,
+    .flops = grad_flops,
+};
+
+const struct ls_op ls_batchnorm_relu_grad_op = {
+    .id = LS_OP_BATCHNORM_RELU_GRAD,
+    .name = "batchnorm_relu_grad",
+    .min_in = 6,
+    .max_in = 6,
+    .n_out = 3,
+    .flags = LS_OP_HALF | LS_OP_FUSED,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = grad_infer,
+    .flops = grad_flops,
+};
+
+const struct ls_op ls_batchnorm_eval_op = {
+    .id = LS_OP_BATCHNORM_EVAL,
+    .name = "batchnorm_eval",
+    .min_in = 5,
+    .max_in = 5,
+    .n_out = 1,
+    .flags = LS_OP_HALF,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = eval_infer,
+    .flops = eval_flops,
+};
+
+const struct ls_op ls_batchnorm_eval_relu_op = {
+    .id = LS_OP_BATCHNORM_EVAL_RELU,
+    .name = "batchnorm_eval_relu",
+    .min_in = 5,
+    .max_in = 5,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_FUSED,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = eval_infer,
+    .flops = eval_flops,
+};
+
+static ls_value add_state(struct ls_graph *graph, const char *norm, const char *name, int64_t channels,
+                          float initial) {
+    ls_value state = ls_graph_add_value(graph, LS_STATE,
+                                        ls_scoped(graph, ls_arena_format(&graph->arena, "%s.%s", norm, name)),
+                                        LS_F32, LS_SHAPE(channels));
+    if (state != LS_NONE) ls_info(graph, state)->init = (struct ls_init){LS_INIT_CONSTANT, initial};
+    return state;
+}
+
+// The lane's statistic, an output that moves the running one.
+static void make_statistic(struct ls_graph *graph, ls_value statistic, ls_value state, float factor) {
+    struct ls_value_info *info = ls_info(graph, statistic);
+    info->kind = LS_OUTPUT;
+    info->name = ls_arena_format(&graph->arena, "stat:%s", ls_info(graph, state)->name);
+    info->output_of = state;
+    info->momentum = 0.1f;
+    info->factor = factor;
+}
+
+ls_value ls_batchnorm(struct ls_graph *graph, ls_value x, const char *name, float initial_scale) {
+    if (!ls_builder_ready(graph, x, name)) return LS_NONE;
+    const struct ls_shape shape = ls_info(graph, x)->shape;
+    int64_t channels = shape.rank >= 2 ? shape.dim[1] : 1; // the shape rule refuses any other rank
+    ls_value scale =
+        ls_graph_add_param(graph, ls_arena_format(&graph->arena, "%s.weight", name), LS_SHAPE(channels),
+                           (struct ls_init){LS_INIT_CONSTANT, initial_scale}, false);
+    ls_value shift = ls_graph_add_param(graph, ls_arena_format(&graph->arena, "%s.bias", name),
+                                        LS_SHAPE(channels), (struct ls_init){LS_INIT_CONSTANT, 0}, false);
+    ls_value mean = add_state(graph, name, "running_mean", channels, 0);
+    ls_value var = add_state(graph, name, "running_var", channels, 1);
+    const ls_value in[] = {x, scale, shift, mean, var};
+    if (graph->mode == LS_EVAL) return ls_build(graph, LS_OP_BATCHNORM_EVAL, name, in, 5, NULL);
+
+    ls_value y = ls_build(graph, LS_OP_BATCHNORM, name, in, 3, NULL);
+    if (y == LS_NONE) return LS_NONE;
+    const struct ls_node *node = &graph->nodes[ls_info(graph, y)->producer];
+    double n = (double)values_per_channel(&shape);
+    make_statistic(graph, node->out[1], mean, 1);
+    make_statistic(graph, node->out[2], var, (float)(n / (n - 1)));
+    return y;
+}
