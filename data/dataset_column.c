@@ -1,0 +1,248 @@
+#include "data/dataset_parts.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+// Parts of one preadv, and bytes that go through scratch at a time.
+enum { MOST_PARTS = 64, SCRATCH_BYTES = 4 << 20 };
+
+ls_status ls_buffer_reserve(struct ls_buffer *buffer, size_t bytes) {
+    if (buffer->bytes >= bytes) return LS_OK;
+    void *data = realloc(buffer->data, bytes);
+    if (!data) return LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes to read samples with", bytes);
+    *buffer = (struct ls_buffer){.data = data, .bytes = bytes};
+    return LS_OK;
+}
+
+void ls_scratch_free(struct ls_scratch *scratch) {
+    free(scratch->stored.data);
+    free(scratch->rows.data);
+    *scratch = (struct ls_scratch){0};
+}
+
+static size_t stored_row_bytes(const struct ls_column *column) {
+    return (size_t)column->row_values * ls_dtype_bytes(column->stored);
+}
+
+// Drops the first `bytes` of the parts, which were read.
+static int drop_read(struct iovec *parts, int n, size_t bytes) {
+    int whole = 0;
+    while (whole < n && bytes >= parts[whole].iov_len) bytes -= parts[whole++].iov_len;
+    memmove(parts, parts + whole, (size_t)(n - whole) * sizeof *parts);
+    if (whole < n) {
+        parts[0].iov_base = (char *)parts[0].iov_base + bytes;
+        parts[0].iov_len -= bytes;
+    }
+    return n - whole;
+}
+
+// Fills all parts from `offset` on; row is for the message. The parts are used up.
+static ls_status read_parts(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                            struct iovec *parts, int n) {
+    const char *path = file->shard->path;
+    off_t offset = (off_t)(column->offset + row * (int64_t)stored_row_bytes(column));
+    while (n > 0) {
+        ssize_t got = preadv(file->fd, parts, n, offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            return LS_FAIL(LS_INPUT, "%s: dataset '%s' cannot be read from row %lld on: %s", path,
+                           column->name, (long long)row, strerror(errno));
+        if (got == 0)
+            return LS_FAIL(LS_INPUT, "%s: is truncated: dataset '%s' goes on, but the file ends at byte %lld",
+                           path, column->name, (long long)offset);
+        offset += got;
+        n = drop_read(parts, n, (size_t)got);
+    }
+    return LS_OK;
+}
+
+static ls_status read_bytes(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                            int64_t n, void *out) {
+    struct iovec part = {.iov_base = out, .iov_len = (size_t)n * stored_row_bytes(column)};
+    return read_parts(file, column, row, &part, 1);
+}
+
+static ls_status refuse_not_finite(const struct ls_shard *shard, const struct ls_column *column,
+                                   int64_t begin, int64_t n, const float *values) {
+    int64_t count = n * column->row_values;
+    int64_t bad = ls_first_not_finite(values, count);
+    if (bad == count) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s: %s[%lld] is not finite: value %lld of %lld is %g", shard->path,
+                   column->name, (long long)(begin + bad / column->row_values),
+                   (long long)(bad % column->row_values), (long long)column->row_values, (double)values[bad]);
+}
+
+static ls_status refuse_class(const struct ls_shard *shard, const struct ls_column *column, int64_t row,
+                              ls_dtype type, const void *value) {
+    char digits[32];
+    if (type == LS_U64)
+        snprintf(digits, sizeof digits, "%llu", (unsigned long long)*(const uint64_t *)value);
+    else if (type == LS_U32)
+        snprintf(digits, sizeof digits, "%lu", (unsigned long)*(const uint32_t *)value);
+    else
+        snprintf(digits, sizeof digits, "%lld", (long long)*(const int64_t *)value);
+    return LS_FAIL(LS_INPUT, "%s: %s[%lld] is %s, expected a class (an integer of 32 bits)", shard->path,
+                   column->name, (long long)row, digits);
+}
+
+static ls_status convert(const struct ls_shard *shard, const struct ls_column *column, ls_dtype from,
+                         int64_t begin, int64_t n, const void *in, void *out) {
+    int64_t count = n * column->row_values;
+    if (column->delivered == LS_F32) {
+        ls_widen(from, in, count, out);
+        return LS_OK;
+    }
+    int64_t bad = ls_narrow(from, in, count, out);
+    if (bad == count) return LS_OK;
+    return refuse_class(shard, column, begin + bad, from,
+                        (const char *)in + (size_t)bad * ls_dtype_bytes(from));
+}
+
+// What HDF5 is asked to convert to: the delivered type, except for integers that may not fit in a class.
+static ls_dtype library_type(const struct ls_column *column) {
+    bool wide = column->stored == LS_U32 || column->stored == LS_U64 || column->stored == LS_I64;
+    if (column->delivered == LS_I32 && wide) return column->stored;
+    return column->delivered;
+}
+
+// Rows of which neither the conversion nor the reading goes through more than SCRATCH_BYTES.
+static ls_status read_some(struct ls_dataset *dataset, struct ls_open_file *file,
+                           const struct ls_column *column, int64_t begin, int64_t n, void *out,
+                           struct ls_scratch *scratch) {
+    ls_dtype from = column->direct ? column->stored : library_type(column);
+    void *raw = out;
+    if (from != column->delivered) {
+        LS_TRY(ls_buffer_reserve(&scratch->stored, (size_t)(n * column->row_values) * ls_dtype_bytes(from)));
+        raw = scratch->stored.data;
+    }
+    if (column->direct) {
+        LS_TRY(read_bytes(file, column, begin, n, raw));
+    } else {
+        struct ls_h5 *h5;
+        LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+        LS_TRY(ls_h5_read_rows(h5, column->name, begin, n, from, raw));
+    }
+    if (from != column->delivered) LS_TRY(convert(file->shard, column, from, begin, n, raw, out));
+    return column->delivered == LS_F32 ? refuse_not_finite(file->shard, column, begin, n, out) : LS_OK;
+}
+
+static int64_t rows_of_scratch(const struct ls_column *column) {
+    size_t widest = (size_t)column->row_values * 8;
+    return widest >= SCRATCH_BYTES ? 1 : (int64_t)(SCRATCH_BYTES / widest);
+}
+
+ls_status ls_column_read(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                         int64_t begin, int64_t n, void *out, struct ls_scratch *scratch) {
+    const struct ls_column *column = &file->shard->columns[id];
+    int64_t most = rows_of_scratch(column);
+    for (int64_t i = 0; i < n; i += most)
+        LS_TRY(read_some(dataset, file, column, begin + i, n - i < most ? n - i : most,
+                         (char *)out + (size_t)i * column->row_bytes, scratch));
+    return LS_OK;
+}
+
+// The kept rows of a column, read whole by the first thread that wants one.
+static ls_status kept_rows(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                           struct ls_scratch *scratch, const char **rows) {
+    struct ls_column *column = &dataset->shards[file->shard - dataset->shards].columns[id];
+    void *kept = atomic_load_explicit(&column->rows, memory_order_acquire);
+    ls_status status = LS_OK;
+    if (!kept) {
+        pthread_mutex_lock(&dataset->lock);
+        kept = atomic_load_explicit(&column->rows, memory_order_acquire);
+        if (!kept) {
+            size_t bytes = (size_t)file->shard->samples * column->row_bytes;
+            kept = malloc(bytes);
+            status = kept ? ls_column_read(dataset, file, id, 0, file->shard->samples, kept, scratch)
+                          : LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes of %s", bytes, column->name);
+            if (status == LS_OK)
+                atomic_store_explicit(&column->rows, kept, memory_order_release);
+            else
+                free(kept);
+        }
+        pthread_mutex_unlock(&dataset->lock);
+    }
+    *rows = kept;
+    return status;
+}
+
+// How many picks from the first on follow one another in the file.
+static int64_t run_length(const struct ls_pick *picks, int64_t n) {
+    int64_t length = 1;
+    while (length < n && picks[length].index == picks[length - 1].index + 1) length++;
+    return length;
+}
+
+// Reads a run straight to its places: one system call for up to MOST_PARTS places that are not side by side.
+static ls_status read_run(const struct ls_open_file *file, const struct ls_column *column,
+                          const struct ls_pick *picks, int64_t n, char *out) {
+    size_t bytes = column->row_bytes;
+    int64_t first = picks[0].index - file->shard->first, read = 0;
+    while (read < n) {
+        struct iovec parts[MOST_PARTS];
+        int n_parts = 0;
+        int64_t end = read;
+        for (; end < n; end++) {
+            char *place = out + (size_t)picks[end].place * bytes;
+            struct iovec *last = n_parts ? &parts[n_parts - 1] : NULL;
+            if (last && (char *)last->iov_base + last->iov_len == place) {
+                last->iov_len += bytes;
+            } else if (n_parts < MOST_PARTS) {
+                parts[n_parts++] = (struct iovec){.iov_base = place, .iov_len = bytes};
+            } else {
+                break;
+            }
+        }
+        LS_TRY(read_parts(file, column, first + read, parts, n_parts));
+        read = end;
+    }
+    if (column->delivered != LS_F32) return LS_OK;
+    for (int64_t i = 0; i < n; i++)
+        LS_TRY(refuse_not_finite(file->shard, column, first + i, 1,
+                                 (const float *)(const void *)(out + (size_t)picks[i].place * bytes)));
+    return LS_OK;
+}
+
+// Reads a run into memory of its own and copies each row to its place.
+static ls_status bounce_run(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                            const struct ls_pick *picks, int64_t n, char *out, struct ls_scratch *scratch) {
+    const struct ls_column *column = &file->shard->columns[id];
+    int64_t most = rows_of_scratch(column);
+    for (int64_t begin = 0; begin < n; begin += most) {
+        int64_t rows = n - begin < most ? n - begin : most;
+        LS_TRY(ls_buffer_reserve(&scratch->rows, (size_t)rows * column->row_bytes));
+        LS_TRY(ls_column_read(dataset, file, id, picks[begin].index - file->shard->first, rows,
+                              scratch->rows.data, scratch));
+        for (int64_t i = 0; i < rows; i++)
+            memcpy(out + (size_t)picks[begin + i].place * column->row_bytes,
+                   (const char *)scratch->rows.data + (size_t)i * column->row_bytes, column->row_bytes);
+    }
+    return LS_OK;
+}
+
+ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                           const struct ls_pick *picks, int64_t n, void *out, struct ls_scratch *scratch) {
+    const struct ls_column *column = &file->shard->columns[id];
+    if (column->kept) {
+        const char *rows;
+        LS_TRY(kept_rows(dataset, file, id, scratch, &rows));
+        for (int64_t i = 0; i < n; i++)
+            memcpy((char *)out + (size_t)picks[i].place * column->row_bytes,
+                   rows + (size_t)(picks[i].index - file->shard->first) * column->row_bytes,
+                   column->row_bytes);
+        return LS_OK;
+    }
+    bool straight = column->direct && column->stored == column->delivered;
+    for (int64_t begin = 0, length; begin < n; begin += length) {
+        length = run_length(picks + begin, n - begin);
+        if (straight)
+            LS_TRY(read_run(file, column, picks + begin, length, out));
+        else
+            LS_TRY(bounce_run(dataset, file, id, picks + begin, length, out, scratch));
+    }
+    return LS_OK;
+}

@@ -1,0 +1,121 @@
+#include "data/dataset_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { LEAST_SLOTS = 16, MOST_SLOTS = 1024 };
+
+// A quarter of what the process may open: a slot may hold two descriptors (HDF5 opens its own), and the rest
+// of the program needs some.
+static int slots_for(int n_shards) {
+    struct rlimit limit;
+    rlim_t slots = MOST_SLOTS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < slots) slots = limit.rlim_cur / 4;
+    if (slots < LEAST_SLOTS) slots = LEAST_SLOTS;
+    return n_shards < (int)slots ? n_shards : (int)slots;
+}
+
+ls_status ls_files_init(struct ls_files *files, const struct ls_shard *shards, int n_shards) {
+    pthread_mutex_init(&files->lock, NULL);
+    pthread_cond_init(&files->changed, NULL);
+    files->shards = shards;
+    files->n_slots = slots_for(n_shards);
+    files->slots = calloc((size_t)files->n_slots, sizeof *files->slots);
+    files->slot_of = malloc((size_t)n_shards * sizeof *files->slot_of);
+    if (!files->slots || !files->slot_of) return LS_FAIL(LS_SYSTEM, "out of memory for %d files", n_shards);
+    for (int i = 0; i < n_shards; i++) files->slot_of[i] = -1;
+    return LS_OK;
+}
+
+// Empties the slot; its shard is then not open.
+static void empty(struct ls_files *files, struct ls_open_file *slot) {
+    if (!slot->shard) return;
+    if (slot->fd >= 0) close(slot->fd);
+    ls_h5_close(slot->h5);
+    files->slot_of[slot->shard - files->shards] = -1;
+    *slot = (struct ls_open_file){0};
+}
+
+void ls_files_close(struct ls_files *files) {
+    if (files->slots && files->slot_of)
+        for (int i = 0; i < files->n_slots; i++) empty(files, &files->slots[i]);
+    free(files->slots);
+    free(files->slot_of);
+    pthread_mutex_destroy(&files->lock);
+    pthread_cond_destroy(&files->changed);
+}
+
+// An empty slot, or else the one that was not used for longest; NULL where all are pinned.
+static struct ls_open_file *free_slot(struct ls_files *files) {
+    struct ls_open_file *oldest = NULL;
+    for (int i = 0; i < files->n_slots; i++) {
+        struct ls_open_file *slot = &files->slots[i];
+        if (!slot->shard) return slot;
+        if (slot->pins == 0 && (!oldest || slot->last_used < oldest->last_used)) oldest = slot;
+    }
+    if (oldest) empty(files, oldest);
+    return oldest;
+}
+
+// Opens outside of the lock: on a shared file system an open may take milliseconds.
+static ls_status open_slot(struct ls_files *files, struct ls_open_file *slot) {
+    const char *path = slot->shard->path;
+    pthread_mutex_unlock(&files->lock);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int error = errno;
+    pthread_mutex_lock(&files->lock);
+    slot->fd = fd;
+    if (fd < 0) {
+        slot->pins = 0;
+        empty(files, slot);
+    }
+    pthread_cond_broadcast(&files->changed);
+    if (fd < 0) return LS_FAIL(LS_INPUT, "%s: cannot open: %s", path, strerror(error));
+    return LS_OK;
+}
+
+static ls_status pin_locked(struct ls_files *files, const struct ls_shard *shard,
+                            struct ls_open_file **file) {
+    int *slot_of = &files->slot_of[shard - files->shards];
+    for (;; pthread_cond_wait(&files->changed, &files->lock)) {
+        struct ls_open_file *slot = *slot_of >= 0 ? &files->slots[*slot_of] : NULL;
+        if (slot && slot->fd >= 0) {
+            slot->pins++;
+            slot->last_used = ++files->clock;
+            *file = slot;
+            return LS_OK;
+        }
+        if (slot) continue; // another thread is opening it
+        slot = free_slot(files);
+        if (!slot) continue;
+        *slot = (struct ls_open_file){.shard = shard, .fd = -1, .pins = 1, .last_used = ++files->clock};
+        *slot_of = (int)(slot - files->slots);
+        *file = slot;
+        return open_slot(files, slot);
+    }
+}
+
+ls_status ls_files_pin(struct ls_files *files, const struct ls_shard *shard, struct ls_open_file **file) {
+    pthread_mutex_lock(&files->lock);
+    ls_status status = pin_locked(files, shard, file);
+    pthread_mutex_unlock(&files->lock);
+    return status;
+}
+
+void ls_files_unpin(struct ls_files *files, struct ls_open_file *file) {
+    pthread_mutex_lock(&files->lock);
+    if (--file->pins == 0) pthread_cond_broadcast(&files->changed);
+    pthread_mutex_unlock(&files->lock);
+}
+
+ls_status ls_files_h5(struct ls_files *files, struct ls_open_file *file, struct ls_h5 **h5) {
+    pthread_mutex_lock(&files->lock);
+    ls_status status = file->h5 ? LS_OK : ls_h5_open(file->shard->path, &file->h5);
+    *h5 = file->h5;
+    pthread_mutex_unlock(&files->lock);
+    return status;
+}

@@ -1,0 +1,400 @@
+// From file names to a data set: every file is described once, and compared with the first that has samples.
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "data/dataset_parts.h"
+#include "data/shard.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+// Columns but the samples' that take no more than this over the whole set are kept in memory.
+static const int64_t KEPT_BYTES = INT64_C(64) << 20;
+
+// What one file says of itself.
+struct file_view {
+    struct ls_dataset_info info;
+    struct ls_h5_dataset input, target;
+    char uuid[64]; // empty where the file is not Lockstep's own
+    bool ours;
+};
+
+// ---- one file
+
+static ls_status check_version(struct ls_h5 *file, struct file_view *view) {
+    char format[32] = "";
+    bool found = false;
+    if (ls_h5_attr_text(file, "/", LS_SHARD_ATTR_FORMAT, format, sizeof format, &found) != LS_OK)
+        ls_error_clear();
+    view->ours = found && strcmp(format, LS_SHARD_FORMAT) == 0;
+    if (!view->ours) return LS_OK;
+    int64_t version = 0;
+    LS_TRY(ls_h5_attr_i64(file, "/", LS_SHARD_ATTR_VERSION, &version, &found));
+    if (!found || version < 1 || version > LS_SHARD_VERSION)
+        return LS_FAIL(LS_INPUT, "%s: is a shard of version %lld, expected 1 to %d", ls_h5_path(file),
+                       (long long)version, LS_SHARD_VERSION);
+    return ls_h5_attr_text(file, "/", LS_SHARD_ATTR_UUID, view->uuid, sizeof view->uuid, &found);
+}
+
+// A column of one number of `type` for each sample; a column without a name where there is no such dataset.
+static ls_status find_numbers(struct ls_h5 *file, const char *name, ls_dtype type, int64_t samples,
+                              bool required_shape, struct ls_column *column) {
+    if (!ls_h5_exists(file, name)) return LS_OK;
+    struct ls_h5_dataset found;
+    LS_TRY(ls_h5_describe(file, name, &found));
+    if (found.rank == 1 && found.dim[0] == samples && found.type == type) {
+        *column = ls_column_of(name, &found, 1, type);
+    } else if (required_shape) {
+        char text[LS_SHAPE_TEXT];
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected [%lld] %s", ls_h5_path(file), name,
+                       ls_shape_text_of(text, &found), (long long)samples, ls_dtype_name(type));
+    }
+    return LS_OK;
+}
+
+// The checksums are of `images` and `labels` as they lie there, so they say nothing of other datasets.
+static bool crc_applies(const struct ls_dataset_spec *spec, const struct file_view *view,
+                        const struct ls_shard *shard) {
+    const struct ls_column *input = &shard->columns[LS_COLUMN_INPUT],
+                           *target = &shard->columns[LS_COLUMN_TARGET];
+    return view->ours && strcmp(spec->input, LS_SHARD_IMAGES) == 0 && target->name &&
+           strcmp(spec->target, LS_SHARD_LABELS) == 0 && input->stored == input->delivered &&
+           target->stored == target->delivered;
+}
+
+static ls_status check_extent(const struct ls_shard *shard, const struct ls_column *column) {
+    struct stat file;
+    if (!column->name || !column->direct || stat(shard->path, &file) != 0) return LS_OK;
+    int64_t row_bytes = column->row_values * (int64_t)ls_dtype_bytes(column->stored);
+    if (shard->samples <= (file.st_size - column->offset) / row_bytes) return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "%s: is truncated: %lld bytes, but dataset '%s' has %lld rows of %lld from byte %lld on",
+                   shard->path, (long long)file.st_size, column->name, (long long)shard->samples,
+                   (long long)row_bytes, (long long)column->offset);
+}
+
+static ls_status view_datasets(struct ls_h5 *file, const struct ls_dataset_spec *spec, struct ls_shard *shard,
+                               struct file_view *view) {
+    struct ls_column *columns = shard->columns;
+    LS_TRY(check_version(file, view));
+    LS_TRY(
+        ls_shape_input(file, spec->input, spec->axes, &view->input, &columns[LS_COLUMN_INPUT], &view->info));
+    shard->samples = view->input.dim[0];
+    if (spec->target && !(spec->target_optional && !ls_h5_exists(file, spec->target))) {
+        LS_TRY(ls_shape_target(file, spec->target, &view->target, &columns[LS_COLUMN_TARGET], &view->info));
+        if (view->target.dim[0] != shard->samples)
+            return LS_FAIL(LS_INPUT, "%s: dataset '%s' has %lld samples, but '%s' has %lld targets",
+                           shard->path, spec->input, (long long)shard->samples, spec->target,
+                           (long long)view->target.dim[0]);
+    }
+    LS_TRY(find_numbers(file, LS_SHARD_IDS, LS_U64, shard->samples, view->ours, &columns[LS_COLUMN_IDS]));
+    if (crc_applies(spec, view, shard))
+        LS_TRY(find_numbers(file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]));
+    for (int i = 0; i < LS_COLUMNS; i++) LS_TRY(check_extent(shard, &columns[i]));
+    return LS_OK;
+}
+
+static ls_status read_class_names(struct ls_dataset *dataset, struct ls_h5 *file, bool ours) {
+    if (!ls_h5_exists(file, LS_SHARD_CLASS_NAMES)) return LS_OK;
+    char *joined;
+    int n;
+    ls_status status = ls_h5_read_strings(file, LS_SHARD_CLASS_NAMES, &joined, &n);
+    if (status != LS_OK) {
+        if (ours) return status;
+        ls_error_clear(); // a dataset of that name that is none of ours
+        return LS_OK;
+    }
+    dataset->class_names = LS_ARENA_NEW(&dataset->names, const char *, n);
+    dataset->n_class_names = n;
+    const char *name = joined;
+    for (int i = 0; i < n; i++, name += strlen(name) + 1)
+        dataset->class_names[i] = ls_arena_copy(&dataset->names, name);
+    free(joined);
+    return LS_OK;
+}
+
+static ls_status view_file(struct ls_dataset *dataset, const struct ls_dataset_spec *spec,
+                           struct ls_shard *shard, struct file_view *view) {
+    struct ls_h5 *file;
+    LS_TRY(ls_h5_open(shard->path, &file));
+    ls_status status = view_datasets(file, spec, shard, view);
+    if (status == LS_OK && shard == dataset->shards) status = read_class_names(dataset, file, view->ours);
+    ls_h5_close(file);
+    return status;
+}
+
+// ---- what files must agree on
+
+struct reference {
+    const struct ls_shard *shard; // NULL until a file has samples
+    struct file_view view;
+};
+
+static bool same_rows(const struct ls_h5_dataset *a, const struct ls_h5_dataset *b) {
+    bool same = a->rank == b->rank;
+    for (int i = 1; same && i < a->rank; i++) same = a->dim[i] == b->dim[i];
+    return same;
+}
+
+static ls_status refuse_difference(const char *name, const struct ls_shard *shard,
+                                   const struct ls_h5_dataset *found, const struct ls_shard *first,
+                                   const struct ls_h5_dataset *expected, const char *what) {
+    char a[LS_SHAPE_TEXT], b[LS_SHAPE_TEXT];
+    return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, but in %s it is %s: %s", shard->path, name,
+                   ls_shape_text_of(a, found), first->path, ls_shape_text_of(b, expected), what);
+}
+
+static ls_status compare(const struct ls_dataset_spec *spec, const struct reference *first,
+                         const struct ls_shard *shard, const struct file_view *view) {
+    const struct ls_dataset_info *a = &view->info, *b = &first->view.info;
+    if (!same_rows(&view->input, &first->view.input) || a->type != b->type)
+        return refuse_difference(spec->input, shard, &view->input, first->shard, &first->view.input,
+                                 "samples of a data set must have one shape and one type");
+    if (a->channels_first != b->channels_first)
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' lies %s, but in %s it lies %s", shard->path, spec->input,
+                       a->channels_first ? "NCHW" : "NHWC", first->shard->path,
+                       b->channels_first ? "NCHW" : "NHWC");
+    if (a->has_target != b->has_target)
+        return LS_FAIL(LS_INPUT, "%s has a dataset '%s', but %s has none",
+                       a->has_target ? shard->path : first->shard->path, spec->target,
+                       a->has_target ? first->shard->path : shard->path);
+    if (a->target_is_class != b->target_is_class || a->target_values != b->target_values)
+        return refuse_difference(spec->target, shard, &view->target, first->shard, &first->view.target,
+                                 "targets of a data set must all be classes, or rows of one length");
+    return LS_OK;
+}
+
+static const char *name_without_folder(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void add_shape(struct ls_hash *hash, const struct ls_h5_dataset *found) {
+    int64_t numbers[2 + LS_H5_MAX_RANK] = {found->rank, found->rank ? (int64_t)found->type : 0};
+    for (int i = 0; i < found->rank; i++) numbers[2 + i] = found->dim[i];
+    ls_hash_add(hash, numbers, sizeof numbers);
+}
+
+static void add_identity(struct ls_hash *hash, const struct ls_shard *shard, const struct file_view *view) {
+    const char *name = name_without_folder(shard->path);
+    ls_hash_add(hash, name, strlen(name) + 1);
+    ls_hash_add(hash, view->uuid, strlen(view->uuid) + 1);
+    add_shape(hash, &view->input);
+    add_shape(hash, &view->target);
+}
+
+static void warn_of_empty(const struct ls_dataset *dataset) {
+    int n = 0;
+    const char *first = NULL;
+    for (int i = dataset->n_shards - 1; i >= 0; i--)
+        if (dataset->shards[i].samples == 0) n++, first = dataset->shards[i].path;
+    if (n == 1) ls_warn("%s: %s has no samples", dataset->what, first);
+    if (n > 1) ls_warn("%s: %d files have no samples, %s and others", dataset->what, n, first);
+}
+
+static ls_status view_files(struct ls_dataset *dataset, const struct ls_dataset_spec *spec,
+                            struct ls_hash *hash) {
+    struct reference first = {0};
+    int64_t total = 0;
+    for (int i = 0; i < dataset->n_shards; i++) {
+        struct ls_shard *shard = &dataset->shards[i];
+        struct file_view view = {0};
+        LS_TRY(view_file(dataset, spec, shard, &view));
+        shard->first = total;
+        total += shard->samples;
+        add_identity(hash, shard, &view);
+        if (shard->samples == 0) continue;
+        if (first.shard)
+            LS_TRY(compare(spec, &first, shard, &view));
+        else
+            first = (struct reference){.shard = shard, .view = view};
+    }
+    if (total == 0)
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' has no samples", dataset->shards[0].path, spec->input);
+    dataset->info = first.view.info;
+    dataset->info.samples = total;
+    dataset->info.n_files = dataset->n_shards;
+    warn_of_empty(dataset);
+    return LS_OK;
+}
+
+static void decide_kept(struct ls_dataset *dataset) {
+    for (int i = 0; i < dataset->n_shards; i++) {
+        if (dataset->shards[i].columns[LS_COLUMN_CRC].name) dataset->has_crcs = true;
+        for (int id = 0; id < LS_COLUMNS; id++) {
+            struct ls_column *column = &dataset->shards[i].columns[id];
+            column->kept = id != LS_COLUMN_INPUT && column->name && column->row_bytes &&
+                           dataset->info.samples <= KEPT_BYTES / (int64_t)column->row_bytes;
+        }
+    }
+}
+
+// ---- the path note
+
+static const char *path_note(struct ls_dataset *dataset) {
+    const struct ls_shard *slow = NULL;
+    int n_slow = 0, n_converted = 0;
+    for (int i = 0; i < dataset->n_shards; i++) {
+        const struct ls_shard *shard = &dataset->shards[i];
+        const struct ls_column *input = &shard->columns[LS_COLUMN_INPUT];
+        if (shard->samples == 0) continue;
+        if (input->direct)
+            n_converted += input->stored != input->delivered;
+        else if (n_slow++ == 0)
+            slow = shard;
+    }
+    struct ls_arena *arena = &dataset->names;
+    const char *converted = n_converted ? ", converted to f32" : "";
+    if (n_slow == 0)
+        return ls_arena_format(arena, "%d of %d files by pread%s", dataset->n_shards, dataset->n_shards,
+                               converted);
+    return ls_arena_format(arena, "%d of %d files by pread%s; %d through H5Dread, which is slower: %s is %s",
+                           dataset->n_shards - n_slow, dataset->n_shards, converted, n_slow, slow->path,
+                           slow->columns[LS_COLUMN_INPUT].why_slow);
+}
+
+// ---- opening
+
+static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_spec *spec,
+                            char *const *paths) {
+    struct ls_dataset_spec kept = *spec;
+    kept.input = ls_arena_copy(&dataset->names, spec->input ? spec->input : LS_SHARD_IMAGES);
+    kept.target = spec->target ? ls_arena_copy(&dataset->names, spec->target) : NULL;
+    for (int i = 0; i < dataset->n_shards; i++)
+        dataset->shards[i].path = ls_arena_copy(&dataset->names, paths[i]);
+    struct ls_hash *hash = ls_hash_open();
+    ls_status status = view_files(dataset, &kept, hash);
+    dataset->info.identity = ls_hash_value(hash);
+    ls_hash_close(hash);
+    LS_TRY(status);
+    decide_kept(dataset);
+    dataset->path_note = path_note(dataset);
+    return LS_OK;
+}
+
+ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const *paths, int n_paths,
+                                struct ls_dataset **result) {
+    *result = NULL;
+    struct ls_dataset *dataset = calloc(1, sizeof *dataset);
+    if (!dataset) return LS_FAIL(LS_SYSTEM, "out of memory for a data set");
+    pthread_mutex_init(&dataset->lock, NULL);
+    dataset->what = ls_arena_copy(&dataset->names, spec->what ? spec->what : "data");
+    dataset->n_shards = n_paths;
+    dataset->shards = LS_ARENA_NEW(&dataset->names, struct ls_shard, n_paths);
+    ls_status status = ls_files_init(&dataset->files, dataset->shards, n_paths);
+    if (status == LS_OK) status = open_files(dataset, spec, paths);
+    if (status != LS_OK) {
+        ls_error_prefix("%s", dataset->what);
+        ls_dataset_close(dataset);
+        return status;
+    }
+    *result = dataset;
+    return LS_OK;
+}
+
+struct paths {
+    char **items;
+    int n;
+};
+
+static void free_paths(struct paths *paths) {
+    for (int i = 0; i < paths->n; i++) free(paths->items[i]);
+    free(paths->items);
+}
+
+static ls_status add_matches(const char *pattern, struct paths *paths) {
+    char **names;
+    int n;
+    LS_TRY(ls_glob(pattern, &names, &n));
+    char **items = n ? realloc(paths->items, sizeof *items * (size_t)(paths->n + n)) : NULL;
+    if (!items) {
+        ls_glob_free(names, n);
+        return n ? LS_FAIL(LS_SYSTEM, "out of memory for %d file names", n)
+                 : LS_FAIL(LS_INPUT, "no file matches '%s'", pattern);
+    }
+    memcpy(items + paths->n, names, sizeof *items * (size_t)n);
+    free(names); // the names themselves are ours now
+    paths->items = items;
+    paths->n += n;
+    return LS_OK;
+}
+
+static int by_bytes(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort_unique(struct paths *paths) {
+    qsort(paths->items, (size_t)paths->n, sizeof *paths->items, by_bytes);
+    int n = 0;
+    for (int i = 0; i < paths->n; i++) {
+        if (n && strcmp(paths->items[i], paths->items[n - 1]) == 0)
+            free(paths->items[i]);
+        else
+            paths->items[n++] = paths->items[i];
+    }
+    paths->n = n;
+}
+
+ls_status ls_dataset_open(const struct ls_dataset_spec *spec, struct ls_dataset **dataset) {
+    *dataset = NULL;
+    struct paths paths = {0};
+    ls_status status = LS_OK;
+    for (int i = 0; i < spec->n_patterns && status == LS_OK; i++)
+        status = add_matches(spec->patterns[i], &paths);
+    if (status == LS_OK && paths.n == 0) status = LS_FAIL(LS_INPUT, "no files are named");
+    if (status != LS_OK) {
+        ls_error_prefix("%s", spec->what ? spec->what : "data");
+    } else {
+        sort_unique(&paths);
+        status = ls_dataset_open_files(spec, paths.items, paths.n, dataset);
+    }
+    free_paths(&paths);
+    return status;
+}
+
+void ls_dataset_close(struct ls_dataset *dataset) {
+    if (!dataset) return;
+    ls_files_close(&dataset->files);
+    ls_cursors_free(dataset->cursors);
+    for (int i = 0; i < dataset->n_shards; i++)
+        for (int id = 0; id < LS_COLUMNS; id++) free(atomic_load(&dataset->shards[i].columns[id].rows));
+    pthread_mutex_destroy(&dataset->lock);
+    ls_arena_free(&dataset->names);
+    free(dataset);
+}
+
+// ---- what is known of it
+
+const struct ls_dataset_info *ls_dataset_info(const struct ls_dataset *dataset) {
+    return &dataset->info;
+}
+
+const char *ls_dataset_path_note(const struct ls_dataset *dataset) {
+    return dataset->path_note;
+}
+
+const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int *n) {
+    *n = dataset->n_class_names;
+    return dataset->class_names;
+}
+
+// The last shard that begins at or before `index`: an empty shard begins where the next one does.
+const struct ls_shard *ls_shard_of(const struct ls_dataset *dataset, int64_t index) {
+    int low = 0, high = dataset->n_shards;
+    while (high - low > 1) {
+        int middle = low + (high - low) / 2;
+        if (dataset->shards[middle].first <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return &dataset->shards[low];
+}
+
+const char *ls_dataset_locate(const struct ls_dataset *dataset, int64_t index, int64_t *index_in_file) {
+    const struct ls_shard *shard = ls_shard_of(dataset, index);
+    *index_in_file = index - shard->first;
+    return shard->path;
+}

@@ -1,0 +1,140 @@
+// The inside of a data set, shared by the dataset_*.c files.
+//
+//   dataset_open.c     file names -> shards; what must agree between files
+//   dataset_shape.c    how one dataset's rows are read: axes, classes, delivered types
+//   dataset_files.c    a bounded number of open files
+//   dataset_column.c   rows of one dataset of one file, converted to the delivered type
+//   dataset_convert.c  numbers of any stored type to f32 or to a class
+//   dataset_read.c     a batch: picks sorted by file and offset, gathered from the columns
+//   dataset_scan.c     every target (and sample) once, at start
+#pragma once
+
+#include "base/arena.h"
+#include "data/dataset.h"
+#include "h5/h5.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+// One dataset of one file. Its rows are delivered as `row_values` numbers of type `delivered`; a row that is
+// delivered as f32 is finite.
+struct ls_column {
+    const char *name; // NULL: the file has none
+    ls_dtype stored, delivered;
+    int64_t row_values;
+    size_t row_bytes; // as delivered
+    bool direct;      // native and contiguous: read by pread, converted here; else through HDF5
+    int64_t offset;   // of the first byte in the file, where direct
+    const char *why_slow;
+    bool kept;            // small: read whole when it is first needed, then kept
+    _Atomic(void *) rows; // the kept rows, as delivered; NULL until then
+};
+
+enum ls_column_id { LS_COLUMN_INPUT, LS_COLUMN_TARGET, LS_COLUMN_IDS, LS_COLUMN_CRC, LS_COLUMNS };
+
+struct ls_shard {
+    const char *path;
+    int64_t first, samples; // global index of its first sample; how many
+    struct ls_column columns[LS_COLUMNS];
+};
+
+// ---- open files
+// An open file, not closed while it is pinned.
+struct ls_open_file {
+    const struct ls_shard *shard; // NULL: the slot is empty
+    int fd;                       // -1 while another thread is opening it
+    struct ls_h5 *h5;             // NULL until a column wants HDF5
+    int pins;
+    uint64_t last_used;
+};
+
+struct ls_files {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // a file was opened or unpinned
+    struct ls_open_file *slots;
+    int n_slots;
+    int *slot_of; // of each shard; -1: not open
+    const struct ls_shard *shards;
+    uint64_t clock;
+};
+
+ls_status ls_files_init(struct ls_files *files, const struct ls_shard *shards, int n_shards);
+void ls_files_close(struct ls_files *files);
+// Opens the shard's file, or finds it open. Waits while every slot is pinned by other threads.
+ls_status ls_files_pin(struct ls_files *files, const struct ls_shard *shard, struct ls_open_file **file);
+void ls_files_unpin(struct ls_files *files, struct ls_open_file *file);
+ls_status ls_files_h5(struct ls_files *files, struct ls_open_file *file, struct ls_h5 **h5);
+
+// ---- memory that grows and is used again; a thread's own
+struct ls_buffer {
+    void *data;
+    size_t bytes;
+};
+// At least so many bytes; what was in it is kept.
+ls_status ls_buffer_reserve(struct ls_buffer *buffer, size_t bytes);
+
+struct ls_scratch {
+    struct ls_buffer stored; // numbers as they lie in the file, to be converted
+    struct ls_buffer rows;   // rows as delivered, to be copied to their places
+};
+void ls_scratch_free(struct ls_scratch *scratch);
+
+// ---- columns
+// A sample on its way: its global index, and its place in the caller's batch.
+struct ls_pick {
+    int64_t index, place;
+};
+
+// Rows [begin, begin + n) of the file, as delivered, to `out`.
+ls_status ls_column_read(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                         int64_t begin, int64_t n, void *out, struct ls_scratch *scratch);
+// Rows of the picks, which are sorted by index and lie in this file, each to its place in `out`.
+ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                           const struct ls_pick *picks, int64_t n, void *out, struct ls_scratch *scratch);
+
+// ---- numbers
+// Numbers of any type to f32, rounded to nearest even.
+void ls_widen(ls_dtype type, const void *in, int64_t n, float *out);
+// Integers of any type to classes. Returns the index of the first that i32 cannot hold, or n.
+int64_t ls_narrow(ls_dtype type, const void *in, int64_t n, int32_t *out);
+bool ls_is_integer(ls_dtype type);
+// Index of the first value that is not finite, or n.
+int64_t ls_first_not_finite(const float *values, int64_t n);
+
+// ---- the data set
+struct ls_cursor; // what one call of ls_dataset_read works with
+
+struct ls_dataset {
+    struct ls_dataset_info info;
+    struct ls_shard *shards;
+    int n_shards;
+    const char *what, *path_note;
+    const char **class_names;
+    int n_class_names;
+    bool has_crcs; // some shard has
+    struct ls_files files;
+    pthread_mutex_t lock;      // of what follows, and of the reading of kept columns
+    struct ls_cursor *cursors; // not in use
+    struct ls_arena names;     // texts and shards
+};
+
+// As ls_dataset_open, of these very files in this order; patterns of the spec are not looked at.
+ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const *paths, int n_paths,
+                                struct ls_dataset **dataset);
+// What the dataset of samples, or of targets, says of one file: its part of `info`, and the column. `found`
+// is the dataset as HDF5 describes it.
+ls_status ls_shape_input(struct ls_h5 *file, const char *name, const char *axes, struct ls_h5_dataset *found,
+                         struct ls_column *column, struct ls_dataset_info *info);
+ls_status ls_shape_target(struct ls_h5 *file, const char *name, struct ls_h5_dataset *found,
+                          struct ls_column *column, struct ls_dataset_info *info);
+// A column of rows of `row_values` numbers, delivered as `delivered`.
+struct ls_column ls_column_of(const char *name, const struct ls_h5_dataset *found, int64_t row_values,
+                              ls_dtype delivered);
+enum { LS_SHAPE_TEXT = 256 };
+// "[60000, 28, 28] u8"
+char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *found);
+// The shard with this global index.
+const struct ls_shard *ls_shard_of(const struct ls_dataset *dataset, int64_t index);
+void ls_cursors_free(struct ls_cursor *newest);
+// Tells the kernel that these samples will be read soon. Any failure is left for the read to report.
+void ls_dataset_announce(struct ls_dataset *dataset, const int64_t *indices, int64_t n);

@@ -1,0 +1,205 @@
+// A batch: its indices are sorted, which sorts them by file and offset, and gathered file by file.
+#include "base/hash.h"
+#include "data/dataset_parts.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+
+// What one call works with. Cursors are kept with the data set and used again, so that in the long run
+// reading allocates nothing.
+struct ls_cursor {
+    struct ls_cursor *next;
+    struct ls_pick *picks;
+    int64_t capacity;
+    struct ls_scratch scratch;
+    struct ls_buffer targets; // where the caller wants none and the checksums do
+    struct ls_buffer crcs;
+};
+
+struct batch {
+    struct ls_dataset *dataset;
+    struct ls_cursor *cursor;
+    char *samples, *targets;
+    uint64_t *ids;
+    uint32_t *crcs; // NULL: not to be verified
+};
+
+static void free_cursor(struct ls_cursor *cursor) {
+    ls_scratch_free(&cursor->scratch);
+    free(cursor->picks);
+    free(cursor->targets.data);
+    free(cursor->crcs.data);
+    free(cursor);
+}
+
+void ls_cursors_free(struct ls_cursor *newest) {
+    while (newest) {
+        struct ls_cursor *next = newest->next;
+        free_cursor(newest);
+        newest = next;
+    }
+}
+
+static void give_cursor(struct ls_dataset *dataset, struct ls_cursor *cursor) {
+    pthread_mutex_lock(&dataset->lock);
+    cursor->next = dataset->cursors;
+    dataset->cursors = cursor;
+    pthread_mutex_unlock(&dataset->lock);
+}
+
+static ls_status take_cursor(struct ls_dataset *dataset, int64_t n, struct ls_cursor **result) {
+    pthread_mutex_lock(&dataset->lock);
+    struct ls_cursor *cursor = dataset->cursors;
+    if (cursor) dataset->cursors = cursor->next;
+    pthread_mutex_unlock(&dataset->lock);
+    if (!cursor) cursor = calloc(1, sizeof *cursor);
+    if (cursor && cursor->capacity < n) {
+        struct ls_pick *picks = realloc(cursor->picks, sizeof *picks * (size_t)n);
+        if (picks) {
+            cursor->picks = picks;
+            cursor->capacity = n;
+        } else {
+            free_cursor(cursor);
+            cursor = NULL;
+        }
+    }
+    *result = cursor;
+    return cursor ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory to read %lld samples", (long long)n);
+}
+
+static int by_index(const void *a, const void *b) {
+    int64_t x = ((const struct ls_pick *)a)->index, y = ((const struct ls_pick *)b)->index;
+    return (x > y) - (x < y);
+}
+
+static ls_status sort_picks(const struct ls_dataset *dataset, const int64_t *indices, int64_t n,
+                            struct ls_pick *picks) {
+    bool sorted = true;
+    for (int64_t i = 0; i < n; i++) {
+        if (indices[i] < 0 || indices[i] >= dataset->info.samples)
+            return LS_FAIL(LS_INPUT, "%s: sample %lld was asked for, expected 0 to %lld", dataset->what,
+                           (long long)indices[i], (long long)dataset->info.samples - 1);
+        picks[i] = (struct ls_pick){.index = indices[i], .place = i};
+        sorted = sorted && (i == 0 || indices[i - 1] <= indices[i]);
+    }
+    if (!sorted) qsort(picks, (size_t)n, sizeof *picks, by_index);
+    return LS_OK;
+}
+
+// How many picks from the first on lie in its shard.
+static int64_t picks_in(const struct ls_shard *shard, const struct ls_pick *picks, int64_t n) {
+    int64_t end = 0;
+    while (end < n && picks[end].index < shard->first + shard->samples) end++;
+    return end;
+}
+
+static ls_status verify(const struct batch *batch, const struct ls_shard *shard, const struct ls_pick *picks,
+                        int64_t n) {
+    size_t sample_bytes = batch->dataset->info.sample_bytes, target_bytes = batch->dataset->info.target_bytes;
+    for (int64_t i = 0; i < n; i++) {
+        size_t place = (size_t)picks[i].place;
+        uint32_t crc = ls_crc32c(0, batch->samples + place * sample_bytes, sample_bytes);
+        crc = ls_crc32c(crc, batch->targets + place * target_bytes, target_bytes);
+        if (crc != batch->crcs[place])
+            return LS_FAIL(
+                LS_INPUT, "%s: checksum mismatch at sample %lld of '%s' and '%s': stored %08x, found %08x",
+                shard->path, (long long)(picks[i].index - shard->first), shard->columns[LS_COLUMN_INPUT].name,
+                shard->columns[LS_COLUMN_TARGET].name, batch->crcs[place], crc);
+    }
+    return LS_OK;
+}
+
+static ls_status gather(const struct batch *batch, struct ls_open_file *file, const struct ls_pick *picks,
+                        int64_t n) {
+    struct ls_dataset *dataset = batch->dataset;
+    const struct ls_shard *shard = file->shard;
+    struct ls_scratch *scratch = &batch->cursor->scratch;
+    LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_INPUT, picks, n, batch->samples, scratch));
+    if (batch->targets)
+        LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_TARGET, picks, n, batch->targets, scratch));
+    if (batch->ids && shard->columns[LS_COLUMN_IDS].name)
+        LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_IDS, picks, n, batch->ids, scratch));
+    else if (batch->ids)
+        for (int64_t i = 0; i < n; i++) batch->ids[picks[i].place] = (uint64_t)picks[i].index;
+    if (!batch->crcs || !shard->columns[LS_COLUMN_CRC].name) return LS_OK;
+    LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_CRC, picks, n, batch->crcs, scratch));
+    return verify(batch, shard, picks, n);
+}
+
+static ls_status read_picks(const struct batch *batch, const struct ls_pick *picks, int64_t n) {
+    for (int64_t begin = 0, length; begin < n; begin += length) {
+        const struct ls_shard *shard = ls_shard_of(batch->dataset, picks[begin].index);
+        length = picks_in(shard, picks + begin, n - begin);
+        struct ls_open_file *file;
+        LS_TRY(ls_files_pin(&batch->dataset->files, shard, &file));
+        ls_status status = gather(batch, file, picks + begin, length);
+        ls_files_unpin(&batch->dataset->files, file);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+// Room for what the checksums need and the caller does not.
+static ls_status prepare_crcs(struct batch *batch, int64_t n) {
+    struct ls_cursor *cursor = batch->cursor;
+    if (!batch->targets) {
+        LS_TRY(ls_buffer_reserve(&cursor->targets, (size_t)n * batch->dataset->info.target_bytes));
+        batch->targets = cursor->targets.data;
+    }
+    LS_TRY(ls_buffer_reserve(&cursor->crcs, (size_t)n * sizeof *batch->crcs));
+    batch->crcs = cursor->crcs.data;
+    return LS_OK;
+}
+
+ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
+                          void *targets, uint64_t *ids, bool verify_crc) {
+    if (n <= 0) return LS_OK;
+    struct batch batch = {.dataset = dataset,
+                          .samples = samples,
+                          .targets = dataset->info.has_target ? targets : NULL,
+                          .ids = ids};
+    LS_TRY(take_cursor(dataset, n, &batch.cursor));
+    ls_status status = sort_picks(dataset, indices, n, batch.cursor->picks);
+    if (status == LS_OK && verify_crc && dataset->has_crcs) status = prepare_crcs(&batch, n);
+    if (status == LS_OK) status = read_picks(&batch, batch.cursor->picks, n);
+    give_cursor(dataset, batch.cursor);
+    return status;
+}
+
+// ---- announcing
+
+static void announce_run(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                         int64_t n) {
+    int64_t row_bytes = column->row_values * (int64_t)ls_dtype_bytes(column->stored);
+    posix_fadvise(file->fd, column->offset + row * row_bytes, n * row_bytes, POSIX_FADV_WILLNEED);
+}
+
+static void announce_file(const struct ls_open_file *file, const struct ls_pick *picks, int64_t n) {
+    const struct ls_column *input = &file->shard->columns[LS_COLUMN_INPUT];
+    if (!input->direct) return;
+    for (int64_t begin = 0, end; begin < n; begin = end) {
+        for (end = begin + 1; end < n && picks[end].index == picks[end - 1].index + 1;) end++;
+        announce_run(file, input, picks[begin].index - file->shard->first, end - begin);
+    }
+}
+
+static void announce_picks(struct ls_dataset *dataset, const struct ls_pick *picks, int64_t n) {
+    for (int64_t begin = 0, length; begin < n; begin += length) {
+        const struct ls_shard *shard = ls_shard_of(dataset, picks[begin].index);
+        length = picks_in(shard, picks + begin, n - begin);
+        struct ls_open_file *file;
+        if (ls_files_pin(&dataset->files, shard, &file) != LS_OK) return;
+        announce_file(file, picks + begin, length);
+        ls_files_unpin(&dataset->files, file);
+    }
+}
+
+void ls_dataset_announce(struct ls_dataset *dataset, const int64_t *indices, int64_t n) {
+    struct ls_cursor *cursor;
+    if (n > 0 && take_cursor(dataset, n, &cursor) == LS_OK) {
+        if (sort_picks(dataset, indices, n, cursor->picks) == LS_OK)
+            announce_picks(dataset, cursor->picks, n);
+        give_cursor(dataset, cursor);
+    }
+    ls_error_clear();
+}

@@ -1,0 +1,130 @@
+// How the rows of a dataset are to be read.
+//
+//   samples  [N]            a vector of one feature         targets  [N]     integers: a class; floats: one
+//   value
+//            [N, F]         a vector                                 [N, 1]  the same
+//            [N, H, W]      an image of one channel                  [N, D]  D values, f32
+//            [N, H, W, C]   an image, or [N, C, H, W]: `axes` decides
+#include "data/dataset_parts.h"
+#include "data/shard.h"
+
+#include <stdio.h>
+#include <string.h>
+
+char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *found) {
+    size_t length = (size_t)snprintf(out, LS_SHAPE_TEXT, "[");
+    for (int i = 0; i < found->rank; i++)
+        length += (size_t)snprintf(out + length, LS_SHAPE_TEXT - length, i ? ", %lld" : "%lld",
+                                   (long long)found->dim[i]);
+    snprintf(out + length, LS_SHAPE_TEXT - length, "] %s",
+             found->type < LS_DTYPES ? ls_dtype_name(found->type) : "of no number type");
+    return out;
+}
+
+struct ls_column ls_column_of(const char *name, const struct ls_h5_dataset *found, int64_t row_values,
+                              ls_dtype delivered) {
+    return (struct ls_column){.name = name,
+                              .stored = found->type,
+                              .delivered = delivered,
+                              .row_values = row_values,
+                              .row_bytes = (size_t)row_values * ls_dtype_bytes(delivered),
+                              .direct = found->native && found->contiguous,
+                              .offset = found->offset,
+                              .why_slow = found->why_slow ? found->why_slow : "not contiguous"};
+}
+
+// Far more than a sample is, and far from overflow even times the longest dimension that passes.
+static const int64_t MOST_ROW_VALUES = INT64_C(1) << 31;
+
+// The dataset, with a type and a shape that rows can be read from.
+static ls_status describe(struct ls_h5 *file, const char *name, struct ls_h5_dataset *found) {
+    LS_TRY(ls_h5_describe(file, name, found));
+    char text[LS_SHAPE_TEXT];
+    if (found->type >= LS_DTYPES || found->rank < 1)
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected numbers [N, ...]", ls_h5_path(file), name,
+                       ls_shape_text_of(text, found));
+    int64_t values = 1;
+    for (int i = 1; i < found->rank; i++) {
+        if (found->dim[i] < 1 || found->dim[i] > MOST_ROW_VALUES / values)
+            return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected rows of 1 to %lld values",
+                           ls_h5_path(file), name, ls_shape_text_of(text, found), (long long)MOST_ROW_VALUES);
+        values *= found->dim[i];
+    }
+    return LS_OK;
+}
+
+// 'F' channels first, 'L' last, 0 where the attribute is missing or speaks of something else.
+static char axes_attribute(struct ls_h5 *file, const char *object) {
+    char text[16];
+    bool there = false;
+    if (ls_h5_attr_text(file, object, LS_SHARD_ATTR_AXES, text, sizeof text, &there) != LS_OK) {
+        // Other people's `axes` may be no text at all (a list of names, in NeXus): not for us.
+        ls_error_clear();
+        return 0;
+    }
+    if (!there) return 0;
+    return strcmp(text, "NCHW") == 0 ? 'F' : strcmp(text, "NHWC") == 0 ? 'L' : 0;
+}
+
+static bool looks_like_channels(int64_t length) {
+    return length == 1 || length == 3 || length == 4;
+}
+
+static ls_status find_axes(struct ls_h5 *file, const char *name, const char *axes,
+                           const struct ls_h5_dataset *found, bool *channels_first) {
+    *channels_first = false;
+    if (axes && strcmp(axes, "NCHW") == 0) {
+        *channels_first = true;
+    } else if (!axes || strcmp(axes, "auto") == 0) {
+        char told = axes_attribute(file, name);
+        if (!told) told = axes_attribute(file, "/");
+        *channels_first = told == 'F' || (!told && looks_like_channels(found->dim[1]) &&
+                                          !looks_like_channels(found->dim[3]));
+    } else if (strcmp(axes, "NHWC") != 0) {
+        return LS_FAIL(LS_INPUT, "axes are '%s', expected auto, NHWC or NCHW", axes);
+    }
+    return LS_OK;
+}
+
+ls_status ls_shape_input(struct ls_h5 *file, const char *name, const char *axes, struct ls_h5_dataset *found,
+                         struct ls_column *column, struct ls_dataset_info *info) {
+    LS_TRY(describe(file, name, found));
+    char text[LS_SHAPE_TEXT];
+    const int64_t *dim = found->dim;
+    info->height = info->width = info->channels = 1;
+    info->flat = found->rank <= 2;
+    switch (found->rank) {
+    case 1: break;
+    case 2: info->channels = dim[1]; break;
+    case 3: info->height = dim[1], info->width = dim[2]; break;
+    case 4:
+        LS_TRY(find_axes(file, name, axes, found, &info->channels_first));
+        info->channels = info->channels_first ? dim[1] : dim[3];
+        info->height = info->channels_first ? dim[2] : dim[1];
+        info->width = info->channels_first ? dim[3] : dim[2];
+        break;
+    default:
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected [N], [N, F], [N, H, W] or [N, H, W, C]",
+                       ls_h5_path(file), name, ls_shape_text_of(text, found));
+    }
+    info->stored = found->type;
+    info->type = found->type == LS_U8 ? LS_U8 : LS_F32;
+    *column = ls_column_of(name, found, info->height * info->width * info->channels, info->type);
+    info->sample_bytes = column->row_bytes;
+    return LS_OK;
+}
+
+ls_status ls_shape_target(struct ls_h5 *file, const char *name, struct ls_h5_dataset *found,
+                          struct ls_column *column, struct ls_dataset_info *info) {
+    LS_TRY(describe(file, name, found));
+    char text[LS_SHAPE_TEXT];
+    if (found->rank > 2)
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected targets [N] or [N, D]", ls_h5_path(file),
+                       name, ls_shape_text_of(text, found));
+    info->has_target = true;
+    info->target_values = found->rank == 2 ? found->dim[1] : 1;
+    info->target_is_class = ls_is_integer(found->type) && info->target_values == 1;
+    *column = ls_column_of(name, found, info->target_values, info->target_is_class ? LS_I32 : LS_F32);
+    info->target_bytes = column->row_bytes;
+    return LS_OK;
+}

@@ -1,0 +1,56 @@
+// A keyed bijection of 0..N-1 without a table: a Feistel network permutes the 2^bits numbers of the smallest
+// power of two that holds N, and cycle walking (Black, Rogaway: "Ciphers with arbitrary finite domains",
+// 2002) applies it again until it lands below N: fewer than two times on average.
+//
+//          high bits      low bits         bits = ceil(log2 N), split as evenly as they go; halves of
+//             │               │            unequal width are fine, as each round changes one half by a
+//   even:     ^ ── philox ────┤            function of the other
+//   odd:      ├──── philox ── ^
+#include "data/order.h"
+
+#include "base/philox.h"
+
+// Four rounds make large halves pseudorandom (Luby, Rackoff 1988); the tiny halves of tiny sets want more.
+enum { ROUNDS = 8 };
+
+struct network {
+    uint64_t seed, epoch;
+    int low_bits;
+    uint64_t low_mask, high_mask;
+};
+
+static struct network network_of(uint64_t seed, uint64_t epoch, uint64_t samples) {
+    int bits = 0;
+    while (bits < 63 && (UINT64_C(1) << bits) < samples) bits++;
+    int low_bits = bits - bits / 2;
+    return (struct network){.seed = seed,
+                            .epoch = epoch,
+                            .low_bits = low_bits,
+                            .low_mask = (UINT64_C(1) << low_bits) - 1,
+                            .high_mask = (UINT64_C(1) << (bits / 2)) - 1};
+}
+
+static uint64_t round_function(const struct network *network, int round, uint64_t half) {
+    struct ls_random4 random =
+        ls_philox(network->seed, LS_RANDOM_ORDER, (uint64_t)round << 32 | half, network->epoch);
+    return random.word[0];
+}
+
+static uint64_t permute(const struct network *network, uint64_t number) {
+    uint64_t low = number & network->low_mask, high = number >> network->low_bits;
+    for (int round = 0; round < ROUNDS; round += 2) {
+        high ^= round_function(network, round, low) & network->high_mask;
+        low ^= round_function(network, round + 1, high) & network->low_mask;
+    }
+    return high << network->low_bits | low;
+}
+
+int64_t ls_order_at(uint64_t seed, int64_t samples, uint64_t position) {
+    uint64_t n = (uint64_t)samples;
+    struct network network = network_of(seed, position / n, n);
+    uint64_t index = position % n;
+    do {
+        index = permute(&network, index);
+    } while (index >= n);
+    return (int64_t)index;
+}
