@@ -9,3 +9,6 @@
 void ls_log_enable(bool on);
 void ls_note(const char *format, ...) LS_PRINTF(1, 2); // "lockstep: …"
 void ls_warn(const char *format, ...) LS_PRINTF(1, 2); // "lockstep: warning: …"
+// What goes before every line: the sequence that takes a progress bar off the screen, or "". It is kept, not
+// copied.
+void ls_log_line_start(const char *text);
