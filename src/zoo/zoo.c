@@ -1,0 +1,104 @@
+#include "zoo/zoo.h"
+
+#include "zoo/models.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct ls_zoo_model models[] = {
+    {"mlp", "hidden linear layers with relu (width, depth)", ls_build_mlp, 28, 1},
+    {"lenet", "two 5x5 convolutions, three linear layers (LeCun et al. 1998)", ls_build_lenet, 28, 1},
+    {"cnn", "small residual network for images of about 28x28, quick on a CPU", ls_build_cnn, 28, 1},
+    {"resnet8", "three residual blocks of 16, 32, 64 channels", ls_build_resnet8, 32, 3},
+    {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3},
+    {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3},
+    {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3},
+};
+enum { MODELS = sizeof models / sizeof *models };
+
+const struct ls_zoo_model *ls_zoo_at(int i) {
+    return i >= 0 && i < MODELS ? &models[i] : NULL;
+}
+
+const struct ls_zoo_model *ls_zoo_find(const char *name) {
+    for (int i = 0; i < MODELS; i++)
+        if (strcmp(models[i].name, name) == 0) return &models[i];
+    return NULL;
+}
+
+const char *ls_zoo_scope(struct ls_graph *graph, const char *format, ...) {
+    const char *before = graph->scope;
+    char scope[128];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(scope, sizeof scope, format, arguments);
+    va_end(arguments);
+    graph->scope = ls_arena_format(&graph->arena, "%s%s", before, scope);
+    return before;
+}
+
+ls_value ls_conv_norm(struct ls_graph *graph, ls_value x, int number, const struct ls_conv_spec *spec,
+                      float initial_scale) {
+    x = ls_conv(graph, x, ls_arena_format(&graph->arena, "conv%d", number), spec);
+    return ls_batchnorm(graph, x, ls_arena_format(&graph->arena, "bn%d", number), initial_scale);
+}
+
+ls_value ls_classify(struct ls_graph *graph, ls_value x, const char *name,
+                     const struct ls_zoo_options *options) {
+    x = ls_dropout(graph, x, options->dropout);
+    return ls_linear(graph, x, name, options->classes);
+}
+
+static ls_status check_options(const struct ls_zoo_options *options) {
+    if (options->classes < 1)
+        return LS_FAIL(LS_INPUT, "classes is %" PRId64 "; expected at least 1", options->classes);
+    if (!(options->dropout >= 0 && options->dropout < 1))
+        return LS_FAIL(LS_INPUT, "dropout is %g; expected at least 0 and less than 1", options->dropout);
+    if (options->width < 0)
+        return LS_FAIL(LS_INPUT, "width is %" PRId64 "; expected at least 1", options->width);
+    if (options->depth < 0)
+        return LS_FAIL(LS_INPUT, "depth is %" PRId64 "; expected at least 1", options->depth);
+    return LS_OK;
+}
+
+// Evaluation looks at probabilities, of a regression at the predictions themselves.
+static ls_status add_loss(struct ls_graph *graph, ls_value y, const struct ls_model_spec *spec) {
+    LS_TRY(spec->loss == LS_LOSS_MSE ? ls_mse(graph, y) : ls_cross_entropy(graph, y, spec->smoothing));
+    if (graph->mode == LS_EVAL) graph->result = spec->loss == LS_LOSS_MSE ? y : ls_softmax(graph, y);
+    return graph->status;
+}
+
+static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec) {
+    LS_TRY(check_options(&spec->options));
+    const struct ls_input_spec input = {
+        .batch = spec->lane_batch,
+        .channels = spec->channels,
+        .height = spec->height,
+        .width = spec->width,
+        .raw_type = spec->raw_type,
+        .channels_first = spec->channels_first,
+        .augment = spec->augment,
+        .scale = spec->scale,
+        .mean = spec->mean,
+        .std = spec->std,
+        .n_normalize = spec->n_normalize,
+    };
+    ls_value x = ls_input(graph, &input);
+    ls_value y = spec->model->build(graph, x, &spec->options);
+    if (graph->status) return graph->status;
+    LS_TRY(add_loss(graph, y, spec));
+    return ls_graph_verify(graph);
+}
+
+ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec) {
+    ls_graph_init(graph, mode);
+    ls_status status = build(graph, spec);
+    if (status == LS_OK) return LS_OK;
+    ls_error_prefix("model %s on samples of %" PRId64 "x%" PRId64 "x%" PRId64 " (height, width, channels)",
+                    spec->model->name, spec->height, spec->width, spec->channels);
+    ls_graph_free(graph);
+    return status;
+}
