@@ -1,5 +1,5 @@
-// Checkpoints: one HDF5 file a step, the same whatever the number of ranks. README.md has the drawing of a
-// file.
+// Checkpoints: one HDF5 file a step, the same whatever the number of ranks. checkpoint_parts.h has the
+// drawing of a file.
 #pragma once
 
 #include "base/status.h"
@@ -11,6 +11,7 @@ struct ls_layout;
 
 enum { LS_MAX_SLOTS = 2 };
 
+// Every field has its line in the table of checkpoint_parts.c.
 struct ls_checkpoint_state {
     uint64_t step; // steps done
     uint64_t seed;
@@ -20,6 +21,7 @@ struct ls_checkpoint_state {
     uint64_t samples, batch, lanes, data_identity;
     double best_accuracy; // of the evaluations so far; -1: none
     uint64_t best_step;
+    uint64_t evaluated_step; // of the last evaluation; 0: none
 };
 
 // What goes into a file, or came out of one. Buffers have the layout's flat form, gaps zero.
@@ -47,8 +49,8 @@ struct ls_checkpoint_header {
 };
 ls_status ls_checkpoint_read_header(const char *path, struct ls_checkpoint_header *header);
 void ls_checkpoint_header_free(struct ls_checkpoint_header *header);
-// Fills params, states and slots of `checkpoint` (buffers given, slots by name) from the file; every name and
-// shape must match.
+// Fills params, states and slots of `checkpoint` (buffers given, slots by name) and its state from the file,
+// not its texts; every name and shape must match. On failure (LS_INPUT) the buffers hold anything.
 ls_status ls_checkpoint_read(const char *path, struct ls_checkpoint *checkpoint);
 // Only the parameters and statistics whose names and shapes match; counts them (model.from).
 ls_status ls_checkpoint_read_matching(const char *path, const struct ls_layout *layout, float *params,
