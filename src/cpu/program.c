@@ -1,0 +1,158 @@
+// A plan made ready: for every node its kernel, and for every queue what the kernels keep. A segment of a
+// lane is one task that walks its nodes.
+#include "cpu/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ls_program {
+    const struct ls_plan *plan;
+    int n_queues;
+    struct ls_queue **queues;
+    const struct ls_kernel **kernels; // [n_nodes]; NULL: a view
+    void **made;                      // [n_queues][n_nodes]
+};
+
+struct segment {
+    const struct ls_program *program;
+    void *const *made; // [n_nodes], of the queue that runs it
+    int index;
+    struct ls_lane lane;
+};
+_Static_assert(sizeof(struct segment) <= LS_TASK_BYTES, "a segment fits into a task");
+
+ls_status ls_cpu_node_workspace(const struct ls_device *device, const struct ls_graph *graph,
+                                const struct ls_node *node, size_t *workspace) {
+    const struct ls_kernel *kernel;
+    return ls_kernel_choose(ls_cpu_device_of(device)->choice, graph, node, &kernel, workspace);
+}
+
+void ls_cpu_unload(struct ls_program *program) {
+    if (!program) return;
+    int n_nodes = program->plan->graph->n_nodes;
+    for (int q = 0; program->made && program->kernels && q < program->n_queues; q++)
+        for (int i = 0; i < n_nodes; i++)
+            if (program->kernels[i]) program->kernels[i]->unmake(program->made[q * n_nodes + i]);
+    free(program->made);
+    free(program->kernels);
+    free(program->queues);
+    free(program);
+}
+
+static ls_status make_for_queue(const struct ls_program *program, void **made) {
+    const struct ls_graph *graph = program->plan->graph;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const struct ls_kernel *kernel = program->kernels[i];
+        if (!kernel || !kernel->make) continue;
+        ls_status status = kernel->make(graph, &graph->nodes[i], &made[i]);
+        if (status != LS_OK) {
+            ls_error_prefix("%s", graph->nodes[i].name);
+            return status;
+        }
+    }
+    return LS_OK;
+}
+
+static ls_status choose_kernels(const struct ls_cpu_device *cpu, struct ls_program *program) {
+    const struct ls_plan *plan = program->plan;
+    for (int i = 0; i < plan->graph->n_nodes; i++) {
+        const struct ls_node *node = &plan->graph->nodes[i];
+        size_t workspace = 0;
+        LS_TRY(ls_kernel_choose(cpu->choice, plan->graph, node, &program->kernels[i], &workspace));
+        if (workspace > plan->workspace_bytes[i])
+            return LS_FAIL(LS_SYSTEM, "%s: the plan has %zu bytes of workspace, the kernel needs %zu",
+                           node->name, plan->workspace_bytes[i], workspace);
+    }
+    return LS_OK;
+}
+
+ls_status ls_cpu_load(struct ls_device *device, const struct ls_plan *plan, struct ls_queue *const *queues,
+                      int n_queues, struct ls_program **program_out) {
+    size_t n_nodes = (size_t)plan->graph->n_nodes, n = (size_t)n_queues;
+    struct ls_program *program = calloc(1, sizeof *program);
+    if (!program) return LS_FAIL(LS_SYSTEM, "no memory for a program");
+    ls_status status = LS_OK;
+    program->plan = plan;
+    program->n_queues = n_queues;
+    program->queues = calloc(n + 1, sizeof(struct ls_queue *));
+    program->kernels = calloc(n_nodes + 1, sizeof(struct ls_kernel *));
+    program->made = calloc(n * n_nodes + 1, sizeof(void *));
+    if (!program->queues || !program->kernels || !program->made) {
+        status = LS_FAIL(LS_SYSTEM, "no memory for a program of %zu nodes", n_nodes);
+        goto failed;
+    }
+    if (n > 0) memcpy((void *)program->queues, (const void *)queues, n * sizeof *queues);
+    LS_TRY_GOTO(failed, choose_kernels(ls_cpu_device_of(device), program));
+    for (size_t q = 0; q < n; q++) LS_TRY_GOTO(failed, make_for_queue(program, program->made + q * n_nodes));
+    *program_out = program;
+    return LS_OK;
+failed:
+    ls_cpu_unload(program);
+    return status;
+}
+
+// The buffers of a lane, by region. Those that kernels only read lose their const here: a node never writes
+// into them, since no place of an output lies there.
+static void regions_of(const struct ls_lane *lane, char *base[LS_REGIONS]) {
+    base[LS_REGION_ARENA] = lane->arena;
+    base[LS_REGION_PARAMS] = (char *)lane->params;
+    base[LS_REGION_STATES] = (char *)lane->states;
+    base[LS_REGION_OUTPUT] = (char *)lane->output;
+    base[LS_REGION_RAW] = (char *)lane->raw;
+    base[LS_REGION_AUGMENT] = (char *)lane->augment;
+    base[LS_REGION_TARGET] = (char *)lane->target;
+    base[LS_REGION_WEIGHT] = (char *)lane->weight;
+    base[LS_REGION_CONTROL] = (char *)lane->control;
+}
+
+static void *at(char *const base[LS_REGIONS], const struct ls_place *place) {
+    return base[place->region] + place->offset;
+}
+
+static ls_status run_node(const struct segment *segment, int i, char *const base[LS_REGIONS]) {
+    const struct ls_plan *plan = segment->program->plan;
+    const struct ls_node *node = &plan->graph->nodes[i];
+    struct ls_kernel_call call = {.graph = plan->graph, .node = node, .control = segment->lane.control};
+    for (int k = 0; k < node->n_in; k++) call.in[k] = at(base, &plan->places[node->in[k]]);
+    for (int k = 0; k < node->n_out; k++) call.out[k] = at(base, &plan->places[node->out[k]]);
+    if (plan->workspace_bytes[i] > 0) call.workspace = at(base, &plan->workspace[i]);
+    call.made = segment->made[i];
+    return segment->program->kernels[i]->run(&call);
+}
+
+static void copy_result(const struct ls_plan *plan, const struct ls_lane *lane,
+                        char *const base[LS_REGIONS]) {
+    const struct ls_value_info *result = ls_info(plan->graph, plan->result);
+    size_t bytes = ls_dtype_bytes(result->dtype);
+    for (int i = 0; i < result->shape.rank; i++) bytes *= (size_t)result->shape.dim[i];
+    memcpy(lane->result, at(base, &plan->places[plan->result]), bytes);
+}
+
+static ls_status run_segment(void *argument) {
+    const struct segment *segment = argument;
+    const struct ls_plan *plan = segment->program->plan;
+    char *base[LS_REGIONS];
+    regions_of(&segment->lane, base);
+    int begin = segment->index > 0 ? plan->segment_end[segment->index - 1] : 0;
+    for (int i = begin; i < plan->segment_end[segment->index]; i++)
+        if (segment->program->kernels[i]) LS_TRY(run_node(segment, i, base));
+    bool last = segment->index == plan->n_segments - 1;
+    if (last && plan->result != LS_NONE && segment->lane.result) copy_result(plan, &segment->lane, base);
+    return LS_OK;
+}
+
+static ls_status not_loaded(void *argument) {
+    (void)argument;
+    return LS_FAIL(LS_SYSTEM, "a plan was run on a queue for which it was not loaded");
+}
+
+void ls_cpu_run(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane) {
+    for (int q = 0; q < program->n_queues; q++) {
+        if (program->queues[q] != queue) continue;
+        void *const *made = program->made + (size_t)q * (size_t)program->plan->graph->n_nodes;
+        struct segment task = {program, made, segment, *lane};
+        ls_queue_enqueue(queue, run_segment, &task, sizeof task);
+        return;
+    }
+    ls_queue_enqueue(queue, not_loaded, NULL, 0);
+}
