@@ -21,16 +21,15 @@ ls_status ls_fail_at(const char *file, int line, ls_status status, const char *f
 }
 
 void ls_error_prefix(const char *format, ...) {
-    char prefix[LS_ERROR_TEXT];
+    char text[LS_ERROR_TEXT + sizeof ": " + LS_ERROR_TEXT];
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(prefix, sizeof prefix, format, arguments);
+    vsnprintf(text, LS_ERROR_TEXT, format, arguments);
     va_end(arguments);
-    char text[LS_ERROR_TEXT];
-    memcpy(text, last_error.text, sizeof text);
-    size_t length = strnlen(prefix, sizeof prefix - 3);
-    memcpy(last_error.text, prefix, length);
-    snprintf(last_error.text + length, sizeof last_error.text - length, ": %s", text);
+    const size_t length = strlen(text);
+    snprintf(text + length, sizeof text - length, ": %s", last_error.text);
+    memcpy(last_error.text, text, sizeof last_error.text);
+    last_error.text[sizeof last_error.text - 1] = 0;
 }
 
 const struct ls_error *ls_error_last(void) {
