@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#define LS_SPAN_MOST 1e12 // a longer span is a mistake, and every step number stays exact in f64
+
 // A length of training: of epochs (may be a fraction) or of steps.
 struct ls_span {
     double amount;

@@ -10,7 +10,13 @@ struct ls_clock {     // how steps and epochs relate in this run
 
 // Steps of a span, rounded to the nearest, at least 1 where the span is not 0.
 uint64_t ls_span_steps(const struct ls_span *span, const struct ls_clock *clock);
-// Rate of `step` (0-based) of `steps`. Warm-up goes linearly from peak / warmup steps to peak.
-// Cosine (Loshchilov, Hutter 2017, one period): final + (peak - final) * (1 + cos(pi * t)) / 2 after warm-up.
+// Whether what happens `every` so often happens after `step` steps are done. Where an epoch is no whole
+// number of steps, the j-th time is the step nearest to j epochs, so that nothing drifts: 5 epochs end in the
+// fifth.
+bool ls_span_due(const struct ls_span *every, const struct ls_clock *clock, uint64_t step);
+// Rate of `step` (0-based) of `steps`; the same bits on every machine. Warm-up goes linearly from
+// peak / warmup steps to peak.
+// Cosine (Loshchilov, Hutter 2017, one period): final + (peak - final) * (1 + cos(pi * t)) / 2 after warm-up,
+// t from 0 at its end to 1 at `steps`. Step: peak * gamma^k, k times `every` being over, warm-up included.
 double ls_schedule_rate(const struct ls_recipe *recipe, const struct ls_clock *clock, uint64_t step,
                         uint64_t steps);

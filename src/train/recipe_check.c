@@ -1,0 +1,65 @@
+#include "train/recipe_parts.h"
+#include "zoo/zoo.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+// At the key's line, or where the key is left out, at that of the section it belongs in.
+static int line_of(const struct ls_yaml *node) {
+    return node->key && node->kind == LS_YAML_MAP ? node->key_line : node->line;
+}
+
+#define FAIL_AT(root, path, ...)                                                                             \
+    ls_yaml_fail(ls_recipe_near((root), (path)), line_of(ls_recipe_near((root), (path))), (path), __VA_ARGS__)
+
+static ls_status check_model(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    if (ls_zoo_find(recipe->model.zoo)) return LS_OK;
+    char known[512] = "";
+    int length = 0;
+    const struct ls_zoo_model *model;
+    for (int i = 0; (model = ls_zoo_at(i)) != NULL && length < (int)sizeof known; i++)
+        length += snprintf(known + length, sizeof known - (size_t)length, "%s%s", i ? ", " : "", model->name);
+    return FAIL_AT(root, "model.zoo", "unknown model %.80s; known are %s", recipe->model.zoo, known);
+}
+
+static ls_status check_lanes(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    int64_t batch = recipe->train.batch, lanes = recipe->train.lanes;
+    if (batch % lanes == 0) return LS_OK;
+    int64_t below = lanes, above = lanes;
+    while (below > 1 && batch % below != 0) below--;
+    while (above < batch && batch % above != 0) above++;
+    char nearest[96];
+    snprintf(nearest, sizeof nearest,
+             above <= batch && batch % above == 0 ? "%" PRId64 " and %" PRId64 : "%" PRId64, below, above);
+    const char *where = ls_recipe_at(root, "train.lanes") ? "train.lanes" : "train.batch";
+    const struct ls_yaml *node = ls_recipe_near(root, where);
+    return ls_yaml_fail(node, line_of(node), "train.lanes",
+                        "%" PRId64 "%s does not divide train.batch: %" PRId64 "; nearest that do: %s", lanes,
+                        ls_recipe_at(root, "train.lanes") ? "" : " (the default)", batch, nearest);
+}
+
+static ls_status check_normalize(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    int mean = recipe->data.mean.n, std = recipe->data.std.n;
+    if (mean == std) return LS_OK;
+    return FAIL_AT(root, "data.normalize", "as many means as standard deviations expected, found %d and %d",
+                   mean, std);
+}
+
+static ls_status check_schedule(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    if (recipe->train.schedule != LS_RECIPE_COSINE || recipe->train.final <= recipe->train.peak) return LS_OK;
+    return FAIL_AT(root, "train.schedule.cosine.final", "%g is more than the peak, %g", recipe->train.final,
+                   recipe->train.peak);
+}
+
+static ls_status check_length(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    if (recipe->train.length.unit != LS_SPAN_NONE) return LS_OK;
+    return FAIL_AT(root, "train", "one of train.epochs and train.steps is needed");
+}
+
+ls_status ls_recipe_check(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    LS_TRY(check_model(recipe, root));
+    LS_TRY(check_normalize(recipe, root));
+    LS_TRY(check_length(recipe, root));
+    LS_TRY(check_lanes(recipe, root));
+    return check_schedule(recipe, root);
+}

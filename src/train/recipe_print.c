@@ -1,0 +1,156 @@
+#include "train/recipe_parts.h"
+
+#include <string.h>
+
+// Whether the key has a value in this recipe: its option is chosen, and so is it among rivals.
+static bool is_set(const struct ls_key *key, const struct ls_recipe *recipe) {
+    if (ls_schema_is_idle(key, recipe)) return false;
+    if (key->kind == LS_KEY_EPOCHS) return recipe->train.length.unit == LS_SPAN_EPOCHS;
+    if (key->kind == LS_KEY_STEPS) return recipe->train.length.unit == LS_SPAN_STEPS;
+    return true;
+}
+
+static bool has_keys(const struct ls_key *section) {
+    const struct ls_key *next = section + 1;
+    return next < ls_schema + ls_schema_keys && ls_schema_is_below(next, section->path);
+}
+
+void ls_recipe_print(const struct ls_recipe *recipe, struct ls_text *out) {
+    for (const struct ls_key *key = ls_schema; key < ls_schema + ls_schema_keys; key++) {
+        if (!is_set(key, recipe)) continue;
+        ls_text_add(out, "%*s%s:", 2 * ls_schema_depth(key), "", ls_schema_name(key));
+        bool holds_keys = key->kind == LS_KEY_SECTION || key->kind == LS_KEY_OPTION;
+        if (holds_keys && !has_keys(key)) {
+            ls_text_add(out, " {}");
+        } else if (!holds_keys && key->kind != LS_KEY_CHOICE) {
+            ls_text_add(out, " ");
+            ls_recipe_print_value(key, recipe, out);
+        }
+        ls_text_add(out, "\n");
+    }
+}
+
+// ---- help
+// ---------------------------------------------------------------------------------------------------
+
+static const char help_head[] =
+    "# Every key of a recipe, with its default. What stands behind a # is not chosen, or says what a key "
+    "means.\n"
+    "#\n"
+    "#   lockstep train recipe.yaml train.batch=512 train.optimizer=adamw 'data.train=[a/*.h5, b/*.h5]'\n"
+    "#\n"
+    "# sets keys from outside; the last word wins, and train.steps=20 replaces train.epochs. An optimizer "
+    "(loss,\n"
+    "# schedule) that another one replaces takes its settings with it.\n"
+    "# Sizes: 512MiB, 20GiB, 8GB. Durations: 500ms, 90s, 5min, 2h, 1d. Spans: 500 steps, 1 epoch, 0.5 "
+    "epochs.\n"
+    "# Paths are relative to the recipe's folder; in key=value, to the current folder.\n";
+
+enum { HELP_COLUMNS = 110 };
+
+// A comment, broken between words.
+static void add_comment(struct ls_text *out, const char *indent, const char *text) {
+    while (*text) {
+        size_t room = HELP_COLUMNS - strlen(indent) - 2, n = strlen(text);
+        if (n > room) {
+            n = room;
+            while (n > 1 && text[n] != ' ') n--;
+        }
+        ls_text_add(out, "%s# %.*s\n", indent, (int)n, text);
+        text += n;
+        text += strspn(text, " ");
+    }
+}
+
+static const char *explain(struct ls_arena *arena, const struct ls_key *key) {
+    const char *name = ls_schema_name(key);
+    if (key->kind == LS_KEY_SECTION || key->kind == LS_KEY_OPTION)
+        return ls_arena_format(arena, "%s: %s.", name, key->help);
+    const char *text =
+        ls_arena_format(arena, "%s: %s. Expects %s. ", name, key->help, ls_recipe_describe(arena, key));
+    if (key->rival) return ls_arena_format(arena, "%sEither this or %s is required.", text, key->rival);
+    if (key->preset) return ls_arena_format(arena, "%sDefault: %s.", text, key->preset);
+    return ls_arena_format(arena, "%sRequired.", text);
+}
+
+// Whether the key is shown as a comment: in an option that is not the default, or the second of two rivals.
+static bool is_aside(const struct ls_key *key) {
+    if (key->kind == LS_KEY_STEPS) return true;
+    const struct ls_key *choice = NULL;
+    for (const struct ls_key *above = ls_schema; above <= key; above++) {
+        if (above->kind == LS_KEY_CHOICE) choice = above;
+        if (above->kind == LS_KEY_OPTION && (above == key || ls_schema_is_below(key, above->path)))
+            return strcmp(ls_schema_name(above), choice->preset) != 0;
+    }
+    return false;
+}
+
+void ls_recipe_help(struct ls_text *out) {
+    struct ls_arena arena = {0};
+    ls_text_add(out, "%s", help_head);
+    for (const struct ls_key *key = ls_schema; key < ls_schema + ls_schema_keys; key++) {
+        int depth = ls_schema_depth(key);
+        const char *indent = ls_arena_format(&arena, "%*s%s", 2 * depth, "", is_aside(key) ? "# " : "");
+        const char *value = key->preset ? key->preset : key->example ? key->example : "";
+        bool holds_keys =
+            key->kind == LS_KEY_SECTION || key->kind == LS_KEY_OPTION || key->kind == LS_KEY_CHOICE;
+        if (holds_keys) value = has_keys(key) ? "" : "{}";
+        if (depth == 0) ls_text_add(out, "\n");
+        add_comment(out, indent, explain(&arena, key));
+        ls_text_add(out, "%s%s:%s%s\n", indent, ls_schema_name(key), *value ? " " : "", value);
+    }
+    ls_arena_free(&arena);
+}
+
+// ---- comparing
+// ----------------------------------------------------------------------------------------------
+
+// How long a run is changes its steps only where the rate depends on it.
+static bool matters(const struct ls_key *key, const struct ls_recipe *saved, const struct ls_recipe *now) {
+    if (!key->result || (!is_set(key, saved) && !is_set(key, now))) return false;
+    bool length = key->kind == LS_KEY_EPOCHS || key->kind == LS_KEY_STEPS;
+    return !length || saved->train.schedule == LS_RECIPE_COSINE || now->train.schedule == LS_RECIPE_COSINE;
+}
+
+static const char *last_part(const char *path) {
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash ? slash + 1 : path ? path : "";
+}
+
+// Data may have moved: files go by their names, without the folder. (Whether they still hold the same samples
+// the checkpoint's data identity tells.)
+static bool same_names(const struct ls_list *a, const struct ls_list *b) {
+    bool same = a->n == b->n;
+    for (int i = 0; i < a->n && same; i++) same = !strcmp(last_part(a->items[i]), last_part(b->items[i]));
+    return same;
+}
+
+static void compare(const struct ls_key *key, const struct ls_recipe *saved, const struct ls_recipe *now,
+                    struct ls_text *differences) {
+    struct ls_text before = {0}, after = {0};
+    bool moved = false;
+    if (is_set(key, saved)) ls_recipe_print_value(key, saved, &before);
+    if (is_set(key, now)) ls_recipe_print_value(key, now, &after);
+    if (key->kind == LS_KEY_PATTERNS) {
+        const char *a = (const char *)saved + key->offset, *b = (const char *)now + key->offset;
+        moved = same_names((const struct ls_list *)a, (const struct ls_list *)b);
+    }
+    const char *was = before.data ? before.data : "not set", *is = after.data ? after.data : "not set";
+    if (strcmp(was, is) != 0 && !moved)
+        ls_text_add(differences, "%s%s was %s, now is %s", differences->length ? "; " : "", key->path, was,
+                    is);
+    ls_text_free(&before);
+    ls_text_free(&after);
+}
+
+ls_status ls_recipe_same_result(const struct ls_recipe *saved, const struct ls_recipe *now) {
+    struct ls_text differences = {0};
+    for (const struct ls_key *key = ls_schema; key < ls_schema + ls_schema_keys; key++)
+        if (matters(key, saved, now)) compare(key, saved, now, &differences);
+    ls_status status = LS_OK;
+    if (differences.length)
+        status = LS_FAIL(LS_INPUT, "this would change the result of the run that is resumed: %s",
+                         differences.data);
+    ls_text_free(&differences);
+    return status;
+}

@@ -1,0 +1,147 @@
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // F_OFD_SETLK
+#endif
+#include "train/runfolder.h"
+
+#include "base/arena.h"
+#include "base/file.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct ls_run_folder {
+    struct ls_arena memory;
+    const char *path, *recipe, *metrics, *checkpoints, *lock_path;
+    int lock;
+};
+
+// ---- the lock
+// ---------------------------------------------------------------------------------------------------
+
+// A lock of the open file, not of the process, so that closing some other handle of the same file does not
+// give it back. It works over NFS as far as any lock does, and ends with the process however that ends.
+static int take_lock(int file) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+#ifdef F_OFD_SETLK
+    if (fcntl(file, F_OFD_SETLK, &whole) == 0) return 0;
+    if (errno != EINVAL) return errno;
+    whole.l_pid = 0;
+#endif
+    return fcntl(file, F_SETLK, &whole) == 0 ? 0 : errno;
+}
+
+static ls_status name_holder(const struct ls_run_folder *folder) {
+    char holder[256];
+    ssize_t n = pread(folder->lock, holder, sizeof holder - 1, 0);
+    holder[n > 0 ? n : 0] = 0;
+    holder[strcspn(holder, "\n")] = 0;
+    return LS_FAIL(LS_INPUT,
+                   "%s: another run is at work here (%s); wait for it, end it, or use another --out",
+                   folder->path, *holder ? holder : "it has not said who it is");
+}
+
+// For whoever finds the folder locked. A disk too full for a line does not keep anyone from training.
+static void sign_lock(int file) {
+    char host[128] = "?", line[256];
+    gethostname(host, sizeof host - 1);
+    int length = snprintf(line, sizeof line, "process %ld on %s\n", (long)getpid(), host);
+    if (ftruncate(file, 0) != 0 || pwrite(file, line, (size_t)length, 0) != length) return;
+}
+
+static ls_status lock_folder(struct ls_run_folder *folder) {
+    folder->lock = open(folder->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (folder->lock < 0)
+        return LS_FAIL(LS_INPUT, "%s: cannot open to lock the run folder: %s", folder->lock_path,
+                       strerror(errno));
+    int error = take_lock(folder->lock);
+    if (error == EACCES || error == EAGAIN) return name_holder(folder);
+    if (error)
+        ls_warn(
+            "%s: this file system has no locks (%s); nothing keeps two runs from using the folder at once",
+            folder->path, strerror(error));
+    sign_lock(folder->lock);
+    return LS_OK;
+}
+
+// ---- what is there
+// ----------------------------------------------------------------------------------------------
+
+static bool has_entries(const char *path) {
+    DIR *folder = opendir(path);
+    if (!folder) return false;
+    const struct dirent *entry;
+    bool found = false;
+    while (!found && (entry = readdir(folder)) != NULL)
+        found = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(folder);
+    return found;
+}
+
+static ls_status refuse_a_run(const struct ls_run_folder *folder) {
+    const char *found = ls_file_exists(folder->metrics)    ? "metrics.jsonl"
+                        : ls_file_exists(folder->recipe)   ? "recipe.yaml"
+                        : has_entries(folder->checkpoints) ? "checkpoints"
+                                                           : NULL;
+    if (!found) return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "%s: holds a run already (%s); add --resume to go on with it, or use another --out",
+                   folder->path, found);
+}
+
+static ls_status prepare(struct ls_run_folder *folder, bool resume) {
+    LS_TRY(ls_make_folders(folder->path));
+    LS_TRY(lock_folder(folder));
+    if (!resume) LS_TRY(refuse_a_run(folder));
+    return ls_make_folders(folder->checkpoints);
+}
+
+ls_status ls_run_folder_open(const char *path, bool resume, struct ls_run_folder **folder) {
+    *folder = NULL;
+    if (!*path) return LS_FAIL(LS_INPUT, "--out: expected the name of a folder, found nothing");
+    struct ls_run_folder *opened = calloc(1, sizeof *opened);
+    if (!opened) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
+    struct ls_arena *memory = &opened->memory;
+    opened->lock = -1;
+    opened->path = ls_arena_copy(memory, path);
+    opened->recipe = ls_arena_format(memory, "%s/recipe.yaml", path);
+    opened->metrics = ls_arena_format(memory, "%s/metrics.jsonl", path);
+    opened->checkpoints = ls_arena_format(memory, "%s/checkpoints", path);
+    opened->lock_path = ls_arena_format(memory, "%s/lock", path);
+    ls_status status = prepare(opened, resume);
+    if (status != LS_OK) {
+        ls_run_folder_close(opened);
+        return status;
+    }
+    *folder = opened;
+    return LS_OK;
+}
+
+ls_status ls_run_folder_write_recipe(struct ls_run_folder *folder, const char *recipe) {
+    return ls_file_write(folder->recipe, recipe, strlen(recipe));
+}
+
+const char *ls_run_folder_path(const struct ls_run_folder *folder) {
+    return folder->path;
+}
+
+const char *ls_run_folder_metrics(const struct ls_run_folder *folder) {
+    return folder->metrics;
+}
+
+const char *ls_run_folder_checkpoints(const struct ls_run_folder *folder) {
+    return folder->checkpoints;
+}
+
+// The file itself stays: removing it would let two others lock two files of one name.
+void ls_run_folder_close(struct ls_run_folder *folder) {
+    if (!folder) return;
+    if (folder->lock >= 0) close(folder->lock);
+    ls_arena_free(&folder->memory);
+    free(folder);
+}
