@@ -54,13 +54,17 @@ static ls_status find_numbers(struct ls_h5 *file, const char *name, ls_dtype typ
     return LS_OK;
 }
 
+static bool reads_own_names(const struct ls_dataset_spec *spec) {
+    return strcmp(spec->input, LS_SHARD_IMAGES) == 0 && spec->target &&
+           strcmp(spec->target, LS_SHARD_LABELS) == 0;
+}
+
 // The checksums are of `images` and `labels` as they lie there, so they say nothing of other datasets.
 static bool crc_applies(const struct ls_dataset_spec *spec, const struct file_view *view,
                         const struct ls_shard *shard) {
     const struct ls_column *input = &shard->columns[LS_COLUMN_INPUT],
                            *target = &shard->columns[LS_COLUMN_TARGET];
-    return view->ours && strcmp(spec->input, LS_SHARD_IMAGES) == 0 && target->name &&
-           strcmp(spec->target, LS_SHARD_LABELS) == 0 && input->stored == input->delivered &&
+    return view->ours && reads_own_names(spec) && target->name && input->stored == input->delivered &&
            target->stored == target->delivered;
 }
 
@@ -120,7 +124,10 @@ static ls_status view_file(struct ls_dataset *dataset, const struct ls_dataset_s
     struct ls_h5 *file;
     LS_TRY(ls_h5_open(shard->path, &file));
     ls_status status = view_datasets(file, spec, shard, view);
-    if (status == LS_OK && shard == dataset->shards) status = read_class_names(dataset, file, view->ours);
+    if (status == LS_OK && shard == dataset->shards) {
+        dataset->ours = view->ours && reads_own_names(spec);
+        status = read_class_names(dataset, file, view->ours);
+    }
     ls_h5_close(file);
     return status;
 }
@@ -286,7 +293,7 @@ ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const 
     ls_status status = ls_files_init(&dataset->files, dataset->shards, n_paths);
     if (status == LS_OK) status = open_files(dataset, spec, paths);
     if (status != LS_OK) {
-        ls_error_prefix("%s", dataset->what);
+        if (spec->what) ls_error_prefix("%s", spec->what);
         ls_dataset_close(dataset);
         return status;
     }

@@ -112,6 +112,7 @@ struct ls_dataset {
     const char **class_names;
     int n_class_names;
     bool has_crcs; // some shard has
+    bool ours;     // the first file is a shard of Lockstep's own, read as such
     struct ls_files files;
     pthread_mutex_t lock;      // of what follows, and of the reading of kept columns
     struct ls_cursor *cursors; // not in use

@@ -1,0 +1,147 @@
+// What the tests of data/ share: a folder with a space in its name, HDF5 files in it, and the words of
+// errors.
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/hash.h"
+#include "data/dataset.h"
+#include "data/shard.h"
+#include "h5/h5.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char scene_folder[64];
+
+static inline int scene_open(void **state) {
+    (void)state;
+    snprintf(scene_folder, sizeof scene_folder, "/tmp/lockstep data XXXXXX");
+    return mkdtemp(scene_folder) ? 0 : 1;
+}
+
+static inline int scene_close(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", scene_folder);
+    return system(command);
+}
+
+// Names of files in the folder; eight may be in use at a time.
+static inline const char *scene_path(const char *name) {
+    static char paths[8][256];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", scene_folder, name);
+    return path;
+}
+
+static inline void assert_fails(ls_status status, const char *words) {
+    assert_int_equal(status, LS_INPUT);
+    if (!strstr(ls_error_last()->text, words))
+        fail_msg("'%s' does not say '%s'", ls_error_last()->text, words);
+    ls_error_clear();
+}
+
+static inline void assert_ok(ls_status status) {
+    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
+}
+
+#define DIM(...) (const int64_t[]){__VA_ARGS__}, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+static inline struct ls_h5 *make_file(const char *name) {
+    struct ls_h5 *file;
+    assert_ok(ls_h5_create(scene_path(name), &file));
+    return file;
+}
+
+static inline void add_data(struct ls_h5 *file, const char *name, ls_dtype type, const int64_t *dim, int rank,
+                            const void *data) {
+    assert_ok(ls_h5_write(file, name, type, rank, dim, data));
+}
+
+// Byte `b` of sample `id` of every file of u8 images here.
+static inline uint8_t pixel_of(uint64_t id, int64_t b) {
+    return (uint8_t)(id * 31 + (uint64_t)b * 7 + (id >> 3));
+}
+
+static inline int32_t label_of(uint64_t id) {
+    return (int32_t)(id % 10);
+}
+
+// [n, h, w, c] u8 images and i32 labels of the samples first, first + 1, …
+static inline void write_images(const char *name, int64_t first, int64_t n, int64_t h, int64_t w, int64_t c) {
+    int64_t bytes = h * w * c;
+    uint8_t *images = malloc((size_t)(n * bytes) + 1);
+    int32_t *labels = malloc((size_t)n * sizeof *labels + 1);
+    for (int64_t i = 0; i < n; i++) {
+        for (int64_t b = 0; b < bytes; b++) images[i * bytes + b] = pixel_of((uint64_t)(first + i), b);
+        labels[i] = label_of((uint64_t)(first + i));
+    }
+    struct ls_h5 *file = make_file(name);
+    add_data(file, "images", LS_U8, DIM(n, h, w, c), images);
+    add_data(file, "labels", LS_I32, DIM(n), labels);
+    assert_ok(ls_h5_finish(file));
+    free(images);
+    free(labels);
+}
+
+// A shard as the packer writes it, of 2 x 2 x 1 images, with one thing wrong where `wrong` names it.
+static inline void write_shard(const char *name, int64_t n, const char *wrong) {
+    uint8_t *images = malloc((size_t)n * 4);
+    int32_t *labels = malloc((size_t)n * sizeof *labels);
+    uint64_t *ids = malloc((size_t)n * sizeof *ids);
+    uint32_t *crcs = malloc((size_t)n * sizeof *crcs);
+    for (int64_t i = 0; i < n; i++) {
+        ids[i] = (uint64_t)(1000 - i);
+        for (int64_t b = 0; b < 4; b++) images[i * 4 + b] = pixel_of(ids[i], b);
+        labels[i] = (int32_t)(i % 3);
+        if (i == n - 1 && strcmp(wrong, "negative") == 0) labels[i] = -1;
+        if (i == n - 1 && strcmp(wrong, "label") == 0) labels[i] = 3;
+        if (i == n - 1 && strcmp(wrong, "id") == 0) ids[i] = 1000;
+        crcs[i] = ls_crc32c(ls_crc32c(0, &images[i * 4], 4), &labels[i], 4);
+    }
+    if (strcmp(wrong, "crc") == 0) images[4 * (n - 1)] ^= 1;
+    if (strcmp(wrong, "crc of label") == 0) labels[n - 1] = (labels[n - 1] + 1) % 3;
+    struct ls_h5 *file = make_file(name);
+    const char *classes[] = {"cat", "dog", "Bär"};
+    double mean = strcmp(wrong, "mean") == 0 ? NAN : 100, std = 50;
+    assert_ok(ls_h5_set_text(file, "/", LS_SHARD_ATTR_FORMAT, LS_SHARD_FORMAT));
+    assert_ok(ls_h5_set_i64(file, "/", LS_SHARD_ATTR_VERSION, strcmp(wrong, "version") == 0 ? 99 : 1));
+    assert_ok(ls_h5_set_text(file, "/", LS_SHARD_ATTR_UUID, "5d3f3c7e-0000-4000-8000-000000000000"));
+    assert_ok(ls_h5_set_text(file, "/", LS_SHARD_ATTR_SPLIT, "train"));
+    assert_ok(ls_h5_set_i64(file, "/", LS_SHARD_ATTR_SHARD, strcmp(wrong, "shard") == 0 ? 4 : 1));
+    assert_ok(ls_h5_set_i64(file, "/", LS_SHARD_ATTR_SHARDS, 4));
+    assert_ok(ls_h5_set_text(file, "/", LS_SHARD_ATTR_AXES, "NHWC"));
+    assert_ok(ls_h5_set_f64(file, "/", LS_SHARD_ATTR_MEAN, &mean, 1));
+    assert_ok(ls_h5_set_f64(file, "/", LS_SHARD_ATTR_STD, &std, 1));
+    add_data(file, LS_SHARD_IMAGES, LS_U8, DIM(n, 2, 2, 1), images);
+    add_data(file, LS_SHARD_LABELS, LS_I32, DIM(n), labels);
+    if (strcmp(wrong, "no ids") != 0) add_data(file, LS_SHARD_IDS, LS_U64, DIM(n), ids);
+    add_data(file, LS_SHARD_CRC, LS_U32, DIM(strcmp(wrong, "short crc") == 0 ? n - 1 : n), crcs);
+    assert_ok(ls_h5_write_strings(file, LS_SHARD_CLASS_NAMES, classes, 3));
+    assert_ok(ls_h5_finish(file));
+    free(images);
+    free(labels);
+    free(ids);
+    free(crcs);
+}
+
+static inline ls_status open_set(const char *pattern, const char *axes, struct ls_dataset **set) {
+    const char *patterns[] = {scene_path(pattern)};
+    struct ls_dataset_spec spec = {.patterns = patterns,
+                                   .n_patterns = 1,
+                                   .input = "images",
+                                   .target = "labels",
+                                   .what = "data.train",
+                                   .axes = axes};
+    return ls_dataset_open(&spec, set);
+}

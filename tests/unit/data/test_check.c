@@ -1,0 +1,91 @@
+#include "scene.h"
+
+#include "data/pack.h"
+
+static ls_status check(const char *name, struct ls_check_report *report) {
+    return ls_check_shard(scene_path(name), NULL, NULL, report);
+}
+
+static void test_right_shard(void **state) {
+    (void)state;
+    struct ls_check_report report;
+    write_shard("right.h5", 50, "nothing");
+    assert_ok(check("right.h5", &report));
+    assert_string_equal(report.text, "50 samples 2x2x1 u8, 3 classes, 50 CRCs right");
+    assert_int_equal(report.samples, 50);
+    assert_int_equal(report.classes, 3);
+    assert_true(report.crc_checked);
+}
+
+static void test_wrong_shards(void **state) {
+    (void)state;
+    static const char *const wrongs[][2] = {
+        {"crc", "checksum mismatch at sample 49"},
+        {"crc of label", "checksum mismatch at sample 49"},
+        {"negative", "labels[49] is -1"},
+        {"label", "labels[49] is 3, but there are names of 3 classes"},
+        {"id", "samples 0 and 49 have the same id 1000"},
+        {"version", "version 99, expected 1 to 1"},
+        {"shard", "shard 4 of 4"},
+        {"mean", "'mean' is nan for channel 0"},
+        {"no ids", "dataset 'ids' of a shard is missing"},
+        {"short crc", "dataset 'crc32c' is [49] u32, expected [50] u32"},
+    };
+    struct ls_check_report report;
+    for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s.h5", wrongs[i][0]);
+        write_shard(name, 50, wrongs[i][0]);
+        assert_fails(check(name, &report), wrongs[i][1]);
+    }
+}
+
+// Cut anywhere, a shard is refused: never a crash, never a report.
+static void test_truncated(void **state) {
+    (void)state;
+    write_shard("whole.h5", 3000, "nothing");
+    FILE *whole = fopen(scene_path("whole.h5"), "rb");
+    static unsigned char bytes[1 << 20];
+    size_t n = fread(bytes, 1, sizeof bytes, whole);
+    fclose(whole);
+    assert_true(n > 12000 && n < sizeof bytes);
+    struct ls_check_report report;
+    for (size_t length = 0; length < n; length += n / 40) {
+        FILE *cut = fopen(scene_path("cut.h5"), "wb");
+        fwrite(bytes, 1, length, cut);
+        fclose(cut);
+        assert_fails(check("cut.h5", &report), "cut.h5: is ");
+    }
+    assert_fails(check("missing.h5", &report), "no such file");
+}
+
+static void test_other_peoples_files(void **state) {
+    (void)state;
+    struct ls_check_report report;
+    float values[6] = {0, 1, 2, 3, 4, 5};
+    struct ls_h5 *file = make_file("floats [1].h5");
+    add_data(file, "x", LS_F32, DIM(3, 2), values);
+    add_data(file, "y", LS_F32, DIM(3), values);
+    assert_ok(ls_h5_finish(file));
+    assert_ok(ls_check_shard(scene_path("floats [1].h5"), "x", "y", &report));
+    assert_string_equal(report.text, "3 samples 2 f32, targets of 1, no CRCs");
+    assert_ok(ls_check_shard(scene_path("floats [1].h5"), "x", NULL, &report));
+    assert_string_equal(report.text, "3 samples 2 f32, no targets, no CRCs");
+    assert_fails(ls_check_shard(scene_path("floats [1].h5"), NULL, NULL, &report), "'images'");
+
+    values[3] = NAN;
+    file = make_file("nan.h5");
+    add_data(file, "images", LS_F32, DIM(3, 2), values);
+    assert_ok(ls_h5_finish(file));
+    assert_fails(check("nan.h5", &report), "images[1] is not finite: value 1 of 2 is nan");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_right_shard),
+        cmocka_unit_test(test_wrong_shards),
+        cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_other_peoples_files),
+    };
+    return cmocka_run_group_tests(tests, scene_open, scene_close);
+}
