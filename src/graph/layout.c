@@ -94,19 +94,6 @@ static size_t lay_out(const struct ls_graph *graph, const struct entry *entries,
     return offset;
 }
 
-// Parameters and states share the names of a checkpoint.
-static ls_status require_distinct_names(const struct ls_layout *layout) {
-    int n = layout->n_params + layout->n_states;
-    for (int i = 0; i < n; i++) {
-        const struct ls_item *item =
-            i < layout->n_params ? &layout->params[i] : &layout->states[i - layout->n_params];
-        int param = ls_layout_param(layout, item->name), state = ls_layout_state(layout, item->name);
-        if ((param >= 0 && param != i) || (state >= 0 && state + layout->n_params != i))
-            return LS_FAIL(LS_INPUT, "two parameters or statistics are named %s", item->name);
-    }
-    return LS_OK;
-}
-
 static ls_status fill_layout(const struct ls_graph *graph, struct ls_arena *memory, struct ls_arena *scratch,
                              struct ls_layout *layout) {
     struct entry *params = entries_of(graph, LS_PARAM, scratch, &layout->n_params);
@@ -125,7 +112,7 @@ static ls_status fill_layout(const struct ls_graph *graph, struct ls_arena *memo
     layout->metrics = layout->param_floats + layout->state_floats;
     layout->output_floats = layout->metrics + aligned(LS_METRICS);
     for (int i = 0; i < layout->n_params; i++) layout->parameters += (int64_t)layout->params[i].count;
-    return require_distinct_names(layout);
+    return LS_OK;
 }
 
 ls_status ls_layout_make(const struct ls_graph *graph, struct ls_arena *memory,

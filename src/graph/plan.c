@@ -40,16 +40,6 @@ static ls_status check_type(const struct ls_value_info *info, size_t width) {
                    ls_dtype_name(info->dtype), ls_dtype_name(expected));
 }
 
-// A lane has at most one input of a kind.
-static ls_status place_input(const struct ls_plan *plan, ls_value value, enum ls_region region, size_t *bytes,
-                             struct ls_place *place) {
-    const char *name = ls_info(plan->graph, value)->name;
-    if (*bytes) return LS_FAIL(LS_INPUT, "input %s is the second of its kind; a lane has one", name);
-    *bytes = ls_value_bytes(plan->graph, value);
-    *place = (struct ls_place){region, 0};
-    return LS_OK;
-}
-
 static ls_status place_flat(const struct ls_plan *plan, ls_value value, size_t width,
                             struct ls_place *place) {
     const struct ls_layout *layout = plan->layout;
@@ -75,10 +65,22 @@ static ls_status place_value(struct ls_plan *plan, ls_value value, size_t width)
     struct ls_place *place = &plan->places[value];
     switch (ls_info(plan->graph, value)->kind) {
     case LS_ACTIVATION: return LS_OK;
-    case LS_INPUT_RAW: return place_input(plan, value, LS_REGION_RAW, &plan->raw_bytes, place);
-    case LS_INPUT_AUGMENT: return place_input(plan, value, LS_REGION_AUGMENT, &plan->augment_bytes, place);
-    case LS_INPUT_TARGET: return place_input(plan, value, LS_REGION_TARGET, &plan->target_bytes, place);
-    case LS_INPUT_WEIGHT: return place_input(plan, value, LS_REGION_WEIGHT, &plan->weight_bytes, place);
+    case LS_INPUT_RAW:
+        place->region = LS_REGION_RAW;
+        plan->raw_bytes = ls_value_bytes(plan->graph, value);
+        return LS_OK;
+    case LS_INPUT_AUGMENT:
+        place->region = LS_REGION_AUGMENT;
+        plan->augment_bytes = ls_value_bytes(plan->graph, value);
+        return LS_OK;
+    case LS_INPUT_TARGET:
+        place->region = LS_REGION_TARGET;
+        plan->target_bytes = ls_value_bytes(plan->graph, value);
+        return LS_OK;
+    case LS_INPUT_WEIGHT:
+        place->region = LS_REGION_WEIGHT;
+        plan->weight_bytes = ls_value_bytes(plan->graph, value);
+        return LS_OK;
     case LS_INPUT_SEED:
         *place = (struct ls_place){LS_REGION_CONTROL, offsetof(struct ls_lane_control, loss_seed)};
         return LS_OK;

@@ -27,8 +27,8 @@ static ls_status in_type(struct precision *pass, ls_value value, ls_dtype type, 
     if (pass->twin[value] == LS_NONE) {
         const char *name =
             ls_arena_format(&graph->arena, "%s.%s", ls_info(graph, value)->name, ls_dtype_name(type));
-        union ls_attr to[LS_MAX_ATTRS] = {{.i = type}};
-        const struct ls_node *cast = ls_graph_add_node(graph, pass->cast, name, &value, 1, to);
+        const union ls_attr to = {.i = type};
+        const struct ls_node *cast = ls_graph_add_node(graph, pass->cast, name, &value, 1, &to);
         if (!cast) return graph->status;
         pass->twin[value] = cast->out[0];
         pass->order[pass->n_order++] = graph->n_nodes - 1;
