@@ -1,6 +1,7 @@
 // Building graphs: values and nodes are appended to flat arrays; the op's shape rule runs as a node is added.
 #include "graph/graph.h"
 
+#include "graph/append.h"
 #include "graph/op.h"
 
 #include <inttypes.h>
@@ -28,7 +29,7 @@ bool ls_shape_equal(const struct ls_shape *a, const struct ls_shape *b) {
 char *ls_shape_text(char out[96], const struct ls_shape *shape) {
     if (shape->rank == 0) return strcpy(out, "scalar");
     int length = 0;
-    for (int i = 0; i < shape->rank && i < LS_MAX_RANK; i++)
+    for (int i = 0; i < shape->rank && i < LS_MAX_RANK && length < 96; i++)
         length += snprintf(out + length, (size_t)(96 - length), i ? "x%" PRId64 : "%" PRId64, shape->dim[i]);
     return out;
 }
@@ -71,10 +72,16 @@ static void *room(void *items, int n, int *capacity, size_t size) {
     return grown;
 }
 
-static ls_value append_value(struct ls_graph *graph, struct ls_value_info info) {
+ls_value ls_append_value(struct ls_graph *graph, struct ls_value_info info) {
     graph->values = room(graph->values, graph->n_values, &graph->capacity_values, sizeof *graph->values);
     graph->values[graph->n_values] = info;
     return graph->n_values++;
+}
+
+struct ls_node *ls_append_node(struct ls_graph *graph, const struct ls_node *node) {
+    graph->nodes = room(graph->nodes, graph->n_nodes, &graph->capacity_nodes, sizeof *graph->nodes);
+    graph->nodes[graph->n_nodes] = *node;
+    return &graph->nodes[graph->n_nodes++];
 }
 
 ls_value ls_graph_add_value(struct ls_graph *graph, enum ls_value_kind kind, const char *name, ls_dtype dtype,
@@ -85,13 +92,13 @@ ls_value ls_graph_add_value(struct ls_graph *graph, enum ls_value_kind kind, con
         ls_error_prefix("value \"%s\"", name);
         return LS_NONE;
     }
-    return append_value(graph, (struct ls_value_info){.shape = shape,
-                                                      .dtype = dtype,
-                                                      .kind = kind,
-                                                      .name = ls_arena_copy(&graph->arena, name),
-                                                      .producer = -1,
-                                                      .output_of = LS_NONE,
-                                                      .factor = 1});
+    return ls_append_value(graph, (struct ls_value_info){.shape = shape,
+                                                         .dtype = dtype,
+                                                         .kind = kind,
+                                                         .name = ls_arena_copy(&graph->arena, name),
+                                                         .producer = -1,
+                                                         .output_of = LS_NONE,
+                                                         .factor = 1});
 }
 
 ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_shape shape,
@@ -111,8 +118,7 @@ ls_value ls_graph_find(const struct ls_graph *graph, const char *name) {
     return LS_NONE;
 }
 
-// Names of a node's values: the first has the node's, the others a number behind it.
-static const char *output_name(struct ls_graph *graph, const char *node, int k) {
+const char *ls_output_name(struct ls_graph *graph, const char *node, int k) {
     return k == 0 ? node : ls_arena_format(&graph->arena, "%s:%d", node, k);
 }
 
@@ -138,13 +144,11 @@ struct ls_node *ls_graph_add_node_list(struct ls_graph *graph, const struct ls_o
         node.list = memcpy(copy, list, sizeof *list * (size_t)n_list);
     }
     for (int k = 0; k < node.n_out; k++) {
-        out[k].name = output_name(graph, node.name, k);
+        out[k].name = ls_output_name(graph, node.name, k);
         out[k].producer = graph->n_nodes;
-        node.out[k] = append_value(graph, out[k]);
+        node.out[k] = ls_append_value(graph, out[k]);
     }
-    graph->nodes = room(graph->nodes, graph->n_nodes, &graph->capacity_nodes, sizeof *graph->nodes);
-    graph->nodes[graph->n_nodes] = node;
-    return &graph->nodes[graph->n_nodes++];
+    return ls_append_node(graph, &node);
 }
 
 struct ls_node *ls_graph_add_node(struct ls_graph *graph, const struct ls_op *op, const char *name,

@@ -127,6 +127,8 @@ ls_value ls_graph_find(const struct ls_graph *graph, const char *name);
 // One line a value or node; ls_graph_parse reads it back into the same graph. Errors name the line.
 void ls_graph_print(const struct ls_graph *graph, FILE *out);
 void ls_graph_text(const struct ls_graph *graph, struct ls_text *out);
+const char *ls_value_kind_name(enum ls_value_kind kind);
+// `graph` is made anew, whatever it held; left empty on failure. A graph that is read verifies.
 ls_status ls_graph_parse(struct ls_graph *graph, const char *text, const char *file_name);
 
 // Every value made once and before its use, arities, attributes in range, shapes and types as the ops' rules
