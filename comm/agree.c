@@ -76,14 +76,19 @@ static int find_odd(const uint64_t *hashes, int n, int *usual) {
     return -1;
 }
 
-// Every rank gets the text of `root`, malloc'd.
-static ls_status broadcast_text(struct ls_comm *comm, const char *mine, int root, char **text) {
+// Every rank gets the text of `root`, malloc'd; NULL and an error where that fails.
+static char *broadcast_text(struct ls_comm *comm, const char *mine, int root) {
     size_t bytes = strlen(mine) + 1;
-    LS_TRY(ls_comm_broadcast(comm, &bytes, sizeof bytes, root));
-    *text = malloc(bytes);
-    if (!*text) return LS_FAIL(LS_SYSTEM, "out of memory for a text of %zu bytes", bytes);
-    if (comm->rank == root) memcpy(*text, mine, bytes);
-    return ls_comm_broadcast(comm, *text, bytes, root);
+    if (ls_comm_broadcast(comm, &bytes, sizeof bytes, root) != LS_OK) return NULL;
+    char *text = malloc(bytes);
+    if (!text) {
+        LS_FAIL(LS_SYSTEM, "out of memory for a text of %zu bytes", bytes);
+        return NULL;
+    }
+    if (comm->rank == root) memcpy(text, mine, bytes);
+    if (ls_comm_broadcast(comm, text, bytes, root) == LS_OK) return text;
+    free(text);
+    return NULL;
 }
 
 static ls_status fail_at_difference(ls_status status, const char *what, int odd, const char *odd_text,
@@ -102,14 +107,16 @@ static ls_status fail_at_difference(ls_status status, const char *what, int odd,
 
 static ls_status name_difference(struct ls_comm *comm, ls_status as, const char *what, const char *text,
                                  int odd, int usual) {
-    char *odd_text = NULL, *usual_text = NULL;
-    ls_status status;
-    LS_TRY_GOTO(done, broadcast_text(comm, text, odd, &odd_text));
-    LS_TRY_GOTO(done, broadcast_text(comm, text, usual, &usual_text));
     struct ls_comm_state *state = comm->state;
-    state->agreed = as;
-    status = fail_at_difference(as, what, odd, odd_text, usual, usual_text);
-done:
+    char *odd_text = broadcast_text(comm, text, odd);
+    char *usual_text = odd_text ? broadcast_text(comm, text, usual) : NULL;
+    ls_status status;
+    if (usual_text) {
+        state->agreed = as;
+        status = fail_at_difference(as, what, odd, odd_text, usual, usual_text);
+    } else {
+        status = ls_error_last()->status;
+    }
     free(odd_text);
     free(usual_text);
     return status;

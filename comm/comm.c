@@ -3,7 +3,6 @@
 
 #include "comm/mpi_calls.h"
 
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +52,8 @@ static ls_status start_mpi(struct ls_comm_state *state) {
 static ls_status find_places(struct ls_comm *comm) {
     struct ls_comm_state *state = comm->state;
     LS_TRY(ls_mpi_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &state->mpi), "MPI_Comm_dup"));
-    MPI_Comm_set_errhandler(state->mpi, MPI_ERRORS_RETURN);
+    MPI_Comm_set_errhandler(state->mpi, MPI_ERRORS_RETURN); // a copy has it too
+    LS_TRY(ls_mpi_check(comm, MPI_Comm_dup(state->mpi, &state->data), "MPI_Comm_dup"));
     MPI_Comm_rank(state->mpi, &comm->rank);
     MPI_Comm_size(state->mpi, &comm->size);
     MPI_Comm local;
@@ -70,7 +70,7 @@ ls_status ls_comm_open(struct ls_comm *comm) {
     if (!started_by_launcher()) return check_alone();
     struct ls_comm_state *state = calloc(1, sizeof *state);
     if (!state) return LS_FAIL(LS_SYSTEM, "out of memory");
-    state->mpi = MPI_COMM_NULL;
+    state->mpi = state->data = MPI_COMM_NULL;
     comm->state = state;
     ls_status status = start_mpi(state);
     if (status == LS_OK) status = find_places(comm);
@@ -82,6 +82,7 @@ void ls_comm_close(struct ls_comm *comm) {
     struct ls_comm_state *state = comm->state;
     if (!state) return;
     if (state->lost && comm->size > 1) MPI_Abort(MPI_COMM_WORLD, LS_COMM);
+    if (state->data != MPI_COMM_NULL) MPI_Comm_free(&state->data);
     if (state->mpi != MPI_COMM_NULL) MPI_Comm_free(&state->mpi);
     if (state->started_mpi) MPI_Finalize();
     free(state);

@@ -3,7 +3,6 @@
 #include "comm/transport.h"
 #include "device/device.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +12,7 @@ struct mpi_transport {
     struct ls_transport transport;
     struct ls_comm *comm;
     struct ls_device *device;
-    MPI_Comm mpi; // its own: its messages and those of the control plane never meet
+    MPI_Comm mpi;
     size_t piece; // floats
 };
 
@@ -69,19 +68,6 @@ static ls_status exchange_now(void *argument) {
     return LS_OK;
 }
 
-static void exchange(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
-                     float *receive, size_t n_receive, struct ls_queue *queue) {
-    struct mpi_transport *over = transport->state;
-    const struct exchange e = {.over = over,
-                               .to = to,
-                               .from = from,
-                               .send = send,
-                               .receive = receive,
-                               .n_send = n_send,
-                               .n_receive = n_receive};
-    over->device->api->call(queue, exchange_now, &e, sizeof e);
-}
-
 struct sum {
     struct mpi_transport *over;
     float *data;
@@ -103,18 +89,29 @@ static ls_status sum_now(void *argument) {
     return LS_OK;
 }
 
-static void all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {
+// NOLINTBEGIN(readability-non-const-parameter): what is received or summed is written by the host calls.
+static void exchange(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
+                     float *receive, size_t n_receive, struct ls_queue *queue) {
     struct mpi_transport *over = transport->state;
-    const struct sum sum = {.over = over, .data = data, .n = n};
-    over->device->api->call(queue, sum_now, &sum, sizeof sum);
+    struct exchange e = {.over = over,
+                         .to = to,
+                         .from = from,
+                         .send = send,
+                         .receive = receive,
+                         .n_send = n_send,
+                         .n_receive = n_receive};
+    over->device->api->call(queue, exchange_now, &e, sizeof e);
 }
 
-static void close_mpi(struct ls_transport *transport) {
+static void all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {
     struct mpi_transport *over = transport->state;
-    const struct ls_comm_state *state = over->comm->state;
-    // Collective: with ranks lost it might wait for them.
-    if (!state->lost) MPI_Comm_free(&over->mpi);
-    free(over);
+    struct sum sum = {.over = over, .data = data, .n = n};
+    over->device->api->call(queue, sum_now, &sum, sizeof sum);
+}
+// NOLINTEND(readability-non-const-parameter)
+
+static void close_mpi(struct ls_transport *transport) {
+    free(transport->state);
 }
 
 static const struct ls_transport_api api = {
@@ -130,12 +127,8 @@ ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
         .transport = {.rank = comm->rank, .size = comm->size, .api = &api, .state = over},
         .comm = comm,
         .device = device,
+        .mpi = state->data,
         .piece = LS_MPI_PIECE_BYTES / sizeof(float)};
-    const ls_status status = ls_mpi_check(comm, MPI_Comm_dup(state->mpi, &over->mpi), "MPI_Comm_dup");
-    if (status != LS_OK) {
-        free(over);
-        return status;
-    }
     *transport = &over->transport;
     return LS_OK;
 }

@@ -29,8 +29,8 @@ struct ls_transport_api {
 
 // For a world of one, which has no one to exchange with.
 ls_status ls_transport_open_self(struct ls_transport **transport);
-// Over MPI, with host memory; all ranks open and close it together. `device` is whose queues carry it, as
-// host calls. An error (LS_COMM) comes out of the queue.
+// Over MPI, with host memory. `device` is whose queues carry it, as host calls; an error (LS_COMM) comes out
+// of the queue. One at a time, closed before `comm` is. Opening and closing need no other rank.
 ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
                                 struct ls_transport **transport);
 // Longer messages go in pieces of so many floats; 2^28, 1 GiB, unless set. All ranks alike.

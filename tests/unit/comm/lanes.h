@@ -35,5 +35,8 @@ static inline float tree_sum(int lanes, size_t element) {
 
 // The same bits, or both not a number.
 static inline bool same_value(float a, float b) {
-    return (isnan(a) && isnan(b)) || memcmp(&a, &b, sizeof a) == 0;
+    uint32_t bits_a, bits_b;
+    memcpy(&bits_a, &a, sizeof bits_a);
+    memcpy(&bits_b, &b, sizeof bits_b);
+    return (isnan(a) && isnan(b)) || bits_a == bits_b;
 }

@@ -36,6 +36,7 @@ static void stage_exchange(struct ls_transport *transport, int to, const float *
     player->sent += (double)n_send;
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): the signature is every transport's
 static void stage_all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {
     (void)transport, (void)data, (void)n, (void)queue;
     fail_msg("only `fast` may use the library's all-reduce");
