@@ -5,12 +5,15 @@ import lockstep
 
 
 class Promise(lockstep.Case):
+    runs = 0
+
     def compare(self, changes, layouts, words=()):
         recipe = lockstep.recipe(self.folder, changes)
         first = None
         for ranks, threads in layouts:
             with self.subTest(ranks=ranks, threads=threads, **changes):
-                out = f"{ranks}x{threads}"
+                self.runs += 1
+                out = f"run{self.runs}"
                 result = self.train(recipe, f"device.threads={threads}", *words, ranks=ranks, out=out)
                 steps = [(line["step"], line["loss"], line["accuracy"], line["grad_norm"])
                          for line in lockstep.metrics(self.folder / out, "step")]
