@@ -1,0 +1,187 @@
+#include "conform/cases.h"
+
+#include "base/philox.h"
+
+#define CASE(name_, op_, n_) .name = (name_), .op = LS_OP_##op_, .n_in = (n_)
+#define INPUT(fill_, type_, fixed_, ...)                                                                     \
+    {                                                                                                        \
+        .fill = LS_FILL_##fill_, .type = (type_), .fixed = (fixed_), .shape = {                              \
+            .rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                               \
+            .dim = {__VA_ARGS__}                                                                             \
+        }                                                                                                    \
+    }
+#define X(fill_, ...)            INPUT(fill_, LS_CASE_STORED, LS_F32, __VA_ARGS__)
+#define WIDE(fill_, ...)         INPUT(fill_, LS_CASE_WIDE, LS_F32, __VA_ARGS__)
+#define FIXED(fill_, type_, ...) INPUT(fill_, LS_CASE_FIXED, type_, __VA_ARGS__)
+#define WINDOW(stride, pad, dilation, groups)                                                                \
+    [LS_STRIDE_H].i = (stride), [LS_STRIDE_W].i = (stride), [LS_PAD_H].i = (pad), [LS_PAD_W].i = (pad),      \
+    [LS_DILATION_H].i = (dilation), [LS_DILATION_W].i = (dilation), [LS_GROUPS].i = (groups)
+#define POOL(kernel, stride, pad)                                                                            \
+    WINDOW(stride, pad, 1, 1), [LS_KERNEL_H].i = (kernel), [LS_KERNEL_W].i = (kernel)
+#define EPSILON                                                                                              \
+    { [LS_BATCHNORM_EPSILON].f = 1e-5 }
+
+const struct ls_case ls_cases[] = {
+    {CASE("conv 1x1", CONV, 2), .in = {X(SIGNED, 2, 5, 4, 3), X(SIGNED, 7, 5, 1, 1)},
+     .attrs = {WINDOW(1, 0, 1, 1)}},
+    {CASE("conv 3x3 bias", CONV, 3), .in = {X(SIGNED, 2, 3, 7, 5), X(SIGNED, 4, 3, 3, 3), WIDE(SIGNED, 4)},
+     .attrs = {WINDOW(1, 1, 1, 1)}},
+    {CASE("conv 3x3 stride 2", CONV, 2), .in = {X(SIGNED, 1, 4, 8, 7), X(SIGNED, 6, 4, 3, 3)},
+     .attrs = {WINDOW(2, 1, 1, 1)}},
+    {CASE("conv 5x2 dilated", CONV, 2), .in = {X(SIGNED, 2, 2, 11, 6), X(SIGNED, 3, 2, 5, 2)},
+     .attrs = {WINDOW(1, 2, 2, 1)}},
+    {CASE("conv grouped", CONV, 3), .in = {X(SIGNED, 2, 6, 5, 5), X(SIGNED, 9, 2, 3, 3), WIDE(SIGNED, 9)},
+     .attrs = {WINDOW(2, 1, 1, 3)}},
+    {CASE("conv uneven", CONV, 2), .in = {X(SIGNED, 2, 3, 6, 9), X(SIGNED, 2, 3, 2, 3)},
+     .attrs = {[LS_STRIDE_H].i = 3,
+               [LS_STRIDE_W].i = 2,
+               [LS_PAD_H].i = 0,
+               [LS_PAD_W].i = 2,
+               [LS_DILATION_H].i = 2,
+               [LS_DILATION_W].i = 1,
+               [LS_GROUPS].i = 1}},
+    {CASE("conv wide", CONV, 2), .in = {X(SIGNED, 2, 40, 9, 9), X(SIGNED, 35, 40, 3, 3)},
+     .attrs = {WINDOW(1, 1, 1, 1)}},
+    {CASE("conv one pixel", CONV, 2), .in = {X(SIGNED, 1, 3, 1, 1), X(SIGNED, 2, 3, 3, 3)},
+     .attrs = {WINDOW(1, 1, 1, 1)}},
+    {CASE("conv depthwise", CONV, 3),
+     .in = {X(SIGNED, 2, 70, 6, 5), X(SIGNED, 70, 1, 3, 3), WIDE(SIGNED, 70)},
+     .attrs = {WINDOW(1, 1, 1, 70)}},
+    {CASE("conv depthwise stride 2", CONV, 2), .in = {X(SIGNED, 1, 5, 7, 8), X(SIGNED, 5, 1, 3, 3)},
+     .attrs = {WINDOW(2, 1, 1, 5)}},
+    {CASE("conv depthwise dilated", CONV, 2), .in = {X(SIGNED, 2, 3, 9, 9), X(SIGNED, 3, 1, 3, 3)},
+     .attrs = {WINDOW(2, 2, 2, 3)}},
+    {CASE("conv_relu", CONV_RELU, 3), .in = {X(SIGNED, 2, 3, 6, 5), X(SIGNED, 4, 3, 3, 3), WIDE(SIGNED, 4)},
+     .attrs = {WINDOW(1, 1, 1, 1)}},
+    {CASE("conv_relu depthwise", CONV_RELU, 2), .in = {X(SIGNED, 2, 4, 6, 5), X(SIGNED, 4, 1, 3, 3)},
+     .attrs = {WINDOW(1, 1, 1, 4)}},
+    {CASE("linear", LINEAR, 3), .in = {X(SIGNED, 5, 33), X(SIGNED, 10, 33), WIDE(SIGNED, 10)}},
+    {CASE("linear one sample", LINEAR, 2), .in = {X(SIGNED, 1, 3), X(SIGNED, 1, 3)}},
+    {CASE("linear long", LINEAR, 3), .in = {X(SIGNED, 40, 700), X(SIGNED, 17, 700), WIDE(SIGNED, 17)}},
+    {CASE("linear_relu", LINEAR_RELU, 3), .in = {X(SIGNED, 5, 8), X(SIGNED, 20, 8), WIDE(SIGNED, 20)}},
+    {CASE("batchnorm", BATCHNORM, 3), .in = {X(SIGNED, 4, 7, 5, 6), WIDE(POSITIVE, 7), WIDE(SIGNED, 7)},
+     .attrs = EPSILON},
+    {CASE("batchnorm many rows", BATCHNORM, 3),
+     .in = {X(SIGNED, 3, 2, 17, 13), WIDE(SIGNED, 2), WIDE(SIGNED, 2)}, .attrs = EPSILON},
+    {CASE("batchnorm flat", BATCHNORM, 3), .in = {X(SIGNED, 9, 5), WIDE(POSITIVE, 5), WIDE(SIGNED, 5)},
+     .attrs = EPSILON},
+    {CASE("batchnorm wide", BATCHNORM, 3),
+     .in = {X(SIGNED, 11, 1100), WIDE(POSITIVE, 1100), WIDE(SIGNED, 1100)}, .attrs = EPSILON},
+    {CASE("batchnorm_relu", BATCHNORM_RELU, 3),
+     .in = {X(SIGNED, 4, 7, 5, 6), WIDE(POSITIVE, 7), WIDE(SIGNED, 7)}, .attrs = EPSILON},
+    {CASE("batchnorm_eval", BATCHNORM_EVAL, 5),
+     .in = {X(SIGNED, 2, 7, 3, 4), WIDE(POSITIVE, 7), WIDE(SIGNED, 7), WIDE(SIGNED, 7), WIDE(POSITIVE, 7)},
+     .attrs = EPSILON},
+    {CASE("batchnorm_eval_relu", BATCHNORM_EVAL_RELU, 5),
+     .in = {X(SIGNED, 2, 7, 3, 4), WIDE(POSITIVE, 7), WIDE(SIGNED, 7), WIDE(SIGNED, 7), WIDE(POSITIVE, 7)},
+     .attrs = EPSILON},
+    {CASE("relu", RELU, 1), .in = {X(SIGNED, 3, 5, 4, 3)}},
+    {CASE("clip", CLIP, 1), .in = {X(SIGNED, 3, 37)},
+     .attrs = {[LS_CLIP_LOW].f = -0.515625, [LS_CLIP_HIGH].f = 1.015625}},
+    {CASE("add", ADD, 2), .in = {X(SIGNED, 2, 3, 3, 5), X(SIGNED, 2, 3, 3, 5)}},
+    {CASE("add_relu", ADD_RELU, 2), .in = {X(SIGNED, 2, 3, 3, 5), X(SIGNED, 2, 3, 3, 5)}},
+    {CASE("flatten", FLATTEN, 1), .in = {X(SIGNED, 2, 3, 3, 5)}},
+    {CASE("dropout", DROPOUT, 1), .in = {X(SIGNED, 3, 5, 3, 2)},
+     .attrs = {[LS_DROPOUT_RATE].f = 0.3, [LS_DROPOUT_SITE].i = 2}},
+    {CASE("max_pool 2", MAX_POOL, 1), .in = {X(DISTINCT, 2, 3, 6, 5)}, .attrs = {POOL(2, 2, 0)}},
+    {CASE("max_pool 3 pad", MAX_POOL, 1), .in = {X(DISTINCT, 2, 70, 5, 4)}, .attrs = {POOL(3, 2, 1)}},
+    {CASE("max_pool overlapping", MAX_POOL, 1), .in = {X(DISTINCT, 1, 2, 5, 5)}, .attrs = {POOL(3, 1, 2)}},
+    {CASE("max_pool large", MAX_POOL, 1), .in = {X(DISTINCT, 1, 2, 18, 17)}, .attrs = {POOL(16, 1, 3)}},
+    {CASE("avg_pool 2", AVG_POOL, 1), .in = {X(SIGNED, 2, 3, 6, 5)},
+     .attrs = {POOL(2, 2, 0), [LS_COUNT_PADDING].i = 1}},
+    {CASE("avg_pool padded", AVG_POOL, 1), .in = {X(SIGNED, 2, 70, 5, 4)},
+     .attrs = {POOL(3, 2, 1), [LS_COUNT_PADDING].i = 1}},
+    {CASE("avg_pool inside", AVG_POOL, 1), .in = {X(SIGNED, 2, 3, 5, 4)},
+     .attrs = {POOL(3, 1, 1), [LS_COUNT_PADDING].i = 0}},
+    {CASE("global_avg_pool", GLOBAL_AVG_POOL, 1), .in = {X(SIGNED, 3, 9, 5, 4)}},
+    {CASE("global_avg_pool one", GLOBAL_AVG_POOL, 1), .in = {X(SIGNED, 1, 1, 1, 1)}},
+    {CASE("softmax", SOFTMAX, 1), .in = {X(SIGNED, 4, 9)}},
+    {CASE("cross_entropy", CROSS_ENTROPY, 3),
+     .in = {X(SIGNED, 5, 7), FIXED(CLASS, LS_I32, 5), WIDE(WEIGHT, 5)}, .classes = 7},
+    {CASE("cross_entropy smooth", CROSS_ENTROPY, 3),
+     .in = {X(SIGNED, 5, 7), FIXED(CLASS, LS_I32, 5), WIDE(WEIGHT, 5)},
+     .attrs = {[LS_LOSS_SMOOTHING].f = 0.1}, .classes = 7},
+    {CASE("mse", MSE, 3), .in = {X(SIGNED, 5, 3), WIDE(SIGNED, 5, 3), WIDE(WEIGHT, 5)}},
+    {CASE("input", INPUT, 2),
+     .in = {FIXED(RAW, LS_U8, 6, 3, 5, 4), FIXED(AUGMENT, LS_I32, 6, LS_AUGMENT_WORDS)},
+     .attrs = {[LS_INPUT_AUGMENTED].i = 1, [LS_INPUT_SCALE].f = 1.0 / 255}, .list = {0.25, 0.5}, .n_list = 2},
+    {CASE("input channels first", INPUT, 1), .in = {FIXED(SIGNED, LS_F32, 2, 2, 5, 4)},
+     .attrs = {[LS_INPUT_CHANNELS_FIRST].i = 1, [LS_INPUT_SCALE].f = 1}, .list = {0.25, -1, 0.5, 3},
+     .n_list = 4},
+};
+const int ls_case_count = sizeof ls_cases / sizeof ls_cases[0];
+
+static uint32_t draw(const struct ls_case *of, int input, int64_t i) {
+    return ls_philox((uint64_t)(of - ls_cases), LS_RANDOM_TEST, (uint64_t)i, (uint64_t)input).word[0];
+}
+
+static double number(const struct ls_case *of, int input, int64_t i) {
+    uint32_t word = draw(of, input, i);
+    switch (of->in[input].fill) {
+    case LS_FILL_SIGNED: {
+        int step = (int)ls_below(word, 127) - 63;
+        return (step >= 0 ? step + 1 : step) / 32.0;
+    }
+    case LS_FILL_DISTINCT: return (double)((i * 37) % 251 - 125) / 64; // 251 is prime: no two in a row alike
+    case LS_FILL_POSITIVE: return 0.5 + ls_below(word, 64) / 64.0;
+    case LS_FILL_RAW: return ls_below(word, 256);
+    case LS_FILL_AUGMENT: {
+        static const int shift[] = {0, 1, -1, 2, -2, 9}; // the last shows nothing of the sample
+        int64_t sample = i / LS_AUGMENT_WORDS;
+        return i % LS_AUGMENT_WORDS < 2 ? shift[(sample + i) % 6] : sample % 2;
+    }
+    case LS_FILL_CLASS: return ls_below(word, (uint32_t)of->classes);
+    case LS_FILL_WEIGHT: return i == 1 ? 0 : 1;
+    case LS_FILL_NONE: break;
+    }
+    return 0;
+}
+
+static ls_dtype type_of(const struct ls_case_input *in, ls_dtype stored) {
+    if (in->type == LS_CASE_FIXED) return in->fixed;
+    return in->type == LS_CASE_STORED || stored == LS_F64 ? stored : LS_F32;
+}
+
+static ls_status add_backward(struct ls_case_trial *trial) {
+    struct ls_graph *graph = &trial->trial.graph;
+    const struct ls_op *op = graph->nodes[0].op;
+    trial->dy = LS_NONE;
+    for (int k = 0; k < LS_MAX_IN; k++) trial->gradient[k] = LS_NONE;
+    if (!op->gradient) return LS_OK;
+    ls_value y = graph->nodes[0].out[0];
+    const struct ls_value_info info = *ls_info(graph, y);
+    trial->dy = ls_trial_input(&trial->trial, "dy", info.dtype, info.shape);
+    for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->dy); i++)
+        ls_trial_put(&trial->trial, trial->dy, i,
+                     0.25 + (int)ls_below(draw(trial->of, 99, i), 64) / 32.0 - 1);
+    enum { MOST = LS_MAX_IN + LS_MAX_OUT + 1 };
+    ls_value of[MOST];
+    bool wanted[MOST] = {0};
+    for (int i = 0; i < MOST; i++) of[i] = LS_NONE;
+    for (int k = 0; k < trial->of->n_in; k++) wanted[trial->in[k]] = trial->of->in[k].fill != LS_FILL_CLASS;
+    of[y] = trial->dy;
+    wanted[y] = true;
+    struct ls_gradient gradient = {graph, of, wanted, trial->dy};
+    LS_TRY(op->gradient(&gradient, 0));
+    ls_trial_grow(&trial->trial);
+    for (int k = 0; k < trial->of->n_in; k++) trial->gradient[k] = of[trial->in[k]];
+    return LS_OK;
+}
+
+ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {
+    static const char *const names[LS_MAX_IN] = {"in0", "in1", "in2", "in3", "in4", "in5", "in6", "in7"};
+    ls_trial_open(&trial->trial);
+    trial->of = of;
+    for (int k = 0; k < of->n_in; k++) {
+        trial->in[k] = ls_trial_input(&trial->trial, names[k], type_of(&of->in[k], type), of->in[k].shape);
+        for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->in[k]); i++)
+            ls_trial_put(&trial->trial, trial->in[k], i, number(of, k, i));
+    }
+    if (ls_trial_node(&trial->trial, of->op, trial->in, of->n_in, of->attrs, of->list, of->n_list) < 0)
+        return ls_error_last()->status;
+    return add_backward(trial);
+}
+
+void ls_case_close(struct ls_case_trial *trial) {
+    ls_trial_close(&trial->trial);
+}

@@ -1,0 +1,54 @@
+// One table of ops with shapes and attributes drives them through correctness, gradients and devices. A case
+// is a forward op; its gradient nodes come from the op's own rule.
+#pragma once
+
+#include "conform/trial.h"
+
+// What an input holds: numbers that do not sit on a kink of the op, and that bf16 holds exactly.
+enum ls_fill {
+    LS_FILL_NONE,
+    LS_FILL_SIGNED,   // multiples of 1/32 in [-2, 2), none of them 0
+    LS_FILL_DISTINCT, // signed, and no two alike within reach of a window
+    LS_FILL_POSITIVE, // [1/2, 3/2)
+    LS_FILL_RAW,      // 0..255
+    LS_FILL_AUGMENT,
+    LS_FILL_CLASS,
+    LS_FILL_WEIGHT, // 0 in one sample, 1 elsewhere
+};
+
+struct ls_case_input {
+    enum ls_fill fill;
+    enum {
+        LS_CASE_STORED,
+        LS_CASE_WIDE,
+        LS_CASE_FIXED
+    } type;         // the trial's; f64 where that is f64, else f32;
+    ls_dtype fixed; // as said here
+    struct ls_shape shape;
+};
+
+struct ls_case {
+    const char *name;
+    enum ls_op_id op;
+    int n_in;
+    struct ls_case_input in[LS_MAX_IN];
+    union ls_attr attrs[LS_MAX_ATTRS];
+    double list[4];
+    int n_list;
+    int classes; // of a target
+};
+
+extern const struct ls_case ls_cases[];
+extern const int ls_case_count;
+
+// A case as a trial: inputs, the op (node 0), a gradient `dy` for output 0, and the nodes of backward.
+struct ls_case_trial {
+    struct ls_trial trial;
+    const struct ls_case *of;
+    ls_value in[LS_MAX_IN], dy;
+    ls_value gradient[LS_MAX_IN]; // of each input; LS_NONE where there is none
+};
+
+// Types: f32, f64 or bf16. The inputs are filled, the same numbers for every type; nothing has run.
+ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial);
+void ls_case_close(struct ls_case_trial *trial);
