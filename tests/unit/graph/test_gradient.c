@@ -1,0 +1,230 @@
+// The gradient pass: text in, what it appends out.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "graph/passes.h"
+#include "unit/graph/graph_check.h"
+
+// A loss behind %10, the prediction [2, 3].
+#define LOSS                                                                                                 \
+    "%90 = target \"target\" f32 2x3\n"                                                                      \
+    "%91 = weight \"weight\" f32 2\n"                                                                        \
+    "%92 = seed \"seed\" f32 scalar\n"                                                                       \
+    "%93, %94, %95 = mse \"loss\" (%10, %90, %91)\n"                                                         \
+    "  output %93 \"metric:loss\"\n"
+#define MSE_GRAD "%96 = mse_grad \"loss/mse_grad\" (%10, %90, %91, %92) -> f32 2x3\n"
+
+static const struct {
+    const char *what, *forward, *backward;
+} cases[] = {
+    {"a parameter itself", "%10 = param \"p\" f32 2x3 constant(0)\n" LOSS,
+     MSE_GRAD "  output %96 \"grad:p\" of %10\n"},
+
+    {"linear: no gradient of what does not depend on a parameter",
+     "%0 = raw \"raw\" f32 2x3x1x1\n"
+     "%1 = param \"w\" f32 3x3 constant(0)\n"
+     "%2 = param \"b\" f32 3 constant(0)\n"
+     "%3 = input \"in\" (%0) [0, 1]\n"
+     "%4 = flatten \"flat\" (%3)\n"
+     "%10 = linear \"fc\" (%4, %1, %2)\n" LOSS,
+     MSE_GRAD "%97 = linear_weight_grad \"fc/linear_weight_grad\" (%4, %96) -> f32 3x3\n"
+              "  output %97 \"grad:w\" of %1\n"
+              "%98 = bias_grad \"fc/bias_grad\" (%96) -> f32 3\n"
+              "  output %98 \"grad:b\" of %2\n"},
+
+    {"a parameter used twice: the sum is the output",
+     "%1 = param \"w\" f32 3x3 constant(0)\n"
+     "%2 = param \"x\" f32 2x3 constant(0)\n"
+     "%4 = linear \"a\" (%2, %1)\n"
+     "%10 = linear \"b\" (%4, %1)\n" LOSS,
+     MSE_GRAD "%97 = linear_input_grad \"b/linear_input_grad\" (%96, %1) -> f32 2x3\n"
+              "%98 = linear_weight_grad \"b/linear_weight_grad\" (%4, %96) -> f32 3x3\n"
+              "%99 = linear_input_grad \"a/linear_input_grad\" (%97, %1) -> f32 2x3\n"
+              "  output %99 \"grad:x\" of %2\n"
+              "%100 = linear_weight_grad \"a/linear_weight_grad\" (%2, %97) -> f32 3x3\n"
+              "%101 = add \"w/grad_sum8\" (%98, %100) -> f32 3x3\n"
+              "  output %101 \"grad:w\" of %1\n"},
+
+    {"one gradient of two parameters: the second is a copy",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%2 = param \"b\" f32 2x3 constant(0)\n"
+     "%10 = add \"sum\" (%1, %2)\n" LOSS,
+     MSE_GRAD "  output %96 \"grad:a\" of %1\n"
+              "%97 = cast \"grad:b\" (%96) -> f32 2x3\n"
+              "  output %97 \"grad:b\" of %2\n"},
+
+    {"a sum with itself",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%10 = add \"sum\" (%1, %1)\n" LOSS,
+     MSE_GRAD "%97 = add \"a/grad_sum3\" (%96, %96) -> f32 2x3\n"
+              "  output %97 \"grad:a\" of %1\n"},
+
+    {"a view's memory is another value's: the output is a copy",
+     "%1 = param \"a\" f32 2x3x1x1 constant(0)\n"
+     "%10 = flatten \"flat\" (%1)\n" LOSS,
+     MSE_GRAD "%97 = unflatten \"flat/unflatten\" (%96) channels=3 -> f32 2x3x1x1\n"
+              "%98 = cast \"grad:a\" (%97) -> f32 2x3x1x1\n"
+              "  output %98 \"grad:a\" of %1\n"},
+
+    {"views both ways",
+     "%1 = param \"a\" f32 2x12 constant(0)\n"
+     "%2 = unflatten \"image\" (%1) channels=3 height=2 width=2\n"
+     "%3 = global_avg_pool \"pool\" (%2)\n"
+     "%10 = flatten \"flat\" (%3)\n" LOSS,
+     MSE_GRAD
+     "%97 = unflatten \"flat/unflatten\" (%96) channels=3 -> f32 2x3x1x1\n"
+     "%98 = global_avg_pool_grad \"pool/global_avg_pool_grad\" (%97) size_h=2 size_w=2 -> f32 2x3x2x2\n"
+     "%99 = flatten \"image/flatten\" (%98) -> f32 2x12\n"
+     "%100 = cast \"grad:a\" (%99) -> f32 2x12\n"
+     "  output %100 \"grad:a\" of %1\n"},
+
+    {"softmax, dropout, clip, relu",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%2 = relu \"relu\" (%1)\n"
+     "%3 = clip \"clip\" (%2) low=-1 high=1\n"
+     "%4 = dropout \"drop\" (%3) rate=0.25 site=3\n"
+     "%10 = softmax \"soft\" (%4)\n" LOSS,
+     MSE_GRAD "%97 = softmax_grad \"soft/softmax_grad\" (%10, %96) -> f32 2x3\n"
+              "%98 = dropout \"drop/dropout\" (%97) rate=0.25 site=3 -> f32 2x3\n"
+              "%99 = clip_grad \"clip/clip_grad\" (%2, %98) low=-1 high=1 -> f32 2x3\n"
+              "%100 = relu_grad \"relu/relu_grad\" (%2, %99) -> f32 2x3\n"
+              "  output %100 \"grad:a\" of %1\n"},
+
+    {"a cast back to the type of what was cast",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%2 = cast \"half\" (%1) to=bf16\n"
+     "%3 = relu \"relu\" (%2)\n"
+     "%10 = cast \"full\" (%3)\n" LOSS,
+     MSE_GRAD "%97 = cast \"full/cast\" (%96) to=bf16 -> bf16 2x3\n"
+              "%98 = relu_grad \"relu/relu_grad\" (%3, %97) -> bf16 2x3\n"
+              "%99 = cast \"half/cast\" (%98) -> f32 2x3\n"
+              "  output %99 \"grad:a\" of %1\n"},
+
+    {"convolution, batch normalization and pools; no gradient of the image",
+     "%0 = raw \"raw\" u8 2x4x9x7\n"
+     "%1 = param \"w\" f32 6x2x3x3 constant(0)\n"
+     "%2 = param \"b\" f32 6 constant(0)\n"
+     "%3 = param \"scale\" f32 6 constant(0)\n"
+     "%4 = param \"shift\" f32 6 constant(0)\n"
+     "%5 = param \"v\" f32 3x6x1x1 constant(0)\n"
+     "%11 = input \"in\" (%0) [0, 1]\n"
+     "%12 = conv \"conv\" (%11, %1, %2) stride_h=2 pad_w=1 groups=2\n"
+     "%13, %14, %15 = batchnorm \"bn\" (%12, %3, %4) epsilon=0.001\n"
+     "%16, %17 = max_pool \"max\" (%13) stride_h=2 kernel_h=2 kernel_w=3 pad_w=1\n"
+     "%18 = avg_pool \"avg\" (%16) stride_w=7 kernel_h=2 kernel_w=2 count_padding=0\n"
+     "%19 = conv \"head\" (%18, %5)\n"
+     "%10 = flatten \"flat\" (%19)\n" LOSS,
+     MSE_GRAD
+     "%97 = unflatten \"flat/unflatten\" (%96) channels=3 -> f32 2x3x1x1\n"
+     "%98 = conv_input_grad \"head/conv_input_grad\" (%97, %5) -> f32 2x6x1x1\n"
+     "%99 = conv_weight_grad \"head/conv_weight_grad\" (%18, %97) -> f32 3x6x1x1\n"
+     "  output %99 \"grad:v\" of %5\n"
+     "%100 = avg_pool_grad \"avg/avg_pool_grad\" (%98) stride_w=7 kernel_h=2 kernel_w=2 size_h=2 size_w=7 "
+     "count_padding=0 -> f32 2x6x2x7\n"
+     "%101 = max_pool_grad \"max/max_pool_grad\" (%100, %17) stride_h=2 pad_w=1 kernel_h=2 kernel_w=3 "
+     "size_h=4 "
+     "size_w=7 -> f32 2x6x4x7\n"
+     "%102, %103, %104 = batchnorm_grad \"bn/batchnorm_grad\" (%12, %101, %3, %14, %15) epsilon=0.001 -> f32 "
+     "2x6x4x7, f32 6, f32 6\n"
+     "  output %103 \"grad:scale\" of %3\n"
+     "  output %104 \"grad:shift\" of %4\n"
+     "%105 = conv_weight_grad \"conv/conv_weight_grad\" (%11, %102) stride_h=2 pad_w=1 groups=2 kernel_h=3 "
+     "kernel_w=3 -> f32 6x2x3x3\n"
+     "  output %105 \"grad:w\" of %1\n"
+     "%106 = bias_grad \"conv/bias_grad\" (%102) -> f32 6\n"
+     "  output %106 \"grad:b\" of %2\n"},
+
+    {"cross entropy, with a branch that leads nowhere",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%2 = relu \"unused\" (%1)\n"
+     "%90 = target \"target\" i32 2\n"
+     "%91 = weight \"weight\" f32 2\n"
+     "%92 = seed \"seed\" f32 scalar\n"
+     "%93, %94, %95 = cross_entropy \"loss\" (%1, %90, %91) smoothing=0.1\n"
+     "  output %93 \"metric:loss\"\n",
+     "%96 = cross_entropy_grad \"loss/cross_entropy_grad\" (%1, %90, %91, %92) smoothing=0.1 -> f32 2x3\n"
+     "  output %96 \"grad:a\" of %1\n"},
+};
+
+static void appends_backward(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct ls_graph graph;
+        struct ls_text text = {0};
+        ls_text_add(&text, "graph train\n%s", cases[i].forward);
+        parse(&graph, text.data);
+        graph_text(&graph, &text);
+        // Backward is what follows the text of the last forward node.
+        size_t forward = text.length;
+        if (ls_pass_gradient(&graph)) fail_msg("%s: %s", cases[i].what, ls_error_last()->text);
+        graph_text(&graph, &text);
+        if (strcmp(text.data + forward, cases[i].backward) != 0)
+            fail_msg("%s: found\n%s", cases[i].what, text.data + forward);
+        ls_text_free(&text);
+        ls_graph_free(&graph);
+    }
+}
+
+static const struct {
+    const char *text, *error;
+} refusals[] = {
+    {"graph eval\n%10 = param \"p\" f32 2x3 constant(0)\n", "an evaluation graph has no backward"},
+    {"graph train\n%10 = param \"p\" f32 2x3 constant(0)\n", "no value \"metric:loss\" to differentiate"},
+    {"graph train\n%10 = param \"p\" f32 2x3 constant(0)\n%90 = target \"t\" f32 2x3\n%91 = weight \"w\" f32 "
+     "2\n"
+     "%93, %94, %95 = mse \"loss\" (%10, %90, %91)\noutput %93 \"metric:loss\"\n",
+     "the graph has no seed"},
+    {"graph train\n%10 = param \"p\" f32 2x3 constant(0)\n%1 = param \"lost\" f32 2x3 constant(0)\n" LOSS,
+     "the loss does not depend on parameter \"lost\""},
+    {"graph train\n%0 = param \"p\" f32 2x3 constant(0)\n%1 = param \"s\" f32 3 constant(0)\n"
+     "%10 = batchnorm_eval \"bn\" (%0, %1, %1, %1, %1)\n" LOSS,
+     "backward of node \"bn\" (batchnorm_eval): this op has no gradient"},
+    {"graph train\n%0 = param \"p\" f32 2x3 constant(0)\n%1 = param \"s\" f32 3 constant(0)\n"
+     "%2, %3, %4 = batchnorm \"bn\" (%0, %1, %1)\n%5 = param \"w\" f32 3x3 constant(0)\n"
+     "%10 = linear \"fc\" (%2, %5, %3)\n" LOSS,
+     "backward of node \"bn\" (batchnorm): the loss depends on the statistics themselves"},
+};
+
+static void refuses(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct ls_graph graph;
+        parse(&graph, refusals[i].text);
+        assert_error(ls_pass_gradient(&graph), LS_INPUT, refusals[i].error);
+        ls_graph_free(&graph);
+    }
+}
+
+// Every parameter of every model gets one output, and nothing flows back into the samples.
+static void every_model(void **state) {
+    (void)state;
+    const struct ls_zoo_options options = {.classes = 10, .dropout = 0.5};
+    for (int i = 0; ls_zoo_at(i); i++) {
+        struct ls_graph graph;
+        assert_int_equal(build_model(&graph, LS_TRAIN, ls_zoo_at(i)->name, &options, 64, 3), LS_OK);
+        assert_int_equal(ls_pass_gradient(&graph), LS_OK);
+        int params = 0, gradients = 0;
+        for (ls_value value = 0; value < graph.n_values; value++) {
+            const struct ls_value_info *info = ls_info(&graph, value);
+            params += info->kind == LS_PARAM;
+            gradients += info->kind == LS_OUTPUT && info->output_of != LS_NONE &&
+                         ls_info(&graph, info->output_of)->kind == LS_PARAM;
+        }
+        assert_int_equal(params, gradients);
+        assert_true(params > 0);
+        ls_graph_free(&graph);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(appends_backward),
+        cmocka_unit_test(refuses),
+        cmocka_unit_test(every_model),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
