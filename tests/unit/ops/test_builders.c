@@ -1,0 +1,206 @@
+// The builders: names, initial values, what decays, and what differs between training and evaluation.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "ops/ops.h"
+
+static ls_value image(struct ls_graph *graph, int64_t n, int64_t c, int64_t h, int64_t w) {
+    static const double mean[] = {0.5}, std[] = {0.25};
+    const struct ls_input_spec spec = {.batch = n,
+                                       .channels = c,
+                                       .height = h,
+                                       .width = w,
+                                       .raw_type = LS_U8,
+                                       .scale = 1,
+                                       .mean = mean,
+                                       .std = std,
+                                       .n_normalize = 1};
+    return ls_input(graph, &spec);
+}
+
+static const struct ls_value_info *named(const struct ls_graph *graph, const char *name) {
+    ls_value value = ls_graph_find(graph, name);
+    if (value == LS_NONE) fail_msg("no value \"%s\"", name);
+    return ls_info(graph, value);
+}
+
+static void weights_are_bounded_by_fan_in(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    graph.scope = "layer1.0.";
+    ls_value x = image(&graph, 2, 4, 8, 8);
+    x = ls_conv(
+        &graph, x, "conv1",
+        &(struct ls_conv_spec){.out = 6, .kernel = 3, .stride = 2, .pad = 1, .groups = 2, .bias = true});
+    x = ls_linear(&graph, ls_flatten(&graph, x), "fc", 10);
+    assert_int_equal(graph.status, LS_OK);
+    assert_int_equal(ls_graph_verify(&graph), LS_OK);
+
+    const struct ls_value_info *weight = named(&graph, "layer1.0.conv1.weight");
+    assert_true(ls_shape_equal(&weight->shape, &LS_SHAPE(6, 2, 3, 3)));
+    assert_int_equal(weight->init.kind, LS_INIT_UNIFORM);
+    assert_true(weight->init.value == (float)sqrt(6.0 / 18));
+    assert_true(weight->decays && weight->kind == LS_PARAM);
+    assert_true(named(&graph, "layer1.0.conv1.bias")->init.value == (float)(1 / sqrt(18.0)));
+    assert_false(named(&graph, "layer1.0.conv1.bias")->decays);
+    assert_true(named(&graph, "layer1.0.fc.weight")->init.value == (float)(1 / sqrt(96.0)));
+    assert_true(named(&graph, "layer1.0.fc.weight")->decays);
+    assert_true(named(&graph, "layer1.0.fc.bias")->init.value == (float)(1 / sqrt(96.0)));
+    assert_false(named(&graph, "layer1.0.fc.bias")->decays);
+    assert_string_equal(graph.nodes[1].name, "layer1.0.conv1");
+    ls_graph_free(&graph);
+}
+
+static void batchnorm_in_training(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    ls_batchnorm(&graph, image(&graph, 2, 4, 3, 5), "bn1", 0.25f);
+    assert_int_equal(graph.status, LS_OK);
+    assert_int_equal(ls_graph_verify(&graph), LS_OK);
+    assert_true(named(&graph, "bn1.weight")->init.value == 0.25f && !named(&graph, "bn1.weight")->decays);
+    assert_true(named(&graph, "bn1.bias")->init.value == 0 && !named(&graph, "bn1.bias")->decays);
+    ls_value mean = ls_graph_find(&graph, "bn1.running_mean"), var = ls_graph_find(&graph, "bn1.running_var");
+    assert_true(ls_info(&graph, mean)->kind == LS_STATE && ls_info(&graph, mean)->init.value == 0);
+    assert_true(ls_info(&graph, var)->kind == LS_STATE && ls_info(&graph, var)->init.value == 1);
+
+    const struct ls_value_info *of_mean = named(&graph, "stat:bn1.running_mean"),
+                               *of_var = named(&graph, "stat:bn1.running_var");
+    assert_true(of_mean->kind == LS_OUTPUT && of_mean->output_of == mean);
+    assert_true(of_var->kind == LS_OUTPUT && of_var->output_of == var);
+    assert_true(of_mean->momentum == 0.1f && of_mean->factor == 1);
+    assert_true(of_var->momentum == 0.1f && of_var->factor == (float)(30.0 / 29));
+    ls_graph_free(&graph);
+}
+
+static void batchnorm_in_evaluation(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_EVAL);
+    ls_batchnorm(&graph, image(&graph, 1, 4, 1, 1), "bn1", 1); // one value is enough
+    assert_int_equal(graph.status, LS_OK);
+    assert_int_equal(graph.nodes[1].op->id, LS_OP_BATCHNORM_EVAL);
+    assert_int_equal(graph.nodes[1].in[3], ls_graph_find(&graph, "bn1.running_mean"));
+    assert_int_equal(graph.nodes[1].in[4], ls_graph_find(&graph, "bn1.running_var"));
+    assert_int_equal(ls_graph_find(&graph, "stat:bn1.running_mean"), LS_NONE);
+    ls_graph_free(&graph);
+}
+
+static void dropout_sites_differ(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    ls_value x = image(&graph, 2, 4, 3, 5), y = ls_dropout(&graph, x, 0.5), z = ls_dropout(&graph, y, 0.25);
+    assert_int_equal(ls_dropout(&graph, z, 0), z);
+    assert_int_equal(graph.nodes[1].attr[LS_DROPOUT_SITE].i, 0);
+    assert_int_equal(graph.nodes[2].attr[LS_DROPOUT_SITE].i, 1);
+    ls_graph_free(&graph);
+
+    ls_graph_init(&graph, LS_EVAL);
+    x = image(&graph, 2, 4, 3, 5);
+    assert_int_equal(ls_dropout(&graph, x, 0.5), x);
+    ls_graph_free(&graph);
+}
+
+static void losses_make_their_inputs_and_metrics(void **state) {
+    (void)state;
+    for (int mode = LS_TRAIN; mode <= LS_EVAL; mode++) {
+        struct ls_graph graph;
+        ls_graph_init(&graph, (enum ls_mode)mode);
+        assert_int_equal(ls_cross_entropy(&graph, ls_flatten(&graph, image(&graph, 2, 4, 1, 1)), 0.1), LS_OK);
+        assert_int_equal(ls_graph_verify(&graph), LS_OK);
+        assert_int_equal(named(&graph, "target")->dtype, LS_I32);
+        assert_int_equal(named(&graph, "weight")->kind, LS_INPUT_WEIGHT);
+        assert_int_equal(named(&graph, "metric:loss")->kind, LS_OUTPUT);
+        assert_int_equal(named(&graph, "metric:correct")->kind, LS_OUTPUT);
+        assert_int_equal(named(&graph, "metric:weight")->kind, LS_OUTPUT);
+        assert_true((ls_graph_find(&graph, "seed") == LS_NONE) == (mode == LS_EVAL));
+        assert_true((ls_graph_find(&graph, "metric:stop") == LS_NONE) == (mode == LS_EVAL));
+        assert_true((ls_graph_find(&graph, "metric:fault") == LS_NONE) == (mode == LS_EVAL));
+        ls_graph_free(&graph);
+
+        ls_graph_init(&graph, (enum ls_mode)mode);
+        assert_int_equal(ls_mse(&graph, ls_flatten(&graph, image(&graph, 2, 4, 1, 1))), LS_OK);
+        assert_true(ls_shape_equal(&named(&graph, "target")->shape, &LS_SHAPE(2, 4)));
+        assert_int_equal(named(&graph, "target")->dtype, LS_F32);
+        ls_graph_free(&graph);
+    }
+}
+
+// The first error stays; what follows does nothing, whatever it is given.
+static void builders_stop_at_the_first_error(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    ls_value x = image(&graph, 1, 3, 4, 4);
+    graph.scope = "stage.";
+    ls_value y = ls_max_pool(&graph, x, 5, 1, 0);
+    assert_int_equal(y, LS_NONE);
+    int nodes = graph.n_nodes, values = graph.n_values;
+    y = ls_conv(&graph, y, "conv", &(struct ls_conv_spec){.out = 1, .kernel = 1, .stride = 1});
+    y = ls_batchnorm(&graph, y, "bn", 1);
+    y = ls_clip(&graph, ls_relu(&graph, y), 0, 1);
+    y = ls_add(&graph, ls_avg_pool(&graph, y, 1, 1, 0, true), x);
+    y = ls_flatten(&graph, ls_global_avg_pool(&graph, ls_dropout(&graph, y, 0.5)));
+    y = ls_softmax(&graph, ls_linear(&graph, y, "fc", 3));
+    assert_int_equal(y, LS_NONE);
+    assert_int_equal(ls_cross_entropy(&graph, y, 0), LS_INPUT);
+    assert_int_equal(ls_mse(&graph, y), LS_INPUT);
+    assert_int_equal(graph.n_nodes, nodes);
+    assert_int_equal(graph.n_values, values);
+    assert_non_null(
+        strstr(ls_error_last()->text, "node \"stage.max_pool1\" (max_pool): a window of height 5"));
+    ls_graph_free(&graph);
+}
+
+static void an_input_that_is_no_value(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    assert_int_equal(ls_relu(&graph, LS_NONE), LS_NONE);
+    assert_non_null(strstr(ls_error_last()->text, "node \"relu\": its input -1 is no value of the graph"));
+    ls_graph_free(&graph);
+}
+
+static void sizes_that_builders_refuse(void **state) {
+    (void)state;
+    static const struct ls_conv_spec specs[] = {
+        {.out = 0, .kernel = 1, .stride = 1},
+        {.out = 1, .kernel = 0, .stride = 1},
+        {.out = 1, .kernel = 1, .stride = 0},
+        {.out = 1, .kernel = 1, .stride = 1, .pad = -1},
+        {.out = 1, .kernel = 1, .stride = 1, .groups = -1},
+        {.out = 1, .kernel = 1, .stride = 1, .groups = 7},
+        {.out = 1, .kernel = 1, .stride = 1, .dilation = -1},
+    };
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        struct ls_graph graph;
+        ls_graph_init(&graph, LS_TRAIN);
+        assert_int_equal(ls_conv(&graph, image(&graph, 2, 3, 4, 4), "conv", &specs[i]), LS_NONE);
+        assert_int_equal(graph.status, LS_INPUT);
+        assert_non_null(strstr(ls_error_last()->text, "conv"));
+        ls_graph_free(&graph);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_are_bounded_by_fan_in),
+        cmocka_unit_test(batchnorm_in_training),
+        cmocka_unit_test(batchnorm_in_evaluation),
+        cmocka_unit_test(dropout_sites_differ),
+        cmocka_unit_test(losses_make_their_inputs_and_metrics),
+        cmocka_unit_test(builders_stop_at_the_first_error),
+        cmocka_unit_test(an_input_that_is_no_value),
+        cmocka_unit_test(sizes_that_builders_refuse),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
