@@ -90,7 +90,7 @@ static ls_status timed_steps(const struct bench *bench, struct ls_comm *comm, st
 static void print_result(const struct bench *bench, const struct ls_comm *comm,
                          const struct ls_device *device, const struct ls_memory *memory, double seconds) {
     const double rate = (double)bench->batch / seconds;
-    const long long peak = (long long)ls_engine_peak_bytes();
+    const long long peak = (long long)ls_peak_bytes();
     char peak_text[32], plan_text[32];
     if (!bench->json) {
         printf("%s, %lldx%lld, batch %lld, %lld lanes, %s, %d rank(s), %s\n", bench->model,
@@ -117,6 +117,9 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     struct ls_engine *engine = NULL;
     struct ls_batch batch = {0};
     ls_status status = ls_model_make(recipe, sample, device, &model);
+    struct ls_memory memory = {0};
+    if (status == LS_OK)
+        memory = ls_memory_of(recipe, &model, NULL, NULL, device->compute_queues, comm->rank, comm->size);
     const struct ls_engine_spec spec = {device, comm, &model, recipe};
     if (status == LS_OK) status = ls_engine_open(&spec, &engine);
     status = ls_comm_agree(comm, status);
@@ -128,8 +131,6 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     double seconds = 0;
     if (status == LS_OK) status = timed_steps(bench, comm, engine, &batch, &seconds);
     if (status == LS_OK && comm->rank == 0) {
-        struct ls_memory memory =
-            ls_memory_of(recipe, &model, NULL, NULL, device->compute_queues, 0, comm->size);
         // Here the batch is the caller's, and nothing is checkpointed.
         memory.total -= memory.checkpoint;
         memory.total += (size_t)batch.n * (size_t)(sample->height * sample->width * sample->channels);

@@ -47,6 +47,7 @@ static void print_plan(const struct ls_recipe *recipe, const struct ls_model *mo
     print_bytes("input", memory->input, "ring of batches");
     print_bytes("communication", memory->communication, "");
     print_bytes("checkpoint", memory->checkpoint, "the copy that is written while training goes on");
+    print_bytes("program", memory->program, "heaps and code of the libraries, as this process has them");
     print_bytes("total", memory->total, "");
 }
 

@@ -86,8 +86,10 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     memory.communication =
         ls_reducer_scratch_bytes(rank, ranks, lanes, recipe->train.fast, largest_bucket(model->train));
     if (rank == 0) memory.checkpoint = memory.weights + memory.optimizer;
-    memory.total = memory.weights + memory.gradients + memory.optimizer + memory.activations +
-                   memory.workspace + memory.input + memory.communication + memory.checkpoint;
+    memory.program = (size_t)ls_resident_bytes();
+    memory.total = memory.program + memory.weights + memory.gradients + memory.optimizer +
+                   memory.activations + memory.workspace + memory.input + memory.communication +
+                   memory.checkpoint;
     return memory;
 }
 
@@ -103,18 +105,31 @@ struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_
     };
 }
 
-int64_t ls_engine_peak_bytes(void) {
+// The figure of /proc/self/status on the line `key`, in bytes, less what is mapped from files or shared.
+static int64_t private_bytes(const char *key) {
     FILE *file = fopen("/proc/self/status", "r");
     if (!file) return 0;
-    long long peak = 0, from_files = 0, shared = 0;
+    int64_t figure = 0, files = 0, shared = 0;
     char line[256];
     while (fgets(line, sizeof line, file)) {
-        sscanf(line, "VmHWM: %lld", &peak);
-        sscanf(line, "RssFile: %lld", &from_files);
-        sscanf(line, "RssShmem: %lld", &shared);
+        const char *colon = strchr(line, ':');
+        if (!colon) continue;
+        const size_t length = (size_t)(colon - line);
+        const int64_t kilobytes = strtoll(colon + 1, NULL, 10);
+        if (length == strlen(key) && strncmp(line, key, length) == 0) figure = kilobytes;
+        if (strncmp(line, "RssFile", length) == 0) files = kilobytes;
+        if (strncmp(line, "RssShmem", length) == 0) shared = kilobytes;
     }
     fclose(file);
-    return (peak - from_files - shared) * 1024;
+    return (figure - files - shared) * 1024;
+}
+
+int64_t ls_peak_bytes(void) {
+    return private_bytes("VmHWM");
+}
+
+int64_t ls_resident_bytes(void) {
+    return private_bytes("VmRSS");
 }
 
 // ---- opening

@@ -33,6 +33,7 @@ struct ls_memory {
     size_t input;       // the ring of batches
     size_t communication;
     size_t checkpoint; // the copy that is written while training goes on
+    size_t program; // what the process held when the plan was made: heaps and generated code of the libraries
     size_t total;
 };
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
@@ -79,4 +80,7 @@ struct ls_replica {
     const char *slot_names[2];
 };
 struct ls_replica ls_engine_replica(struct ls_engine *engine);
-int64_t ls_engine_peak_bytes(void); // of this process: resident memory at its highest, shared libraries aside
+// Resident memory of this process, shared libraries and files aside: at its highest, and now. 0 where /proc
+// is not there.
+int64_t ls_peak_bytes(void);
+int64_t ls_resident_bytes(void);
