@@ -26,17 +26,16 @@ static void cpu_close(struct ls_device *device) {
 
 static ls_status cpu_alloc(struct ls_device *device, size_t bytes, void **memory) {
     (void)device;
-    size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : bytes >= SMALL_ALIGN ? SMALL_ALIGN : LS_ALIGN;
-    size_t rounded = (bytes + align - 1) / align * align;
-    if (rounded == 0) rounded = align;
-    *memory = rounded < bytes ? NULL : aligned_alloc(align, rounded);
-    if (!*memory) {
+    const size_t align = bytes >= HUGE_PAGE ? HUGE_PAGE : bytes >= SMALL_ALIGN ? SMALL_ALIGN : LS_ALIGN;
+    if (posix_memalign(memory, align, bytes ? bytes : 1) != 0) {
         char text[32];
+        *memory = NULL;
         return LS_FAIL(LS_SYSTEM, "no memory for a buffer of %s", ls_format_bytes(text, (double)bytes));
     }
-    // Only a wish: without huge pages the same happens, slower.
-    if (align == HUGE_PAGE) (void)madvise(*memory, rounded, MADV_HUGEPAGE);
-    memset(*memory, 0, rounded);
+    // Only a wish: without huge pages the same happens, slower. The end that does not fill one stays in small pages, so
+    // that no more memory is taken than the plan says.
+    if (align == HUGE_PAGE) (void)madvise(*memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    memset(*memory, 0, bytes);
     return LS_OK;
 }
 
