@@ -5,7 +5,7 @@
 
 struct ls_zoo_options {
     int64_t classes; // outputs
-    double dropout;  // where the model has a place for it (mlp, lenet, before the last layer); 0: none
+    double dropout;  // before the last linear layer; 0: none
     int64_t width;   // mlp: hidden units of each layer
     int64_t depth;   // mlp: hidden layers
 };
