@@ -332,31 +332,35 @@ static int by_bytes(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void sort_unique(struct paths *paths) {
-    qsort(paths->items, (size_t)paths->n, sizeof *paths->items, by_bytes);
-    int n = 0;
-    for (int i = 0; i < paths->n; i++) {
-        if (n && strcmp(paths->items[i], paths->items[n - 1]) == 0)
-            free(paths->items[i]);
-        else
-            paths->items[n++] = paths->items[i];
-    }
-    paths->n = n;
+// The paths in order, each once, in `unique`; the texts stay where they are.
+static int sort_unique(const struct paths *paths, char **unique) {
+    memcpy(unique, paths->items, sizeof *unique * (size_t)paths->n);
+    qsort(unique, (size_t)paths->n, sizeof *unique, by_bytes);
+    int n = 1;
+    for (int i = 1; i < paths->n; i++)
+        if (strcmp(unique[i], unique[n - 1]) != 0) unique[n++] = unique[i];
+    return n;
+}
+
+static ls_status open_matches(const struct ls_dataset_spec *spec, const struct paths *paths,
+                              struct ls_dataset **dataset) {
+    if (paths->n == 0) return LS_FAIL(LS_INPUT, "%s: no files are named", spec->what ? spec->what : "data");
+    char **unique = malloc(sizeof *unique * (size_t)paths->n);
+    if (!unique) return LS_FAIL(LS_SYSTEM, "out of memory for %d file names", paths->n);
+    ls_status status = ls_dataset_open_files(spec, unique, sort_unique(paths, unique), dataset);
+    free(unique);
+    return status;
 }
 
 ls_status ls_dataset_open(const struct ls_dataset_spec *spec, struct ls_dataset **dataset) {
     *dataset = NULL;
     struct paths paths = {0};
     ls_status status = LS_OK;
-    for (int i = 0; i < spec->n_patterns && status == LS_OK; i++)
+    for (int i = 0; i < spec->n_patterns && status == LS_OK; i++) {
         status = add_matches(spec->patterns[i], &paths);
-    if (status == LS_OK && paths.n == 0) status = LS_FAIL(LS_INPUT, "no files are named");
-    if (status != LS_OK) {
-        ls_error_prefix("%s", spec->what ? spec->what : "data");
-    } else {
-        sort_unique(&paths);
-        status = ls_dataset_open_files(spec, paths.items, paths.n, dataset);
+        if (status != LS_OK) ls_error_prefix("%s", spec->what ? spec->what : "data");
     }
+    if (status == LS_OK) status = open_matches(spec, &paths, dataset);
     free_paths(&paths);
     return status;
 }

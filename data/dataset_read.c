@@ -47,24 +47,24 @@ static void give_cursor(struct ls_dataset *dataset, struct ls_cursor *cursor) {
     pthread_mutex_unlock(&dataset->lock);
 }
 
-static ls_status take_cursor(struct ls_dataset *dataset, int64_t n, struct ls_cursor **result) {
+// A cursor with room for n picks; NULL, with the error recorded, where there is no memory.
+static struct ls_cursor *take_cursor(struct ls_dataset *dataset, int64_t n) {
     pthread_mutex_lock(&dataset->lock);
     struct ls_cursor *cursor = dataset->cursors;
     if (cursor) dataset->cursors = cursor->next;
     pthread_mutex_unlock(&dataset->lock);
     if (!cursor) cursor = calloc(1, sizeof *cursor);
     if (cursor && cursor->capacity < n) {
-        struct ls_pick *picks = realloc(cursor->picks, sizeof *picks * (size_t)n);
-        if (picks) {
-            cursor->picks = picks;
-            cursor->capacity = n;
-        } else {
+        free(cursor->picks);
+        cursor->picks = calloc((size_t)n, sizeof *cursor->picks);
+        cursor->capacity = n;
+        if (!cursor->picks) {
             free_cursor(cursor);
             cursor = NULL;
         }
     }
-    *result = cursor;
-    return cursor ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory to read %lld samples", (long long)n);
+    if (!cursor) LS_FAIL(LS_SYSTEM, "out of memory to read %lld samples", (long long)n);
+    return cursor;
 }
 
 static int by_index(const void *a, const void *b) {
@@ -72,23 +72,26 @@ static int by_index(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-static ls_status sort_picks(const struct ls_dataset *dataset, const int64_t *indices, int64_t n,
-                            struct ls_pick *picks) {
-    bool sorted = true;
-    for (int64_t i = 0; i < n; i++) {
+static ls_status check_indices(const struct ls_dataset *dataset, const int64_t *indices, int64_t n) {
+    for (int64_t i = 0; i < n; i++)
         if (indices[i] < 0 || indices[i] >= dataset->info.samples)
             return LS_FAIL(LS_INPUT, "%s: sample %lld was asked for, expected 0 to %lld", dataset->what,
                            (long long)indices[i], (long long)dataset->info.samples - 1);
+    return LS_OK;
+}
+
+static void sort_picks(const int64_t *indices, int64_t n, struct ls_pick *picks) {
+    bool sorted = true;
+    for (int64_t i = 0; i < n; i++) {
         picks[i] = (struct ls_pick){.index = indices[i], .place = i};
         sorted = sorted && (i == 0 || indices[i - 1] <= indices[i]);
     }
     if (!sorted) qsort(picks, (size_t)n, sizeof *picks, by_index);
-    return LS_OK;
 }
 
 // How many picks from the first on lie in its shard.
 static int64_t picks_in(const struct ls_shard *shard, const struct ls_pick *picks, int64_t n) {
-    int64_t end = 0;
+    int64_t end = 1;
     while (end < n && picks[end].index < shard->first + shard->samples) end++;
     return end;
 }
@@ -154,13 +157,14 @@ static ls_status prepare_crcs(struct batch *batch, int64_t n) {
 ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
                           void *targets, uint64_t *ids, bool verify_crc) {
     if (n <= 0) return LS_OK;
-    struct batch batch = {.dataset = dataset,
-                          .samples = samples,
-                          .targets = dataset->info.has_target ? targets : NULL,
-                          .ids = ids};
-    LS_TRY(take_cursor(dataset, n, &batch.cursor));
-    ls_status status = sort_picks(dataset, indices, n, batch.cursor->picks);
-    if (status == LS_OK && verify_crc && dataset->has_crcs) status = prepare_crcs(&batch, n);
+    LS_TRY(check_indices(dataset, indices, n));
+    struct batch batch = {.dataset = dataset, .samples = samples, .cursor = take_cursor(dataset, n)};
+    if (!batch.cursor) return LS_SYSTEM;
+    if (dataset->info.has_target) batch.targets = targets;
+    batch.ids = ids;
+    sort_picks(indices, n, batch.cursor->picks);
+    ls_status status = LS_OK;
+    if (verify_crc && dataset->has_crcs) status = prepare_crcs(&batch, n);
     if (status == LS_OK) status = read_picks(&batch, batch.cursor->picks, n);
     give_cursor(dataset, batch.cursor);
     return status;
@@ -195,11 +199,11 @@ static void announce_picks(struct ls_dataset *dataset, const struct ls_pick *pic
 }
 
 void ls_dataset_announce(struct ls_dataset *dataset, const int64_t *indices, int64_t n) {
-    struct ls_cursor *cursor;
-    if (n > 0 && take_cursor(dataset, n, &cursor) == LS_OK) {
-        if (sort_picks(dataset, indices, n, cursor->picks) == LS_OK)
-            announce_picks(dataset, cursor->picks, n);
-        give_cursor(dataset, cursor);
+    struct ls_cursor *cursor = n > 0 ? take_cursor(dataset, n) : NULL;
+    if (cursor && check_indices(dataset, indices, n) == LS_OK) {
+        sort_picks(indices, n, cursor->picks);
+        announce_picks(dataset, cursor->picks, n);
     }
+    if (cursor) give_cursor(dataset, cursor);
     ls_error_clear();
 }
