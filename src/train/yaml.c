@@ -155,6 +155,7 @@ ls_status ls_yaml_read(struct ls_arena *arena, const char *text, size_t bytes,
                        const struct ls_yaml_source *source, struct ls_yaml **root) {
     struct reader reader = {.arena = arena, .source = source};
     if (!yaml_parser_initialize(&reader.parser)) return LS_FAIL(LS_SYSTEM, "out of memory for a recipe");
+    if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) text += 3, bytes -= 3; // a byte order mark
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, bytes);
     ls_status status = read_document(&reader, root);

@@ -1,0 +1,146 @@
+// Learning rates at their ends and corners, and spans where an epoch is no whole number of steps.
+#include "train/schedule.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const struct ls_clock clock_60000 = {.batch = 256, .samples = 60000}; // 234.375 steps an epoch
+static const struct ls_clock clock_1000 = {.batch = 256, .samples = 1000};   // 3.90625
+
+static struct ls_span steps_of(double amount) {
+    return (struct ls_span){.amount = amount, .unit = LS_SPAN_STEPS};
+}
+
+static struct ls_span epochs_of(double amount) {
+    return (struct ls_span){.amount = amount, .unit = LS_SPAN_EPOCHS};
+}
+
+#define STEPS(span, clock) ls_span_steps(&(struct ls_span){(span).amount, (span).unit}, &(clock))
+
+static void spans_are_rounded_to_steps(void **state) {
+    (void)state;
+    assert_int_equal(STEPS(steps_of(500), clock_60000), 500);
+    assert_int_equal(STEPS(epochs_of(1), clock_60000), 234);
+    assert_int_equal(STEPS(epochs_of(5), clock_60000), 1172); // 1171.875
+    assert_int_equal(STEPS(epochs_of(0.5), clock_60000), 117);
+    assert_int_equal(STEPS(epochs_of(1e-9), clock_60000), 1);
+    assert_int_equal(STEPS(epochs_of(1), clock_1000), 4);
+    assert_int_equal(STEPS(epochs_of(1), ((struct ls_clock){.batch = 256, .samples = 1})), 1);
+    assert_int_equal(STEPS(epochs_of(2), ((struct ls_clock){.batch = 1, .samples = 7})), 14);
+    assert_int_equal(STEPS(epochs_of(1e12), ((struct ls_clock){.batch = 1, .samples = UINT64_MAX})),
+                     1ull << 62);
+    assert_int_equal(ls_span_steps(&(struct ls_span){.unit = LS_SPAN_NONE}, &clock_60000), 0);
+}
+
+// The steps at which something is due, up to `last`: at most 16.
+static int due_steps(struct ls_span every, const struct ls_clock *clock, uint64_t last, uint64_t due[16]) {
+    int n = 0;
+    for (uint64_t step = 0; step <= last; step++)
+        if (ls_span_due(&every, clock, step) && n < 16) due[n++] = step;
+    return n;
+}
+
+static void what_is_due_does_not_drift(void **state) {
+    (void)state;
+    uint64_t due[16];
+    assert_int_equal(due_steps(epochs_of(1), &clock_60000, 1172, due), 5);
+    const uint64_t epochs[] = {234, 469, 703, 938, 1172};
+    for (int i = 0; i < 5; i++) assert_int_equal(due[i], epochs[i]);
+    assert_int_equal(due_steps(epochs_of(0.5), &clock_1000, 8, due), 4); // 1.953, 3.906, 5.859, 7.8125
+    const uint64_t halves[] = {2, 4, 6, 8};
+    for (int i = 0; i < 4; i++) assert_int_equal(due[i], halves[i]);
+    assert_int_equal(due_steps(steps_of(3), &clock_1000, 10, due), 3);
+    assert_int_equal(due[0], 3);
+    assert_int_equal(due[2], 9);
+    assert_int_equal(due_steps(epochs_of(0.001), &clock_1000, 4, due), 4); // each step
+    assert_int_equal(due_steps((struct ls_span){.unit = LS_SPAN_NONE}, &clock_1000, 10, due), 0);
+}
+
+// As often as the span fits, whatever the sizes.
+static void what_is_due_is_so_once_each_time(void **state) {
+    (void)state;
+    for (uint64_t samples = 1; samples < 400; samples += 7) {
+        const struct ls_clock clock = {.batch = 16, .samples = samples};
+        uint64_t due = 0, last = 500;
+        struct ls_span every = epochs_of(1.5);
+        for (uint64_t step = 1; step <= last; step++) due += ls_span_due(&every, &clock, step);
+        double exact = 1.5 * (double)samples / 16;
+        uint64_t expected = 0;
+        while (floor((double)(expected + 1) * (exact < 1 ? 1 : exact) + 0.5) <= (double)last) expected++;
+        assert_int_equal(due, expected);
+    }
+}
+
+static double rate(const struct ls_recipe *recipe, uint64_t step, uint64_t steps) {
+    return ls_schedule_rate(recipe, &clock_60000, step, steps);
+}
+
+static void warm_up_rises_to_the_peak(void **state) {
+    (void)state;
+    struct ls_recipe r = {.train = {.schedule = LS_RECIPE_CONSTANT, .peak = 0.4, .warmup = steps_of(4)}};
+    assert_true(rate(&r, 0, 100) == 0.1);
+    assert_true(rate(&r, 1, 100) == 0.2);
+    assert_true(rate(&r, 3, 100) == 0.4);
+    assert_true(rate(&r, 4, 100) == 0.4);
+    assert_true(rate(&r, 99, 100) == 0.4);
+    r.train.warmup = (struct ls_span){.unit = LS_SPAN_NONE};
+    assert_true(rate(&r, 0, 100) == 0.4);
+    r.train.warmup = epochs_of(1); // 234 steps: longer than the run
+    assert_true(rate(&r, 0, 20) == 0.4 * 1 / 234);
+    assert_true(rate(&r, 19, 20) == 0.4 * 20 / 234);
+    r.train.schedule = LS_RECIPE_COSINE;
+    assert_true(rate(&r, 19, 20) == 0.4 * 20 / 234);
+    assert_true(rate(&r, 0, 234) < rate(&r, 233, 234) && rate(&r, 233, 234) == 0.4);
+}
+
+static void cosine_goes_from_peak_to_final(void **state) {
+    (void)state;
+    struct ls_recipe r = {
+        .train = {.schedule = LS_RECIPE_COSINE, .peak = 1, .final = 0.5, .warmup = steps_of(10)}};
+    assert_true(rate(&r, 9, 110) == 1);
+    assert_true(rate(&r, 10, 110) == 1);
+    assert_true(rate(&r, 60, 110) == 0.75);
+    assert_true(rate(&r, 110, 110) == 0.5);
+    assert_true(rate(&r, 1000, 110) == 0.5);
+    for (uint64_t step = 10; step < 110; step++) {
+        const double pi = 3.14159265358979323846, t = (double)(step - 10) / 100;
+        double expected = 0.5 + 0.5 * (1 + cos(pi * t)) / 2;
+        assert_true(fabs(rate(&r, step, 110) - expected) < 1e-15);
+        assert_true(rate(&r, step + 1, 110) < rate(&r, step, 110));
+    }
+}
+
+static void steps_go_down_by_gamma(void **state) {
+    (void)state;
+    struct ls_recipe r = {.train = {.schedule = LS_RECIPE_STEP,
+                                    .peak = 8,
+                                    .gamma = 0.5,
+                                    .every = steps_of(10),
+                                    .warmup = steps_of(2)}};
+    assert_true(rate(&r, 0, 100) == 4);
+    assert_true(rate(&r, 2, 100) == 8);
+    assert_true(rate(&r, 9, 100) == 8);
+    assert_true(rate(&r, 10, 100) == 4);
+    assert_true(rate(&r, 19, 100) == 4);
+    assert_true(rate(&r, 20, 100) == 2);
+    assert_true(rate(&r, 99, 100) == 8 / 512.0);
+    r.train.every = epochs_of(1);
+    assert_true(rate(&r, 233, 1172) == 8);
+    assert_true(rate(&r, 234, 1172) == 4);
+    assert_true(rate(&r, 468, 1172) == 4);
+    assert_true(rate(&r, 469, 1172) == 2); // not 468: two epochs are 468.75 steps
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(spans_are_rounded_to_steps),       cmocka_unit_test(what_is_due_does_not_drift),
+        cmocka_unit_test(what_is_due_is_so_once_each_time), cmocka_unit_test(warm_up_rises_to_the_peak),
+        cmocka_unit_test(cosine_goes_from_peak_to_final),   cmocka_unit_test(steps_go_down_by_gamma),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
