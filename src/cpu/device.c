@@ -32,8 +32,8 @@ static ls_status cpu_alloc(struct ls_device *device, size_t bytes, void **memory
         *memory = NULL;
         return LS_FAIL(LS_SYSTEM, "no memory for a buffer of %s", ls_format_bytes(text, (double)bytes));
     }
-    // Only a wish: without huge pages the same happens, slower. The end that does not fill one stays in small pages, so
-    // that no more memory is taken than the plan says.
+    // Only a wish: without huge pages the same happens, slower. The end that does not fill one stays in small
+    // pages, so that no more memory is taken than the plan says.
     if (align == HUGE_PAGE) (void)madvise(*memory, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     memset(*memory, 0, bytes);
     return LS_OK;
