@@ -142,6 +142,16 @@ static ls_dtype type_of(const struct ls_case_input *in, ls_dtype stored) {
     return in->type == LS_CASE_STORED || stored == LS_F64 ? stored : LS_F32;
 }
 
+static void fill_inputs(struct ls_case_trial *trial) {
+    for (int k = 0; k < trial->of->n_in; k++)
+        for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->in[k]); i++)
+            ls_trial_put(&trial->trial, trial->in[k], i, number(trial->of, k, i));
+    if (trial->dy == LS_NONE) return;
+    for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->dy); i++)
+        ls_trial_put(&trial->trial, trial->dy, i,
+                     (int)ls_below(draw(trial->of, LS_MAX_IN, i), 64) / 32.0 - 0.75);
+}
+
 static ls_status add_backward(struct ls_case_trial *trial) {
     struct ls_graph *graph = &trial->trial.graph;
     const struct ls_op *op = graph->nodes[0].op;
@@ -151,9 +161,6 @@ static ls_status add_backward(struct ls_case_trial *trial) {
     ls_value y = graph->nodes[0].out[0];
     const struct ls_value_info info = *ls_info(graph, y);
     trial->dy = ls_trial_input(&trial->trial, "dy", info.dtype, info.shape);
-    for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->dy); i++)
-        ls_trial_put(&trial->trial, trial->dy, i,
-                     0.25 + (int)ls_below(draw(trial->of, 99, i), 64) / 32.0 - 1);
     enum { MOST = LS_MAX_IN + LS_MAX_OUT + 1 };
     ls_value of[MOST];
     bool wanted[MOST] = {0};
@@ -163,8 +170,23 @@ static ls_status add_backward(struct ls_case_trial *trial) {
     wanted[y] = true;
     struct ls_gradient gradient = {graph, of, wanted, trial->dy};
     LS_TRY(op->gradient(&gradient, 0));
-    ls_trial_grow(&trial->trial);
     for (int k = 0; k < trial->of->n_in; k++) trial->gradient[k] = of[trial->in[k]];
+    return LS_OK;
+}
+
+// Makes an f32 trial one of bf16, as the mixed precision pass does: after backward is there, because
+// gradients of weights stay f32.
+static ls_status make_half(struct ls_case_trial *trial) {
+    struct ls_graph *graph = &trial->trial.graph;
+    for (int k = 0; k < trial->of->n_in; k++)
+        if (trial->of->in[k].type == LS_CASE_STORED) ls_info(graph, trial->in[k])->dtype = LS_BF16;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        struct ls_value_info out[LS_MAX_OUT] = {0};
+        LS_TRY(ls_node_infer(graph, &graph->nodes[i], out));
+        for (int k = 0; k < graph->nodes[i].n_out; k++)
+            ls_info(graph, graph->nodes[i].out[k])->dtype = out[k].dtype;
+        if (i == 0 && trial->dy != LS_NONE) ls_info(graph, trial->dy)->dtype = out[0].dtype;
+    }
     return LS_OK;
 }
 
@@ -172,14 +194,16 @@ ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_t
     static const char *const names[LS_MAX_IN] = {"in0", "in1", "in2", "in3", "in4", "in5", "in6", "in7"};
     ls_trial_open(&trial->trial);
     trial->of = of;
-    for (int k = 0; k < of->n_in; k++) {
-        trial->in[k] = ls_trial_input(&trial->trial, names[k], type_of(&of->in[k], type), of->in[k].shape);
-        for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->in[k]); i++)
-            ls_trial_put(&trial->trial, trial->in[k], i, number(of, k, i));
-    }
+    for (int k = 0; k < of->n_in; k++)
+        trial->in[k] = ls_trial_input(&trial->trial, names[k],
+                                      type_of(&of->in[k], type == LS_BF16 ? LS_F32 : type), of->in[k].shape);
     if (ls_trial_node(&trial->trial, of->op, trial->in, of->n_in, of->attrs, of->list, of->n_list) < 0)
         return ls_error_last()->status;
-    return add_backward(trial);
+    LS_TRY(add_backward(trial));
+    if (type == LS_BF16) LS_TRY(make_half(trial));
+    ls_trial_grow(&trial->trial);
+    fill_inputs(trial);
+    return LS_OK;
 }
 
 void ls_case_close(struct ls_case_trial *trial) {

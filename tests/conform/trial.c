@@ -49,9 +49,7 @@ void ls_trial_grow(struct ls_trial *trial) {
 }
 
 ls_value ls_trial_input(struct ls_trial *trial, const char *name, ls_dtype dtype, struct ls_shape shape) {
-    ls_value value = ls_graph_add_value(&trial->graph, LS_ACTIVATION, name, dtype, shape);
-    ls_trial_grow(trial);
-    return value;
+    return ls_graph_add_value(&trial->graph, LS_ACTIVATION, name, dtype, shape);
 }
 
 int ls_trial_node(struct ls_trial *trial, enum ls_op_id op, const ls_value *in, int n_in,
@@ -60,7 +58,6 @@ int ls_trial_node(struct ls_trial *trial, enum ls_op_id op, const ls_value *in, 
     snprintf(name, sizeof name, "node%d", trial->graph.n_nodes);
     const struct ls_node *node =
         ls_graph_add_node_list(&trial->graph, ls_op_table[op], name, in, n_in, attrs, list, n_list);
-    ls_trial_grow(trial);
     return node ? trial->graph.n_nodes - 1 : -1;
 }
 
@@ -142,6 +139,7 @@ double ls_trial_get(const struct ls_trial *trial, ls_value value, int64_t i) {
 }
 
 void ls_trial_put(struct ls_trial *trial, ls_value value, int64_t i, double number) {
+    ls_trial_grow(trial);
     void *data = trial->data[value];
     switch (ls_info(&trial->graph, value)->dtype) {
     case LS_F32: ((float *)data)[i] = (float)number; break;

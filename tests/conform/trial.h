@@ -25,5 +25,6 @@ ls_status ls_trial_run(struct ls_trial *trial, enum ls_cpu_kernels kernels, int 
 int64_t ls_trial_count(const struct ls_trial *trial, ls_value value);
 double ls_trial_get(const struct ls_trial *trial, ls_value value, int64_t i); // element in memory order
 void ls_trial_put(struct ls_trial *trial, ls_value value, int64_t i, double number);
-// Makes room for values added to the graph since; called by ls_trial_run.
+// Makes room for values added to the graph since: their shapes and types are fixed from here on. ls_trial_put
+// and ls_trial_run do so themselves.
 void ls_trial_grow(struct ls_trial *trial);

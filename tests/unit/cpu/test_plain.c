@@ -1,0 +1,406 @@
+// Plain kernels: every type and level of instructions from the table of cases, and ops against their
+// definitions.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/philox.h"
+#include "conform/cases.h"
+#include "cpu/plain/plain.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void ok(ls_status status) {
+    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
+}
+
+static bool can_run(const struct ls_case *of, ls_dtype type) {
+    switch (of->op) {
+    case LS_OP_SOFTMAX:
+    case LS_OP_CROSS_ENTROPY:
+    case LS_OP_MSE: return type != LS_BF16;
+    case LS_OP_INPUT: return type == LS_F32;
+    default: return true;
+    }
+}
+
+static void run_all(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {
+    ok(ls_case_open(of, type, trial));
+    ls_status status = ls_trial_run(&trial->trial, LS_CPU_PLAIN, 0, trial->trial.graph.n_nodes);
+    if (status != LS_OK) fail_msg("%s in %s: %s", of->name, ls_dtype_name(type), ls_error_last()->text);
+}
+
+// ---- types: f32 is near f64; bf16 is f32, rounded ----
+// An f32 sum of n products of numbers below 2 with these few digits is off by less than n · 2^-20.
+static void test_f32_is_near_f64(void **state) {
+    (void)state;
+    for (int i = 0; i < ls_case_count; i++) {
+        if (!can_run(&ls_cases[i], LS_F32) || !can_run(&ls_cases[i], LS_F64)) continue;
+        struct ls_case_trial narrow, wide;
+        run_all(&ls_cases[i], LS_F32, &narrow);
+        run_all(&ls_cases[i], LS_F64, &wide);
+        assert_int_equal(narrow.trial.graph.n_values, wide.trial.graph.n_values);
+        for (ls_value v = 0; v < narrow.trial.graph.n_values; v++)
+            for (int64_t e = 0; e < ls_trial_count(&narrow.trial, v); e++) {
+                double found = ls_trial_get(&narrow.trial, v, e), expected = ls_trial_get(&wide.trial, v, e);
+                if (!(fabs(found - expected) <= 1e-5 * (1 + fabs(expected))))
+                    fail_msg("%s: value %d, element %d: expected %.9g, found %.9g", ls_cases[i].name, (int)v,
+                             (int)e, expected, found);
+            }
+        ls_case_close(&narrow);
+        ls_case_close(&wide);
+    }
+}
+
+// Runs a node in f32 on the inputs that the bf16 node had; its results, rounded, must be the bf16 node's.
+static void compare_with_f32(const struct ls_case *of, struct ls_trial *half, int i) {
+    const struct ls_node *node = &half->graph.nodes[i];
+    if (node->op->flags & LS_OP_VIEW) return;
+    struct ls_trial single;
+    ls_trial_open(&single);
+    ls_value in[LS_MAX_IN];
+    for (int k = 0; k < node->n_in; k++) {
+        const struct ls_value_info *info = ls_info(&half->graph, node->in[k]);
+        ls_dtype type = info->dtype == LS_BF16 ? LS_F32 : info->dtype;
+        in[k] = ls_trial_input(&single, ls_arena_format(&single.graph.arena, "in%d", k), type, info->shape);
+        for (int64_t e = 0; e < ls_trial_count(&single, in[k]); e++)
+            ls_trial_put(&single, in[k], e, ls_trial_get(half, node->in[k], e));
+    }
+    if (ls_trial_node(&single, (enum ls_op_id)node->op->id, in, node->n_in, node->attr, NULL, 0) < 0)
+        fail_msg("%s", ls_error_last()->text);
+    ok(ls_trial_run(&single, LS_CPU_PLAIN, 0, 1));
+    for (int k = 0; k < node->n_out; k++) {
+        ls_value out = node->out[k], other = single.graph.nodes[0].out[k];
+        bool rounded = ls_info(&half->graph, out)->dtype == LS_BF16;
+        for (int64_t e = 0; e < ls_trial_count(half, out); e++) {
+            float number = (float)ls_trial_get(&single, other, e);
+            float expected = rounded ? ls_bf16_to_f32(ls_bf16_from_f32(number)) : number;
+            if ((float)ls_trial_get(half, out, e) != expected)
+                fail_msg("%s, %s: output %d, element %d: expected %.9g, found %.9g", of->name, node->op->name,
+                         k, (int)e, (double)expected, ls_trial_get(half, out, e));
+        }
+    }
+    ls_trial_close(&single);
+}
+
+static void test_bf16_is_f32_rounded(void **state) {
+    (void)state;
+    for (int i = 0; i < ls_case_count; i++) {
+        if (!can_run(&ls_cases[i], LS_BF16)) continue;
+        struct ls_case_trial half;
+        run_all(&ls_cases[i], LS_BF16, &half);
+        for (int n = 0; n < half.trial.graph.n_nodes; n++) compare_with_f32(&ls_cases[i], &half.trial, n);
+        ls_case_close(&half);
+    }
+}
+
+// ---- levels of instructions: the same bits ----
+static void compare_levels(const struct ls_case *of, struct ls_trial *trial, int i) {
+    const struct ls_node *node = &trial->graph.nodes[i];
+    if (node->op->flags & LS_OP_VIEW) return;
+    struct ls_kernel_call call = {.graph = &trial->graph, .node = node, .control = &trial->control};
+    size_t workspace = 0, bytes[LS_MAX_OUT];
+    assert_true(ls_plain_base.kernel->supports(&trial->graph, node, &workspace));
+    call.workspace = aligned_alloc(64, (workspace + 64) / 64 * 64);
+    memset(call.workspace, 0xff, workspace);
+    for (int k = 0; k < node->n_in; k++) call.in[k] = trial->data[node->in[k]];
+    for (int k = 0; k < node->n_out; k++) {
+        bytes[k] = (size_t)ls_trial_count(trial, node->out[k]) *
+                   ls_dtype_bytes(ls_info(&trial->graph, node->out[k])->dtype);
+        call.out[k] = aligned_alloc(64, (bytes[k] + 64) / 64 * 64);
+    }
+    ok(ls_plain_base.kernel->run(&call));
+    for (int k = 0; k < node->n_out; k++) {
+        if (memcmp(call.out[k], trial->data[node->out[k]], bytes[k]) != 0)
+            fail_msg("%s, %s: output %d differs between %s and %s", of->name, node->op->name, k,
+                     ls_plain_base.level, ls_plain()->level);
+        free(call.out[k]);
+    }
+    free(call.workspace);
+}
+
+static void test_levels_agree(void **state) {
+    (void)state;
+    static const ls_dtype types[] = {LS_F32, LS_F64, LS_BF16};
+    for (int i = 0; i < ls_case_count; i++)
+        for (int t = 0; t < 3; t++) {
+            if (!can_run(&ls_cases[i], types[t])) continue;
+            struct ls_case_trial trial;
+            run_all(&ls_cases[i], types[t], &trial);
+            for (int n = 0; n < trial.trial.graph.n_nodes; n++) compare_levels(&ls_cases[i], &trial.trial, n);
+            ls_case_close(&trial);
+        }
+}
+
+static void test_levels_agree_on_flat_buffers(void **state) {
+    (void)state;
+    enum { N = 1003 };
+    static float data[2][4][N];
+    const struct ls_plain *levels[2] = {&ls_plain_base, ls_plain()};
+    double sums[2];
+    for (int l = 0; l < 2; l++) {
+        for (int k = 0; k < 4; k++)
+            for (uint64_t i = 0; i < N; i++)
+                data[l][k][i] = ls_uniform(ls_philox(3, LS_RANDOM_TEST, i, (uint64_t)k).word[0]);
+        struct ls_decision decision = {1, 0.3f, 0};
+        struct ls_update_range range = {0, N, true};
+        struct ls_update update = {LS_ADAMW,
+                                   0.1f,
+                                   0.01f,
+                                   0.9f,
+                                   1e-8f,
+                                   0.9,
+                                   0.999,
+                                   0.1,
+                                   0.001,
+                                   true,
+                                   data[l][0],
+                                   data[l][1],
+                                   {data[l][2], data[l][3]},
+                                   &range,
+                                   1,
+                                   0,
+                                   N,
+                                   &decision};
+        levels[l]->update(&update);
+        update.kind = LS_SGD;
+        levels[l]->update(&update);
+        levels[l]->add(data[l][1], data[l][0], data[l][1], N);
+        sums[l] = levels[l]->square_sum(data[l][1], N);
+    }
+    assert_memory_equal(data[0], data[1], sizeof data[0]);
+    assert_true(sums[0] == sums[1]);
+}
+
+// ---- the result in place of the first input ----
+static void test_in_place(void **state) {
+    (void)state;
+    for (int i = 0; i < ls_case_count; i++) {
+        if (!(ls_op_table[ls_cases[i].op]->flags & LS_OP_ELEMENTWISE)) continue;
+        struct ls_case_trial trial;
+        run_all(&ls_cases[i], LS_F32, &trial);
+        for (int n = 0; n < trial.trial.graph.n_nodes; n++) {
+            const struct ls_node *node = &trial.trial.graph.nodes[n];
+            if (!(node->op->flags & LS_OP_ELEMENTWISE)) continue;
+            size_t bytes = (size_t)ls_trial_count(&trial.trial, node->out[0]) * sizeof(float);
+            void *expected = trial.trial.data[node->out[0]], *copy = malloc(bytes);
+            struct ls_kernel_call call = {
+                .graph = &trial.trial.graph, .node = node, .control = &trial.trial.control};
+            for (int k = 0; k < node->n_in; k++) call.in[k] = trial.trial.data[node->in[k]];
+            memcpy(copy, call.in[0], bytes);
+            call.in[0] = call.out[0] = copy;
+            ok(ls_cpu_run_node(LS_CPU_PLAIN, &call));
+            assert_memory_equal(copy, expected, bytes);
+            free(copy);
+        }
+        ls_case_close(&trial);
+    }
+}
+
+// ---- convolution, as its definition reads ----
+static int64_t at(const struct ls_shape *s, int64_t n, int64_t c, int64_t h, int64_t w) {
+    return ((n * s->dim[2] + h) * s->dim[3] + w) * s->dim[1] + c;
+}
+
+static double conv_at(const struct ls_trial *trial, const struct ls_case *of, int64_t n, int64_t o,
+                      int64_t oh, int64_t ow) {
+    const struct ls_shape *x = &of->in[0].shape, *w = &of->in[1].shape;
+    const union ls_attr *attr = of->attrs;
+    int64_t group = o / (w->dim[0] / attr[LS_GROUPS].i);
+    double sum = of->n_in > 2 ? ls_trial_get(trial, 2, o) : 0;
+    for (int64_t c = 0; c < w->dim[1]; c++)
+        for (int64_t kh = 0; kh < w->dim[2]; kh++)
+            for (int64_t kw = 0; kw < w->dim[3]; kw++) {
+                int64_t h = oh * attr[LS_STRIDE_H].i - attr[LS_PAD_H].i + kh * attr[LS_DILATION_H].i;
+                int64_t ww = ow * attr[LS_STRIDE_W].i - attr[LS_PAD_W].i + kw * attr[LS_DILATION_W].i;
+                if (h < 0 || h >= x->dim[2] || ww < 0 || ww >= x->dim[3]) continue;
+                sum += ls_trial_get(trial, 0, at(x, n, group * w->dim[1] + c, h, ww)) *
+                       ls_trial_get(trial, 1, at(w, o, c, kh, kw));
+            }
+    return of->op == LS_OP_CONV_RELU && sum < 0 ? 0 : sum;
+}
+
+static void test_conv_is_its_definition(void **state) {
+    (void)state;
+    for (int i = 0; i < ls_case_count; i++) {
+        if (ls_cases[i].op != LS_OP_CONV && ls_cases[i].op != LS_OP_CONV_RELU) continue;
+        struct ls_case_trial trial;
+        run_all(&ls_cases[i], LS_F64, &trial);
+        ls_value y = trial.trial.graph.nodes[0].out[0];
+        const struct ls_shape *s = &ls_info(&trial.trial.graph, y)->shape;
+        for (int64_t n = 0; n < s->dim[0]; n++)
+            for (int64_t o = 0; o < s->dim[1]; o++)
+                for (int64_t h = 0; h < s->dim[2]; h++)
+                    for (int64_t w = 0; w < s->dim[3]; w++) {
+                        double found = ls_trial_get(&trial.trial, y, at(s, n, o, h, w));
+                        if (!(fabs(found - conv_at(&trial.trial, &ls_cases[i], n, o, h, w)) < 1e-9))
+                            fail_msg("%s: y[%d %d %d %d] is %g", ls_cases[i].name, (int)n, (int)o, (int)h,
+                                     (int)w, found);
+                    }
+        ls_case_close(&trial);
+    }
+}
+
+// ---- input and dropout, as ops.h words them ----
+static void test_input_is_its_definition(void **state) {
+    (void)state;
+    for (int i = 0; i < ls_case_count; i++) {
+        const struct ls_case *of = &ls_cases[i];
+        if (of->op != LS_OP_INPUT) continue;
+        struct ls_case_trial trial;
+        run_all(of, LS_F32, &trial);
+        const struct ls_shape *x = &of->in[0].shape;
+        int64_t C = x->dim[1], H = x->dim[2], W = x->dim[3];
+        for (int64_t n = 0; n < x->dim[0]; n++)
+            for (int64_t c = 0; c < C; c++)
+                for (int64_t h = 0; h < H; h++)
+                    for (int64_t w = 0; w < W; w++) {
+                        int64_t dy = 0, dx = 0, flip = 0;
+                        if (of->n_in > 1) {
+                            dy = (int64_t)ls_trial_get(&trial.trial, 1, n * 4);
+                            dx = (int64_t)ls_trial_get(&trial.trial, 1, n * 4 + 1);
+                            flip = (int64_t)ls_trial_get(&trial.trial, 1, n * 4 + 2);
+                        }
+                        int64_t sh = h + dy, sw = (flip ? W - 1 - w : w) + dx;
+                        bool first = of->attrs[LS_INPUT_CHANNELS_FIRST].i != 0;
+                        int64_t from =
+                            first ? ((n * C + c) * H + sh) * W + sw : ((n * H + sh) * W + sw) * C + c;
+                        bool inside = sh >= 0 && sh < H && sw >= 0 && sw < W;
+                        float raw = inside ? (float)ls_trial_get(&trial.trial, 0, from) : 0;
+                        int half = of->n_list / 2, k = half > 1 ? (int)c : 0;
+                        float a = (float)(of->attrs[LS_INPUT_SCALE].f / of->list[half + k]);
+                        float b = (float)(-of->list[k] / of->list[half + k]);
+                        ls_value y = trial.trial.graph.nodes[0].out[0];
+                        if ((float)ls_trial_get(&trial.trial, y, at(x, n, c, h, w)) != raw * a + b)
+                            fail_msg("%s: x[%d %d %d %d]", of->name, (int)n, (int)c, (int)h, (int)w);
+                    }
+        ls_case_close(&trial);
+    }
+}
+
+static void test_dropout_is_its_definition(void **state) {
+    (void)state;
+    for (int i = 0; i < ls_case_count; i++) {
+        const struct ls_case *of = &ls_cases[i];
+        if (of->op != LS_OP_DROPOUT) continue;
+        struct ls_case_trial trial;
+        run_all(of, LS_F32, &trial);
+        int64_t samples = of->in[0].shape.dim[0], each = ls_trial_count(&trial.trial, 0) / samples;
+        uint64_t site = (uint64_t)of->attrs[LS_DROPOUT_SITE].i << 40;
+        float factor = (float)(1 / (1 - of->attrs[LS_DROPOUT_RATE].f));
+        for (int64_t e = 0; e < samples * each; e++) {
+            uint64_t place = (uint64_t)(e % each), position = 1000 + (uint64_t)(e / each);
+            struct ls_random4 random = ls_philox(7, LS_RANDOM_DROPOUT, site + place / 4, position);
+            bool kept = ls_uniform(random.word[place % 4]) >= (float)of->attrs[LS_DROPOUT_RATE].f;
+            float x = (float)ls_trial_get(&trial.trial, 0, e);
+            ls_value y = trial.trial.graph.nodes[0].out[0];
+            assert_true((float)ls_trial_get(&trial.trial, y, e) == (kept ? x * factor : 0));
+        }
+        ls_case_close(&trial);
+    }
+}
+
+// ---- fused ops are what they are made of ----
+static void test_batchnorm_relu_grad_is_relu_grad_then_batchnorm_grad(void **state) {
+    (void)state;
+    static const ls_dtype types[] = {LS_F32, LS_F64};
+    for (int t = 0; t < 2; t++) {
+        ls_dtype T = types[t];
+        struct ls_trial trial;
+        ls_trial_open(&trial);
+        struct ls_shape shape = LS_SHAPE(3, 19, 4, 5), vector = LS_SHAPE(19);
+        ls_value x = ls_trial_input(&trial, "x", T, shape), dy = ls_trial_input(&trial, "dy", T, shape);
+        ls_value scale = ls_trial_input(&trial, "scale", T, vector);
+        ls_value shift = ls_trial_input(&trial, "shift", T, vector);
+        for (ls_value v = 0; v < 4; v++)
+            for (int64_t i = 0; i < ls_trial_count(&trial, v); i++) {
+                struct ls_random4 random = ls_philox(5, LS_RANDOM_TEST, (uint64_t)i, (uint64_t)v);
+                ls_trial_put(&trial, v, i, (double)ls_uniform(random.word[0]) - 0.5);
+            }
+        const union ls_attr attrs[LS_MAX_ATTRS] = {{.f = 1e-5}};
+        int forward =
+            ls_trial_node(&trial, LS_OP_BATCHNORM_RELU, (ls_value[]){x, scale, shift}, 3, attrs, NULL, 0);
+        ls_value y = trial.graph.nodes[forward].out[0];
+        ls_value mean = trial.graph.nodes[forward].out[1], var = trial.graph.nodes[forward].out[2];
+        int masked = ls_trial_node(&trial, LS_OP_RELU_GRAD, (ls_value[]){y, dy}, 2, NULL, NULL, 0);
+        ls_value inflow = trial.graph.nodes[masked].out[0];
+        int apart = ls_trial_node(&trial, LS_OP_BATCHNORM_GRAD, (ls_value[]){x, inflow, scale, mean, var}, 5,
+                                  attrs, NULL, 0);
+        int fused = ls_trial_node(&trial, LS_OP_BATCHNORM_RELU_GRAD, (ls_value[]){x, y, dy, scale, mean, var},
+                                  6, attrs, NULL, 0);
+        assert_true(forward >= 0 && masked >= 0 && apart >= 0 && fused >= 0);
+        ok(ls_trial_run(&trial, LS_CPU_PLAIN, 0, trial.graph.n_nodes));
+        for (int k = 0; k < 3; k++) {
+            ls_value a = trial.graph.nodes[apart].out[k], b = trial.graph.nodes[fused].out[k];
+            for (int64_t i = 0; i < ls_trial_count(&trial, a); i++)
+                assert_true(ls_trial_get(&trial, a, i) == ls_trial_get(&trial, b, i));
+        }
+        ls_trial_close(&trial);
+    }
+}
+
+static void test_fused_forward_is_relu_of_unfused(void **state) {
+    (void)state;
+    static const enum ls_op_id pairs[][2] = {{LS_OP_CONV_RELU, LS_OP_CONV},
+                                             {LS_OP_LINEAR_RELU, LS_OP_LINEAR},
+                                             {LS_OP_BATCHNORM_RELU, LS_OP_BATCHNORM},
+                                             {LS_OP_BATCHNORM_EVAL_RELU, LS_OP_BATCHNORM_EVAL},
+                                             {LS_OP_ADD_RELU, LS_OP_ADD}};
+    int compared = 0;
+    for (int i = 0; i < ls_case_count; i++)
+        for (size_t p = 0; p < sizeof pairs / sizeof pairs[0]; p++) {
+            if (ls_cases[i].op != pairs[p][0]) continue;
+            struct ls_case_trial fused, apart;
+            run_all(&ls_cases[i], LS_F32, &fused);
+            ok(ls_case_open(&ls_cases[i], LS_F32, &apart));
+            apart.trial.graph.nodes[0].op = ls_op_table[pairs[p][1]];
+            ok(ls_trial_run(&apart.trial, LS_CPU_PLAIN, 0, 1));
+            ls_value y = fused.trial.graph.nodes[0].out[0];
+            for (int64_t e = 0; e < ls_trial_count(&fused.trial, y); e++) {
+                double before = ls_trial_get(&apart.trial, y, e);
+                assert_true(ls_trial_get(&fused.trial, y, e) == (before > 0 ? before : 0));
+                compared++;
+            }
+            ls_case_close(&fused);
+            ls_case_close(&apart);
+        }
+    assert_true(compared > 500);
+}
+
+static void test_every_op_has_a_case_and_a_kernel(void **state) {
+    (void)state;
+    bool seen[LS_OPS] = {[LS_OP_CAST] = true, [LS_OP_RANK_FLAGS] = true, [LS_OP_BATCHNORM_RELU_GRAD] = true};
+    for (int i = 0; i < ls_case_count; i++) {
+        struct ls_case_trial trial;
+        run_all(&ls_cases[i], LS_F32, &trial);
+        for (int n = 0; n < trial.trial.graph.n_nodes; n++) seen[trial.trial.graph.nodes[n].op->id] = true;
+        ls_case_close(&trial);
+    }
+    for (int op = 0; op < LS_OPS; op++) {
+        if (!seen[op]) fail_msg("nothing tests %s", ls_op_table[op]->name);
+        assert_true((ls_plain_kernel((enum ls_op_id)op) == NULL) ==
+                    ((ls_op_table[op]->flags & LS_OP_VIEW) != 0));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_op_has_a_case_and_a_kernel),
+        cmocka_unit_test(test_f32_is_near_f64),
+        cmocka_unit_test(test_bf16_is_f32_rounded),
+        cmocka_unit_test(test_levels_agree),
+        cmocka_unit_test(test_levels_agree_on_flat_buffers),
+        cmocka_unit_test(test_in_place),
+        cmocka_unit_test(test_conv_is_its_definition),
+        cmocka_unit_test(test_input_is_its_definition),
+        cmocka_unit_test(test_dropout_is_its_definition),
+        cmocka_unit_test(test_batchnorm_relu_grad_is_relu_grad_then_batchnorm_grad),
+        cmocka_unit_test(test_fused_forward_is_relu_of_unfused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+// Plain kernels: small results worked out by hand, and what they do with NaN, infinity and bad targets.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "conform/trial.h"
+
+#include <math.h>
+#include <string.h>
+
+static void ok(ls_status status) {
+    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
+}
+
+struct small {
+    struct ls_trial trial;
+    ls_value in[LS_MAX_IN];
+    int n_in;
+};
+
+static void small_in(struct small *small, ls_dtype type, struct ls_shape shape, const double *numbers) {
+    ls_value in = ls_trial_input(
+        &small->trial, ls_arena_format(&small->trial.graph.arena, "in%d", small->n_in), type, shape);
+    for (int64_t i = 0; i < ls_trial_count(&small->trial, in); i++)
+        ls_trial_put(&small->trial, in, i, numbers[i]);
+    small->in[small->n_in++] = in;
+}
+
+static ls_status small_run(struct small *small, enum ls_op_id op, const union ls_attr *attrs) {
+    if (ls_trial_node(&small->trial, op, small->in, small->n_in, attrs, NULL, 0) < 0)
+        fail_msg("%s", ls_error_last()->text);
+    return ls_trial_run(&small->trial, LS_CPU_PLAIN, 0, 1);
+}
+
+static void small_expect(const struct small *small, int output, const double *expected) {
+    ls_value out = small->trial.graph.nodes[0].out[output];
+    for (int64_t i = 0; i < ls_trial_count(&small->trial, out); i++) {
+        double found = ls_trial_get(&small->trial, out, i);
+        bool equal = found == expected[i] || (isnan(found) && isnan(expected[i]));
+        if (!equal && !(fabs(found - expected[i]) <= 1e-6 * fabs(expected[i])))
+            fail_msg("output %d, element %d: expected %.9g, found %.9g", output, (int)i, expected[i], found);
+    }
+}
+
+static struct small small_open(void) {
+    struct small small = {.n_in = 0};
+    ls_trial_open(&small.trial);
+    return small;
+}
+
+static void test_activations_keep_nan(void **state) {
+    (void)state;
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){-1, -0.0, 2, (double)NAN, (double)-INFINITY});
+    ok(small_run(&s, LS_OP_RELU, NULL));
+    small_expect(&s, 0, (double[]){0, 0, 2, (double)NAN, 0});
+    assert_false(signbit(ls_trial_get(&s.trial, s.trial.graph.nodes[0].out[0], 1)));
+    ls_trial_close(&s.trial);
+
+    s = small_open(); // y, dy
+    small_in(&s, LS_F32, LS_SHAPE(1, 4), (double[]){0, 1, (double)NAN, 3});
+    small_in(&s, LS_F32, LS_SHAPE(1, 4), (double[]){5, 6, 7, (double)NAN});
+    ok(small_run(&s, LS_OP_RELU_GRAD, NULL));
+    small_expect(&s, 0, (double[]){0, 6, 7, (double)NAN});
+    ls_trial_close(&s.trial);
+
+    const union ls_attr limits[LS_MAX_ATTRS] = {[LS_CLIP_LOW].f = 0, [LS_CLIP_HIGH].f = 6};
+    s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(1, 4), (double[]){-3, 2, 9, (double)NAN});
+    ok(small_run(&s, LS_OP_CLIP, limits));
+    small_expect(&s, 0, (double[]){0, 2, 6, (double)NAN});
+    ls_trial_close(&s.trial);
+
+    s = small_open(); // at the limits themselves the gradient is 0
+    small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){0, 2, 6, 9, -1});
+    small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){1, 2, 3, 4, 5});
+    ok(small_run(&s, LS_OP_CLIP_GRAD, limits));
+    small_expect(&s, 0, (double[]){0, 2, 0, 0, 0});
+    ls_trial_close(&s.trial);
+}
+
+#define POOL(kernel, stride, pad)                                                                            \
+    {                                                                                                        \
+        [LS_STRIDE_H].i = (stride), [LS_STRIDE_W].i = (stride), [LS_PAD_H].i = (pad), [LS_PAD_W].i = (pad),  \
+        [LS_DILATION_H].i = 1, [LS_DILATION_W].i = 1, [LS_GROUPS].i = 1, [LS_KERNEL_H].i = (kernel),         \
+        [LS_KERNEL_W].i = (kernel)                                                                           \
+    }
+
+static void test_max_pool_ties_and_nan(void **state) {
+    (void)state;
+    const union ls_attr attrs[LS_MAX_ATTRS] = POOL(2, 2, 0);
+    const double nan_ = (double)NAN, low = (double)-INFINITY;
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(1, 1, 2, 8),
+             (double[]){3, 3, 1, nan_, nan_, 5, low, low, //
+                        3, 3, 9, 2, nan_, 7, low, low});
+    ok(small_run(&s, LS_OP_MAX_POOL, attrs));
+    small_expect(&s, 0, (double[]){3, nan_, nan_, low});
+    small_expect(&s, 1, (double[]){0, 1, 0, 0});
+    ls_trial_close(&s.trial);
+}
+
+static void test_avg_pool_divisors(void **state) {
+    (void)state;
+    union ls_attr attrs[LS_MAX_ATTRS] = POOL(3, 2, 1);
+    const double x[] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    for (int count = 0; count < 2; count++) {
+        attrs[LS_COUNT_PADDING].i = count;
+        struct small s = small_open();
+        small_in(&s, LS_F32, LS_SHAPE(1, 1, 3, 3), x);
+        ok(small_run(&s, LS_OP_AVG_POOL, attrs));
+        small_expect(&s, 0,
+                     count ? (double[]){12.0 / 9, 16.0 / 9, 24.0 / 9, 28.0 / 9} : (double[]){3, 4, 6, 7});
+        ls_trial_close(&s.trial);
+    }
+}
+
+static void test_batchnorm_far_from_zero(void **state) {
+    (void)state;
+    enum { ROWS = 1000 };
+    static double x[ROWS * 2];
+    for (int r = 0; r < ROWS; r++) x[2 * r] = 4096 + (r % 2 ? 0.25 : -0.25), x[2 * r + 1] = r;
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(ROWS, 2), x);
+    small_in(&s, LS_F32, LS_SHAPE(2), (double[]){2, 1});
+    small_in(&s, LS_F32, LS_SHAPE(2), (double[]){1, 0});
+    ok(small_run(&s, LS_OP_BATCHNORM, (union ls_attr[LS_MAX_ATTRS]){{.f = 1e-12}}));
+    small_expect(&s, 1, (double[]){4096, (ROWS - 1) / 2.0});
+    small_expect(&s, 2, (double[]){0.0625, ((double)ROWS * ROWS - 1) / 12});
+    ls_value y = s.trial.graph.nodes[0].out[0];
+    assert_true(fabs(ls_trial_get(&s.trial, y, 0) + 1) < 1e-5 &&
+                fabs(ls_trial_get(&s.trial, y, 2) - 3) < 1e-5);
+    ls_trial_close(&s.trial);
+}
+
+static void test_cross_entropy(void **state) {
+    (void)state;
+    const union ls_attr none[LS_MAX_ATTRS] = {{0}};
+    const double far = (double)-INFINITY;
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(4, 3), (double[]){1000, 1000, 0, 0, 0, far, 1, 2, 3, 7, 7, 7});
+    small_in(&s, LS_I32, LS_SHAPE(4), (double[]){1, 0, 2, -5});
+    small_in(&s, LS_F32, LS_SHAPE(4), (double[]){1, 1, 0.5, 0});
+    ok(small_run(&s, LS_OP_CROSS_ENTROPY, none));
+    double third = log(exp(-2) + exp(-1) + 1);
+    small_expect(&s, 0, (double[]){2 * log(2) + 0.5 * third}); // neither 1000 nor -inf overflows
+    small_expect(&s, 1, (double[]){1.5});                      // a tie goes to the first: sample 0 is wrong
+    small_expect(&s, 2, (double[]){2.5});
+    ls_trial_close(&s.trial);
+
+    s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(2, 2), (double[]){0, 0, (double)NAN, 1});
+    small_in(&s, LS_I32, LS_SHAPE(2), (double[]){1, 99});
+    small_in(&s, LS_F32, LS_SHAPE(2), (double[]){1, 0});
+    small_in(&s, LS_F32, (struct ls_shape){0}, (double[]){0.25});
+    ok(small_run(&s, LS_OP_CROSS_ENTROPY_GRAD, none));
+    small_expect(&s, 0, (double[]){0.125, -0.125, 0, 0});
+    ls_trial_close(&s.trial);
+
+    s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(2, 2), (double[]){0, 0, 1, 1});
+    small_in(&s, LS_I32, LS_SHAPE(2), (double[]){1, 2});
+    small_in(&s, LS_F32, LS_SHAPE(2), (double[]){1, 1});
+    assert_int_equal(small_run(&s, LS_OP_CROSS_ENTROPY, none), LS_INPUT);
+    assert_non_null(strstr(ls_error_last()->text, "target 2 of the lane's sample 1 is not in 0..1"));
+    ls_trial_close(&s.trial);
+}
+
+static void test_mse(void **state) {
+    (void)state;
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(2, 2), (double[]){1, 2, 5, 5});
+    small_in(&s, LS_F32, LS_SHAPE(2, 2), (double[]){0, 4, (double)NAN, 1});
+    small_in(&s, LS_F32, LS_SHAPE(2), (double[]){2, 0});
+    ok(small_run(&s, LS_OP_MSE, NULL));
+    small_expect(&s, 0, (double[]){5});
+    small_expect(&s, 1, (double[]){0});
+    small_expect(&s, 2, (double[]){2});
+    ls_trial_close(&s.trial);
+}
+
+static void test_rank_flags(void **state) {
+    (void)state;
+    struct small s = small_open();
+    s.trial.control.stop = 1, s.trial.control.fault = 3;
+    ok(small_run(&s, LS_OP_RANK_FLAGS, NULL));
+    small_expect(&s, 0, (double[]){1});
+    small_expect(&s, 1, (double[]){3});
+    ls_trial_close(&s.trial);
+}
+
+static void test_cast(void **state) {
+    (void)state;
+    static const ls_dtype types[] = {LS_F32, LS_F64, LS_BF16};
+    for (int from = 0; from < 3; from++)
+        for (int to = 0; to < 3; to++) {
+            struct small s = small_open();
+            const double third = 1.0 / 3;
+            small_in(&s, types[from], LS_SHAPE(1, 3), (double[]){third, -4, (double)NAN});
+            ok(small_run(&s, LS_OP_CAST, (union ls_attr[LS_MAX_ATTRS]){{.i = types[to]}}));
+            double held = ls_trial_get(&s.trial, 0, 0), expected = held;
+            if (types[to] == LS_F32) expected = (double)(float)held;
+            if (types[to] == LS_BF16) expected = (double)ls_bf16_to_f32(ls_bf16_from_f32((float)held));
+            ls_value y = s.trial.graph.nodes[0].out[0];
+            assert_true(ls_trial_get(&s.trial, y, 0) == expected);
+            small_expect(&s, 0, (double[]){expected, -4, (double)NAN});
+            ls_trial_close(&s.trial);
+        }
+}
+
+static void test_no_kernel_is_an_error_that_names_op_and_types(void **state) {
+    (void)state;
+    struct small s = small_open();
+    ls_value in = ls_trial_input(&s.trial, "half", LS_F16, LS_SHAPE(1, 2, 1, 1));
+    assert_int_equal(ls_trial_node(&s.trial, LS_OP_RELU, &in, 1, NULL, NULL, 0), 0);
+    const struct ls_kernel *kernel;
+    size_t workspace;
+    ls_status status =
+        ls_kernel_choose(LS_CPU_PLAIN, &s.trial.graph, &s.trial.graph.nodes[0], &kernel, &workspace);
+    assert_int_equal(status, LS_INPUT);
+    assert_non_null(strstr(ls_error_last()->text, "relu"));
+    assert_non_null(strstr(ls_error_last()->text, "f16 -> f16"));
+    ls_trial_close(&s.trial);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_activations_keep_nan),
+        cmocka_unit_test(test_max_pool_ties_and_nan),
+        cmocka_unit_test(test_avg_pool_divisors),
+        cmocka_unit_test(test_batchnorm_far_from_zero),
+        cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_mse),
+        cmocka_unit_test(test_rank_flags),
+        cmocka_unit_test(test_cast),
+        cmocka_unit_test(test_no_kernel_is_an_error_that_names_op_and_types),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
