@@ -1,0 +1,232 @@
+// Plans on the CPU device: pointers, segments, queues and results.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/philox.h"
+#include "cpu/cpu.h"
+#include "graph/plan.h"
+#include "ops/ops.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH = 4, CLASSES = 3, SIDE = 6, RAW = BATCH * SIDE * SIDE * 2 };
+
+static struct ls_device *device;
+static const struct ls_device_api *api;
+
+static void ok(ls_status status) {
+    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
+}
+
+static int open_device(void **state) {
+    (void)state;
+    if (ls_cpu_open(&(struct ls_cpu_options){2, LS_CPU_PLAIN}, &device) != LS_OK) return -1;
+    api = device->api;
+    return 0;
+}
+
+static int close_device(void **state) {
+    (void)state;
+    api->close(device);
+    return 0;
+}
+
+static float random_at(uint64_t i, uint64_t stream) {
+    return ls_uniform(ls_philox(9, LS_RANDOM_TEST, i, stream).word[0]) - 0.5f;
+}
+
+static void *alloc(size_t bytes) {
+    void *memory;
+    ok(api->alloc(device, bytes, &memory));
+    return memory;
+}
+
+static void build(struct ls_graph *graph, enum ls_mode mode) {
+    ls_graph_init(graph, mode);
+    struct ls_input_spec input = {BATCH, 2, SIDE, SIDE, LS_F32, false, false, 1, NULL, NULL, 0};
+    static const double mean[] = {0}, std[] = {1};
+    input.mean = mean, input.std = std, input.n_normalize = 1;
+    ls_value x = ls_input(graph, &input);
+    x = ls_conv(graph, x, "conv", &(struct ls_conv_spec){5, 3, 1, 1, 1, 1, false});
+    x = ls_relu(graph, ls_batchnorm(graph, x, "bn", 1));
+    x = ls_linear(graph, ls_flatten(graph, ls_max_pool(graph, x, 2, 2, 0)), "fc", CLASSES);
+    if (mode == LS_EVAL) graph->result = ls_softmax(graph, x);
+    ok(ls_cross_entropy(graph, x, 0));
+    ok(graph->status);
+}
+
+struct run {
+    struct ls_plan *plan;
+    struct ls_program *program;
+    struct ls_queue *queues[2];
+    struct ls_lane lane[2];
+    float *params;
+};
+
+static void open_run(struct run *run, enum ls_mode mode, const struct ls_layout *layout) {
+    struct ls_graph graph;
+    build(&graph, mode);
+    struct ls_plan_options options = {LS_F32, 256, layout};
+    ok(ls_plan_make(&graph, device, &options, &run->plan));
+    for (int q = 0; q < 2; q++) ok(api->queue_open(device, q ? "lane 1" : "lane 0", &run->queues[q]));
+    ok(api->load(device, run->plan, run->queues, 2, &run->program));
+    const struct ls_layout *l = run->plan->layout;
+    run->params = alloc(l->param_floats * sizeof(float));
+    for (int i = 0; i < l->n_params; i++)
+        for (size_t e = 0; e < l->params[i].count; e++)
+            run->params[l->params[i].offset + e] = random_at(e, (uint64_t)i);
+    float *states = alloc(l->state_floats * sizeof(float)), *raw = alloc(run->plan->raw_bytes);
+    float *weight = alloc(run->plan->weight_bytes);
+    int32_t *target = alloc(run->plan->target_bytes);
+    struct ls_lane_control *control = alloc(sizeof *control);
+    for (size_t i = 0; i < l->state_floats; i++) states[i] = 0.5f;
+    for (int i = 0; i < RAW; i++) raw[i] = random_at((uint64_t)i, 99);
+    for (int i = 0; i < BATCH; i++) target[i] = i % CLASSES, weight[i] = 1;
+    *control = (struct ls_lane_control){1, 0, 1, 0, 0};
+    for (int q = 0; q < 2; q++)
+        run->lane[q] = (struct ls_lane){run->params,
+                                        states,
+                                        .output = alloc(l->output_floats * sizeof(float)),
+                                        .raw = raw,
+                                        .target = target,
+                                        .weight = weight,
+                                        .control = control,
+                                        .arena = alloc(run->plan->arena_bytes),
+                                        .result = alloc(BATCH * CLASSES * sizeof(float))};
+}
+
+static void close_run(struct run *run) {
+    const struct ls_lane *lane = &run->lane[0];
+    const void *shared[] = {lane->params, lane->states, lane->raw, lane->target, lane->weight, lane->control};
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) api->free(device, (void *)shared[i]);
+    for (int q = 0; q < 2; q++) {
+        api->free(device, run->lane[q].output);
+        api->free(device, run->lane[q].arena);
+        api->free(device, run->lane[q].result);
+        api->queue_close(run->queues[q]);
+    }
+    api->unload(run->program);
+    ls_plan_free(run->plan);
+}
+
+static void run_lane(struct run *run, int q) {
+    memset(run->lane[q].arena, 0xff, run->plan->arena_bytes);
+    for (int s = 0; s < run->plan->n_segments; s++) api->run(run->queues[q], run->program, s, &run->lane[q]);
+}
+
+static double loss_of(struct run *run) {
+    run_lane(run, 0);
+    ok(api->sync(run->queues[0]));
+    return (double)run->lane[0].output[run->plan->layout->metrics + LS_METRIC_LOSS];
+}
+
+static void test_queues_agree(void **state) {
+    (void)state;
+    struct run run;
+    open_run(&run, LS_TRAIN, NULL);
+    assert_true(run.plan->n_segments > 1);
+    for (int step = 0; step < 50; step++) {
+        run_lane(&run, 0);
+        run_lane(&run, 1);
+        for (int q = 0; q < 2; q++) ok(api->sync(run.queues[q]));
+        assert_memory_equal(run.lane[0].output, run.lane[1].output,
+                            run.plan->layout->output_floats * sizeof(float));
+    }
+    const float *metrics = run.lane[0].output + run.plan->layout->metrics;
+    assert_true(metrics[LS_METRIC_WEIGHT] == BATCH);
+    assert_true(isfinite(metrics[LS_METRIC_LOSS]) && metrics[LS_METRIC_LOSS] > 0);
+    close_run(&run);
+}
+
+// Every node reads and writes where the plan says, or the slope along the gradient would be another.
+static void test_gradient_is_the_slope(void **state) {
+    (void)state;
+    struct run run;
+    open_run(&run, LS_TRAIN, NULL);
+    const struct ls_layout *layout = run.plan->layout;
+    loss_of(&run);
+    float *gradient = malloc(layout->param_floats * sizeof(float));
+    memcpy(gradient, run.lane[0].output, layout->param_floats * sizeof(float));
+    for (int p = 0; p < layout->n_params; p++) {
+        const struct ls_item *item = &layout->params[p];
+        double square = 0, step = 1e-2;
+        for (size_t i = 0; i < item->count; i++) square += pow((double)gradient[item->output_offset + i], 2);
+        double norm = sqrt(square), loss[2];
+        assert_true(norm > 1e-3);
+        for (int side = 0; side < 2; side++) {
+            float *values = run.params + item->offset, saved[4096];
+            memcpy(saved, values, item->count * sizeof(float));
+            for (size_t i = 0; i < item->count; i++)
+                values[i] +=
+                    (float)((side ? -step : step) * (double)gradient[item->output_offset + i] / norm);
+            loss[side] = loss_of(&run);
+            memcpy(values, saved, item->count * sizeof(float));
+        }
+        double slope = (loss[0] - loss[1]) / (2 * step);
+        if (!(fabs(slope - norm) < 0.03 * norm))
+            fail_msg("%s: |gradient| %g, slope %g", item->name, norm, slope);
+    }
+    free(gradient);
+    close_run(&run);
+}
+
+static void test_result_of_evaluation(void **state) {
+    (void)state;
+    struct run train, eval;
+    open_run(&train, LS_TRAIN, NULL);
+    open_run(&eval, LS_EVAL, train.plan->layout);
+    loss_of(&eval);
+    const float *p = eval.lane[0].result;
+    for (int n = 0; n < BATCH; n++) assert_true(fabsf(p[3 * n] + p[3 * n + 1] + p[3 * n + 2] - 1) < 1e-5f);
+    double loss = 0;
+    for (int n = 0; n < BATCH; n++) loss -= log((double)p[3 * n + n % CLASSES]);
+    float metric = eval.lane[0].output[train.plan->layout->metrics + LS_METRIC_LOSS];
+    assert_true(fabs(loss - (double)metric) < 1e-4);
+    eval.lane[1].result = NULL; // not wanted
+    run_lane(&eval, 1);
+    ok(api->sync(eval.queues[1]));
+    eval.lane[1].result = alloc(4);
+    close_run(&eval);
+    close_run(&train);
+}
+
+static void test_other_queue_is_refused(void **state) {
+    (void)state;
+    struct run run;
+    struct ls_queue *other;
+    open_run(&run, LS_TRAIN, NULL);
+    ok(api->queue_open(device, "other", &other));
+    api->run(other, run.program, 0, &run.lane[0]);
+    assert_int_equal(api->sync(other), LS_SYSTEM);
+    assert_non_null(strstr(ls_error_last()->text, "not loaded"));
+    api->queue_close(other);
+    close_run(&run);
+}
+
+static void test_bad_target_names_the_node(void **state) {
+    (void)state;
+    struct run run;
+    open_run(&run, LS_TRAIN, NULL);
+    ((int32_t *)run.lane[0].target)[2] = CLASSES;
+    run_lane(&run, 0);
+    assert_int_equal(api->sync(run.queues[0]), LS_INPUT);
+    assert_non_null(strstr(ls_error_last()->text, "target 3"));
+    close_run(&run);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_queues_agree),
+        cmocka_unit_test(test_gradient_is_the_slope),
+        cmocka_unit_test(test_result_of_evaluation),
+        cmocka_unit_test(test_other_queue_is_refused),
+        cmocka_unit_test(test_bad_target_names_the_node),
+    };
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
