@@ -19,7 +19,8 @@ int main(void) {
     if (comm.rank == 1) {
         CHECK(status == LS_COMM);
         CHECK(strncmp(ls_error_last()->text, "rank 1 on ", 10) == 0);
-        CHECK(strstr(ls_error_last()->text, "from rank 0: MPI_ERR_TRUNCATE"));
+        CHECK(strstr(ls_error_last()->text, "from rank 0: "));
+        CHECK(strstr(ls_error_last()->text, "TRUNCATE") || strstr(ls_error_last()->text, "truncated"));
         transport->api->close(transport);
         ls_comm_close(&comm);
         CHECK(!"after an error in MPI it must not be ended in good order");

@@ -301,6 +301,16 @@ static void test_scratch_is_what_was_announced(void **state) {
     }
 }
 
+static void test_scratch(void **state) {
+    (void)state;
+    assert_int_equal(ls_reducer_scratch_bytes(0, 1, 7, false, 1001), 0);
+    assert_int_equal(ls_reducer_scratch_bytes(0, 3, 8, true, 1001), 0);
+    assert_int_equal(ls_reducer_scratch_bytes(2, 4, 8, false, 1001), 501 * 4);
+    // Lanes 0..1, 2..4, 5..7 are 1, 2 and 2 nodes; each rank receives the others' in slices of 334.
+    assert_int_equal(ls_reducer_scratch_bytes(0, 3, 8, false, 1001), 4 * 334 * 4);
+    assert_int_equal(ls_reducer_scratch_bytes(1, 3, 8, false, 1001), 3 * 334 * 4);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     struct ls_fold *fold;
@@ -353,6 +363,7 @@ int main(void) {
         cmocka_unit_test(test_choice),
         cmocka_unit_test(test_traffic_is_what_is_sent),
         cmocka_unit_test(test_scratch_is_what_was_announced),
+        cmocka_unit_test(test_scratch),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_alone_nothing_is_enqueued),
     };
