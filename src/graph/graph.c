@@ -27,8 +27,8 @@ bool ls_shape_equal(const struct ls_shape *a, const struct ls_shape *b) {
 }
 
 char *ls_shape_text(char out[96], const struct ls_shape *shape) {
-    if (shape->rank == 0) return strcpy(out, "scalar");
     int length = 0;
+    if (shape->rank == 0) snprintf(out, 96, "scalar");
     for (int i = 0; i < shape->rank && i < LS_MAX_RANK && length < 96; i++)
         length += snprintf(out + length, (size_t)(96 - length), i ? "x%" PRId64 : "%" PRId64, shape->dim[i]);
     return out;

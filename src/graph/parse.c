@@ -115,7 +115,7 @@ static ls_status take_name(struct cursor *c, const char **name) {
 }
 
 static ls_status take_id(struct cursor *c, ls_value *value) {
-    int64_t id;
+    int64_t id = 0;
     skip(c);
     if (*c->at != '%' || !isdigit((unsigned char)c->at[1])) return unexpected(c, "a value (%0, %1, ...)");
     c->at++;
@@ -201,7 +201,7 @@ static ls_status take_inputs(struct cursor *c, struct ls_node *node) {
     if (accept(c, ")")) return LS_OK;
     do {
         if (node->n_in == LS_MAX_IN) return LS_FAIL(LS_INPUT, "more than %d inputs", LS_MAX_IN);
-        ls_value value;
+        ls_value value = LS_NONE;
         LS_TRY(take_id(c, &value));
         if (is_gap(c->graph, value)) return LS_FAIL(LS_INPUT, "value %%%d is used before it is made", value);
         node->in[node->n_in++] = value;
@@ -215,7 +215,7 @@ static ls_status take_attribute(struct cursor *c, struct ls_node *node) {
     LS_TRY(expect(c, "="));
     for (int i = 0; i < node->op->n_attrs; i++) {
         const struct ls_attr_info *info = &node->op->attrs[i];
-        ls_dtype type;
+        ls_dtype type = LS_F32;
         if (strcmp(info->name, word) != 0) continue;
         if (info->type == LS_ATTR_FLOAT) return take_double(c, &node->attr[i].f);
         if (info->type == LS_ATTR_INT) return take_int(c, &node->attr[i].i);
@@ -278,7 +278,7 @@ static ls_status take_node(struct cursor *c, struct ls_node *node) {
 // ---- lines ----
 
 static ls_status take_output(struct cursor *c) {
-    ls_value value;
+    ls_value value = LS_NONE;
     LS_TRY(take_id(c, &value));
     if (is_gap(c->graph, value) || c->graph->values[value].producer < 0)
         return LS_FAIL(LS_INPUT, "output %%%d is made by no node before this line", value);

@@ -12,8 +12,6 @@ ls_value ls_build_resnet18(struct ls_graph *graph, ls_value x, const struct ls_z
 ls_value ls_build_resnet34(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_resnet50(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 
-// Names of what follows start with the text; returns the scope to go back to.
-const char *ls_zoo_scope(struct ls_graph *graph, const char *format, ...) LS_PRINTF(2, 3);
 // conv without bias, then batch normalization: "conv1" and "bn1" for number 1.
 ls_value ls_conv_norm(struct ls_graph *graph, ls_value x, int number, const struct ls_conv_spec *spec,
                       float initial_scale);

@@ -55,7 +55,8 @@ static ls_value build(struct ls_graph *graph, ls_value x, const struct ls_zoo_op
     x = stem(graph, x, net);
     for (int stage = 0; stage < net->n_stages; stage++)
         for (int i = 0; i < net->blocks[stage]; i++) {
-            const char *outer = ls_zoo_scope(graph, "layer%d.%d.", stage + 1, i);
+            const char *outer = graph->scope;
+            graph->scope = ls_arena_format(&graph->arena, "%slayer%d.%d.", outer, stage + 1, i);
             x = block(graph, x, net->bottleneck, net->channels[stage], stage > 0 && i == 0 ? 2 : 1);
             graph->scope = outer;
         }

@@ -4,8 +4,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 static const struct ls_zoo_model models[] = {
@@ -27,17 +25,6 @@ const struct ls_zoo_model *ls_zoo_find(const char *name) {
     for (int i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0) return &models[i];
     return NULL;
-}
-
-const char *ls_zoo_scope(struct ls_graph *graph, const char *format, ...) {
-    const char *before = graph->scope;
-    char scope[128];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(scope, sizeof scope, format, arguments);
-    va_end(arguments);
-    graph->scope = ls_arena_format(&graph->arena, "%s%s", before, scope);
-    return before;
 }
 
 ls_value ls_conv_norm(struct ls_graph *graph, ls_value x, int number, const struct ls_conv_spec *spec,

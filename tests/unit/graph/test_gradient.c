@@ -57,6 +57,15 @@ static const struct {
               "%97 = cast \"grad:b\" (%96) -> f32 2x3\n"
               "  output %97 \"grad:b\" of %2\n"},
 
+    {"sums with what needs no gradient, twice",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%2 = raw \"raw\" f32 2x3x1x1\n"
+     "%3 = input \"in\" (%2) [0, 1]\n"
+     "%4 = flatten \"flat\" (%3)\n"
+     "%5 = add \"once\" (%1, %4)\n"
+     "%10 = add \"twice\" (%5, %4)\n" LOSS,
+     MSE_GRAD "  output %96 \"grad:a\" of %1\n"},
+
     {"a sum with itself",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
      "%10 = add \"sum\" (%1, %1)\n" LOSS,

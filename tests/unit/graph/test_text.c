@@ -105,6 +105,36 @@ static void written_by_hand(void **state) {
     ls_graph_free(&graph);
 }
 
+// Each kind of value, and what an output is of.
+static void kinds_and_outputs(void **state) {
+    (void)state;
+    static const char written[] =
+        "graph train\n"
+        "%0 = raw \"raw\" u8 4x2x1x1\n"
+        "%1 = augment \"augment\" i32 4x4\n"
+        "%2 = target \"target\" i32 4\n"
+        "%3 = weight \"weight\" f32 4\n"
+        "%4 = seed \"seed\" f32 scalar\n"
+        "%5 = param \"scale\" f32 2 uniform(0.25) decay\n"
+        "%6 = state \"mean\" f32 2 constant(-1)\n"
+        "%7 = input \"in\" (%0, %1) augmented=1 scale=0.1 [0.5, 2] -> f32 4x2x1x1\n"
+        "%8, %9, %10 = batchnorm \"bn\" (%7, %5, %5) epsilon=0.001 -> f32 4x2x1x1, f32 2, f32 2\n"
+        "  output %9 \"stat:mean\" of %6 momentum=0.1 factor=1.3333334\n"
+        "%11, %12 = rank_flags \"flags\" () -> f32 scalar, f32 scalar\n"
+        "  output %11 \"metric:stop\"\n"
+        "%13 = cast \"cast\" (%8) to=bf16 -> bf16 4x2x1x1\n";
+    struct ls_graph graph;
+    struct ls_text text = {0};
+    parse(&graph, written);
+    assert_string_equal(graph_text(&graph, &text), written);
+    assert_int_equal(ls_info(&graph, 9)->output_of, 6);
+    assert_true(ls_info(&graph, 9)->momentum == 0.1f && ls_info(&graph, 9)->factor == 4 / 3.0f);
+    assert_int_equal(ls_info(&graph, 11)->kind, LS_OUTPUT);
+    assert_int_equal(ls_info(&graph, 12)->kind, LS_ACTIVATION);
+    ls_text_free(&text);
+    ls_graph_free(&graph);
+}
+
 static const struct {
     const char *text, *error;
 } broken_texts[] = {
@@ -178,6 +208,7 @@ int main(void) {
         cmocka_unit_test(written_by_hand),
         cmocka_unit_test(errors_name_the_line),
         cmocka_unit_test(damaged_texts),
+        cmocka_unit_test(kinds_and_outputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
