@@ -71,15 +71,15 @@ ls_status ls_progress_open(uint64_t steps, uint64_t step, uint64_t samples, uint
 }
 
 // "0:42", "12:03", "3:05:00", "2d 4h".
-static void format_seconds(char out[24], double seconds) {
+static void format_seconds(char out[32], double seconds) {
     if (!(seconds < 1e9)) seconds = 1e9;
     long s = lround(seconds), minutes = s / 60, hours = minutes / 60, days = hours / 24;
     if (days > 1) {
-        snprintf(out, 24, "%ldd %ldh", days, hours % 24);
+        snprintf(out, 32, "%ldd %ldh", days, hours % 24);
     } else if (hours > 0) {
-        snprintf(out, 24, "%ld:%02ld:%02ld", hours, minutes % 60, s % 60);
+        snprintf(out, 32, "%ld:%02ld:%02ld", hours, minutes % 60, s % 60);
     } else {
-        snprintf(out, 24, "%ld:%02ld", minutes, s % 60);
+        snprintf(out, 32, "%ld:%02ld", minutes, s % 60);
     }
 }
 
@@ -100,7 +100,7 @@ static void draw_bar(char *out, int width, double part) {
 
 char *ls_progress_bar(const struct ls_progress_view *view, int columns, char *out, size_t bytes) {
     enum { LEAST_BAR = 8, MOST_BAR = 40 };
-    char head[64], tail[128], left[24], bar[MOST_BAR + 1] = "";
+    char head[64], tail[128], left[32], bar[MOST_BAR + 1] = "";
     format_seconds(left, view->seconds_left);
     snprintf(head, sizeof head, "epoch %*" PRIu64 "/%" PRIu64 " ", epoch_digits(view), view->epoch,
              view->epochs);
@@ -147,7 +147,7 @@ static void show_bar(struct ls_progress *progress, const struct ls_progress_view
 }
 
 static void show_line(const struct ls_progress *progress, const struct ls_progress_view *view) {
-    char text[256], left[24];
+    char text[256], left[32];
     format_seconds(left, view->seconds_left);
     int length =
         snprintf(text, sizeof text,

@@ -79,7 +79,7 @@ static bool is_aside(const struct ls_key *key) {
     const struct ls_key *choice = NULL;
     for (const struct ls_key *above = ls_schema; above <= key; above++) {
         if (above->kind == LS_KEY_CHOICE) choice = above;
-        if (above->kind == LS_KEY_OPTION && (above == key || ls_schema_is_below(key, above->path)))
+        if (choice && above->kind == LS_KEY_OPTION && (above == key || ls_schema_is_below(key, above->path)))
             return strcmp(ls_schema_name(above), choice->preset) != 0;
     }
     return false;

@@ -1,6 +1,4 @@
-#ifndef _GNU_SOURCE
 #define _GNU_SOURCE // F_OFD_SETLK
-#endif
 #include "train/runfolder.h"
 
 #include "base/arena.h"

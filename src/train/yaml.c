@@ -114,11 +114,9 @@ static ls_status read_map(struct reader *reader, int depth, struct ls_yaml **nod
         int key_line = (int)reader->event.start_mark.line + 1;
         LS_TRY(read_key(reader, *node, &key));
         LS_TRY(advance(reader));
-        struct ls_yaml *value = NULL;
-        LS_TRY(read_node(reader, depth + 1, &value));
-        value->key = key;
-        value->key_line = key_line;
-        *last = value;
+        LS_TRY(read_node(reader, depth + 1, last));
+        (*last)->key = key;
+        (*last)->key_line = key_line;
         LS_TRY(advance(reader));
     }
     return LS_OK;

@@ -1,7 +1,5 @@
 // The progress bar on a pseudo-terminal, and plain lines elsewhere.
-#ifndef _GNU_SOURCE
 #define _GNU_SOURCE // posix_openpt
-#endif
 #include "train/progress.h"
 
 #include "base/log.h"

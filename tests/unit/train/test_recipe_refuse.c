@@ -30,7 +30,7 @@ static void unknown_keys(void **state) {
     must_refuse(LEAST "'': 5\n", NULL, "unknown key");
     char text[4096] = LEAST;
     memset(text + strlen(LEAST), 'k', 900);
-    strcpy(text + strlen(LEAST) + 900, ": 1\n");
+    memcpy(text + strlen(LEAST) + 900, ": 1\n", sizeof ": 1\n");
     must_refuse(text, NULL, "r.yaml:4: kkkk");
     must_refuse_override("train.bach=7", "override train.bach=7: unknown key; did you mean train.batch?");
     must_refuse_override("train={bach: 7}",
