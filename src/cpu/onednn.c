@@ -1,6 +1,6 @@
 #ifdef LOCKSTEP_HAVE_ONEDNN
 
-#include "cpu/onednn_conv.h"
+#include "cpu/onednn_task.h"
 
 #include <omp.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 #ifdef LOCKSTEP_HAVE_ONEDNN
 
-#include "cpu/onednn_conv.h"
+#include "cpu/onednn_task.h"
 
 static bool is_grouped(const struct ls_onednn_conv *conv) {
     return conv->groups > 1;
@@ -115,7 +115,10 @@ dnnl_status_t ls_onednn_describe_conv(struct ls_onednn_task *task, const struct 
     conv.out = y->shape.dim[1], conv.out_h = y->shape.dim[2], conv.out_w = y->shape.dim[3];
     conv.kernel_h = w->shape.dim[2], conv.kernel_w = w->shape.dim[3];
     set_window(&conv.window, node->attr);
-    return ls_onednn_describe_conv_of(task, &conv);
+    LS_DNNL_TRY(ls_onednn_describe_conv_of(task, &conv));
+    task->conv = conv;
+    task->columns = ls_onednn_prefers_columns(&conv, ls_onednn_implementation(task->desc));
+    return dnnl_success;
 }
 
 #endif

@@ -1,7 +1,7 @@
 // A convolution in numbers, apart from any graph.
 #pragma once
 
-#include "cpu/onednn_task.h"
+#include "cpu/onednn_api.h"
 
 struct ls_onednn_conv {
     enum { LS_ONEDNN_CONV_FORWARD, LS_ONEDNN_CONV_INPUT_GRAD, LS_ONEDNN_CONV_WEIGHT_GRAD } kind;
@@ -11,6 +11,3 @@ struct ls_onednn_conv {
     dnnl_dim_t in, in_h, in_w, out, out_h, out_w, kernel_h, kernel_w; // channels of all groups together
     struct ls_dnnl_window window;
 };
-
-// Describes all but workspace and reorders (ls_onednn_task_layout). The task has its attr.
-dnnl_status_t ls_onednn_describe_conv_of(struct ls_onednn_task *task, const struct ls_onednn_conv *conv);

@@ -41,11 +41,14 @@ ls_dnnl_desc ls_onednn_asked(const struct ls_onednn_task *task, int argument) {
     return NULL;
 }
 
-bool ls_onednn_is_fast(dnnl_primitive_desc_t desc) {
+const char *ls_onednn_implementation(dnnl_primitive_desc_t desc) {
     const char *name = NULL;
-    if (dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&name) != dnnl_success)
-        return false;
-    return name && !strstr(name, "ref");
+    dnnl_status_t status = dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, (void *)&name);
+    return status == dnnl_success && name ? name : "ref";
+}
+
+bool ls_onednn_is_fast(dnnl_primitive_desc_t desc) {
+    return !strstr(ls_onednn_implementation(desc), "ref");
 }
 
 static size_t aligned(size_t bytes) {
@@ -61,6 +64,10 @@ static void grow(size_t *bytes, size_t wanted) {
 }
 
 dnnl_status_t ls_onednn_task_layout(struct ls_onednn_task *task) {
+    if (task->columns) {
+        task->workspace = aligned(ls_onednn_columns_workspace(&task->conv));
+        return dnnl_success;
+    }
     size_t used = 0, scratch = dnnl_memory_desc_get_size(scratchpad_of(task->desc));
     for (int i = 0; i < task->n_operands; i++) {
         struct ls_onednn_operand *operand = &task->operands[i];
@@ -110,6 +117,7 @@ static dnnl_status_t make_on_one_thread(struct ls_onednn_task *task) {
 
 dnnl_status_t ls_onednn_task_make(struct ls_onednn_task *task) {
     int threads = omp_get_max_threads();
+    if (task->columns) return dnnl_success;
     omp_set_num_threads(1);
     dnnl_status_t status = make_on_one_thread(task);
     omp_set_num_threads(threads);
@@ -173,7 +181,8 @@ static void relu_bf16(ls_bf16 *restrict x, int64_t n) {
 dnnl_status_t ls_onednn_task_run(struct ls_onednn_task *task, const struct ls_kernel_call *call) {
     int threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    dnnl_status_t status = run_on_one_thread(task, call);
+    dnnl_status_t status =
+        task->columns ? ls_onednn_columns_run(&task->conv, call) : run_on_one_thread(task, call);
     omp_set_num_threads(threads);
     if (status != dnnl_success || !task->relu) return status;
     const struct ls_value_info *y = ls_info(call->graph, call->node->out[0]);

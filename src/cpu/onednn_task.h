@@ -8,8 +8,7 @@
 // set to: oneDNN picks blockings, and with them the order of sums, by the number of threads.
 #pragma once
 
-#include "cpu/kernel.h"
-#include "cpu/onednn_api.h"
+#include "cpu/onednn_columns.h"
 
 enum { LS_ONEDNN_OPERANDS = 4 };
 
@@ -30,7 +29,9 @@ struct ls_onednn_task {
     dnnl_primitive_desc_t hint, desc; // hint: of the forward convolution, for backward ones
     struct ls_onednn_operand operands[LS_ONEDNN_OPERANDS];
     int n_operands;
-    bool relu; // of output 0, afterwards: oneDNN's own turns NaN into 0
+    bool relu;    // of output 0, afterwards: oneDNN's own turns NaN into 0
+    bool columns; // … or no primitive at all: `conv` by columns, with workspace for those
+    struct ls_onednn_conv conv;
     size_t scratchpad_offset, workspace;
     // of a made task:
     dnnl_primitive_t primitive;
@@ -49,6 +50,7 @@ dnnl_status_t ls_onednn_operand_add(struct ls_onednn_task *task, int argument, b
                                     dnnl_data_type_t type, int rank, const dnnl_dims_t dims,
                                     dnnl_format_tag_t tag, dnnl_format_tag_t asked);
 ls_dnnl_desc ls_onednn_asked(const struct ls_onednn_task *task, int argument); // NULL where it has none
+const char *ls_onednn_implementation(dnnl_primitive_desc_t desc); // oneDNN's name of it: "jit:avx2"
 // Is the implementation one that oneDNN means to be fast? Its reference ones are not wanted.
 bool ls_onednn_is_fast(dnnl_primitive_desc_t desc);
 // Plans reorders and workspace once operands and `desc` are there.
@@ -57,6 +59,8 @@ dnnl_status_t ls_onednn_task_layout(struct ls_onednn_task *task);
 // ---- describers, of one family of ops each; dnnl_unimplemented for what is left to the plain kernels
 dnnl_status_t ls_onednn_describe_conv(struct ls_onednn_task *task, const struct ls_graph *graph,
                                       const struct ls_node *node);
+// … of a convolution apart from a graph: operands and descriptor. The task has its attr.
+dnnl_status_t ls_onednn_describe_conv_of(struct ls_onednn_task *task, const struct ls_onednn_conv *conv);
 dnnl_status_t ls_onednn_describe_linear(struct ls_onednn_task *task, const struct ls_graph *graph,
                                         const struct ls_node *node);
 

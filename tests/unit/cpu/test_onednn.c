@@ -368,6 +368,19 @@ static void test_random_convs(void **state) {
     assert_true(ran > 300);
 }
 
+// Wide ones, which go by columns with AVX2: more rows than a piece has, runs cut at either edge.
+static void test_wide_convs(void **state) {
+    (void)state;
+    struct conv several_pieces = square(3, 64, 17, 64, 3, 1, 1), wide_window = square(1, 24, 9, 70, 5, 1, 4),
+                dilated = square(2, 65, 11, 71, 3, 2, 2), point = square(2, 257, 5, 513, 1, 2, 0),
+                padded_point = square(2, 256, 3, 512, 1, 1, 1), flat = square(3, 40, 12, 64, 3, 1, 1);
+    dilated.dilation_h = 2, dilated.dilation_w = 3, dilated.pad_w = 3, dilated.bias = false;
+    flat.kernel_h = 1, flat.pad_h = 0, flat.stride_w = 2;
+    struct conv shapes[] = {several_pieces, wide_window, dilated, point, padded_point, flat};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        assert_int_equal(check_conv(LS_F32, &shapes[i]), 4);
+}
+
 static void test_depthwise(void **state) {
     (void)state;
     static const int64_t channels[] = {1, 3, 8, 17, 32};
@@ -527,15 +540,11 @@ static void test_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_common_shapes),
-        cmocka_unit_test(test_random_convs),
-        cmocka_unit_test(test_depthwise),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_relu_keeps_nan),
-        cmocka_unit_test(test_threads_agree),
-        cmocka_unit_test(test_what_it_is_not_for),
+        cmocka_unit_test(test_names),         cmocka_unit_test(test_common_shapes),
+        cmocka_unit_test(test_random_convs),  cmocka_unit_test(test_depthwise),
+        cmocka_unit_test(test_wide_convs),    cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_bf16),          cmocka_unit_test(test_relu_keeps_nan),
+        cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_what_it_is_not_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
