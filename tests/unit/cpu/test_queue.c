@@ -301,10 +301,12 @@ static void test_alloc(void **state) {
         for (size_t b = 0; b < sizes[i]; b++) assert_int_equal(memory[b], 0);
         api->free(device, memory);
     }
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) // which end the program instead
     void *memory;
     assert_int_equal(api->alloc(device, SIZE_MAX / 2, &memory), LS_SYSTEM);
     assert_non_null(strstr(ls_error_last()->text, "no memory"));
     assert_int_equal(api->alloc(device, SIZE_MAX, &memory), LS_SYSTEM);
+#endif
 }
 
 static void test_copies_and_zero(void **state) {
