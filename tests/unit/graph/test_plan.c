@@ -56,7 +56,7 @@ static void every_model_keeps_its_values(void **state) {
                 check_plan_memory(plan);
                 assert_int_equal(plan->lane_batch, 3);
                 assert_int_equal(plan->raw_bytes, 3 * 3 * zoo->usual_size * zoo->usual_size);
-                assert_int_equal(plan->augment_bytes, 3 * LS_AUGMENT_WORDS * 4);
+                assert_int_equal(plan->augment_bytes, 3 * LS_AUGMENT_WORDS * sizeof(int32_t));
                 assert_int_equal(plan->target_bytes, 3 * 4);
                 assert_int_equal(plan->weight_bytes, 3 * 4);
                 assert_true(plan->flops > 0);
@@ -109,6 +109,122 @@ static void a_plan_is_a_function_of_its_graph(void **state) {
         assert_string_equal(a->layout->params[i].name, b->layout->params[i].name);
     ls_plan_free(a);
     ls_plan_free(b);
+}
+
+static bool has_op(const struct ls_plan *plan, const char *name) {
+    for (int i = 0; i < plan->graph->n_nodes; i++)
+        if (strcmp(plan->graph->nodes[i].op->name, name) == 0) return true;
+    return false;
+}
+
+static void a_plan_has_gone_through_every_pass(void **state) {
+    (void)state;
+    struct ls_plan *plan = plan_with("resnet18", LS_TRAIN, 4, 32, &bf16);
+    assert_true(has_op(plan, "conv_weight_grad"));
+    assert_true(has_op(plan, "cast"));
+    assert_true(has_op(plan, "batchnorm_relu"));
+    assert_true(has_op(plan, "batchnorm_relu_grad"));
+    assert_true(has_op(plan, "add_relu"));
+    assert_false(has_op(plan, "relu"));
+    ls_plan_free(plan);
+}
+
+static struct ls_plan *plan_of_text(const char *text) {
+    struct ls_graph graph;
+    struct ls_plan *plan = NULL;
+    ls_graph_init(&graph, LS_EVAL);
+    if (ls_graph_parse(&graph, text, "text") || ls_plan_make(&graph, &fake_device, &f32, &plan)) {
+        fail_msg("%s", ls_error_last()->text);
+        return NULL;
+    }
+    check_plan_memory(plan);
+    return plan;
+}
+
+static size_t place_of(const struct ls_plan *plan, const char *name) {
+    ls_value value = ls_graph_find(plan->graph, name);
+    assert_int_not_equal(value, LS_NONE);
+    assert_int_equal(plan->places[value].region, LS_REGION_ARENA);
+    return plan->places[value].offset;
+}
+
+static void a_chain_of_elementwise_ops_and_views_takes_one_buffer(void **state) {
+    (void)state;
+    struct ls_plan *plan = plan_of_text("graph eval\n"
+                                        "%0 = raw \"raw\" u8 2x3x8x8\n"
+                                        "%1 = input \"in\" (%0) [0, 1]\n"
+                                        "%2 = clip \"low\" (%1) low=0 high=6\n"
+                                        "%3 = relu \"mid\" (%2)\n"
+                                        "%4 = flatten \"flat\" (%3)\n"
+                                        "%5 = relu \"end\" (%4)\n"
+                                        "result %5\n");
+    assert_int_equal(plan->arena_bytes, 2 * 3 * 8 * 8 * 4);
+    assert_int_equal(plan->activation_bytes, plan->arena_bytes);
+    ls_plan_free(plan);
+}
+
+static void what_is_read_again_is_not_overwritten(void **state) {
+    (void)state;
+    struct ls_plan *plan = plan_of_text("graph eval\n"
+                                        "%0 = raw \"raw\" u8 2x3x8x8\n"
+                                        "%1 = input \"in\" (%0) [0, 1]\n"
+                                        "%2 = relu \"first\" (%1)\n"
+                                        "%3 = flatten \"view\" (%1)\n"
+                                        "%4 = flatten \"flat\" (%2)\n"
+                                        "%5 = add \"sum\" (%4, %3)\n"
+                                        "result %5\n");
+    assert_int_not_equal(place_of(plan, "in"), place_of(plan, "first"));
+    assert_int_equal(place_of(plan, "in"), place_of(plan, "view"));
+    assert_int_equal(place_of(plan, "first"), place_of(plan, "sum"));
+    ls_plan_free(plan);
+}
+
+// A view of what was overwritten in place lies where that lies, and keeps it alive.
+static void a_view_follows_its_value(void **state) {
+    (void)state;
+    struct ls_plan *plan = plan_of_text("graph eval\n"
+                                        "%0 = raw \"raw\" u8 2x4x8x8\n"
+                                        "%1 = param \"w\" f32 4x4x1x1 constant(0)\n"
+                                        "%2 = input \"in\" (%0) [0, 1]\n"
+                                        "%3 = conv \"conv\" (%2, %1)\n"
+                                        "%4 = clip \"clip\" (%3) low=0 high=6\n"
+                                        "%5 = flatten \"view\" (%4)\n"
+                                        "%6 = conv \"other\" (%4, %1)\n"
+                                        "%7 = conv \"more\" (%6, %1)\n"
+                                        "%8 = flatten \"flat\" (%7)\n"
+                                        "%9 = add \"sum\" (%8, %5)\n"
+                                        "result %9\n");
+    assert_int_equal(place_of(plan, "clip"), place_of(plan, "conv"));
+    assert_int_equal(place_of(plan, "view"), place_of(plan, "conv"));
+    assert_int_not_equal(place_of(plan, "conv"), place_of(plan, "in"));
+    ls_plan_free(plan);
+}
+
+static void the_result_lives_to_the_end(void **state) {
+    (void)state;
+    struct ls_plan *plan = plan_of_text("graph eval\n"
+                                        "%0 = raw \"raw\" u8 2x3x8x8\n"
+                                        "%1 = target \"t\" i32 2\n"
+                                        "%2 = weight \"weight\" f32 2\n"
+                                        "%3 = input \"in\" (%0) [0, 1]\n"
+                                        "%4 = flatten \"flat\" (%3)\n"
+                                        "%5 = relu \"result\" (%4)\n"
+                                        "%6 = softmax \"more\" (%5)\n"
+                                        "%7 = softmax \"and_more\" (%6)\n"
+                                        "%8, %9, %10 = cross_entropy \"loss\" (%7, %1, %2)\n"
+                                        "  output %8 \"metric:loss\"\n"
+                                        "result %5\n");
+    ls_plan_free(plan);
+}
+
+static void nothing_at_all_is_a_plan(void **state) {
+    (void)state;
+    struct ls_plan *plan = plan_of_text("graph eval\n");
+    assert_int_equal(plan->arena_bytes, 0);
+    assert_int_equal(plan->n_segments, 1);
+    assert_int_equal(plan->segment_end[0], 0);
+    ls_plan_free(plan);
+    ls_plan_free(NULL);
 }
 
 // ---- layout ----
@@ -243,7 +359,15 @@ static void a_layout_of_another_model_is_refused(void **state) {
     struct ls_plan *large = plan_with("resnet34", LS_TRAIN, 4, 32, &f32);
     options.layout = large->layout;
     expect_failure(model("resnet18", LS_TRAIN, 4, 32, 10), &fake_device, &options,
-                   "not in this training graph");
+                   "weight is in the given layout");
+    struct ls_layout more = *train->layout; // one statistic more than the graph has
+    more.states = calloc((size_t)more.n_states + 1, sizeof *more.states);
+    memcpy(more.states, train->layout->states, sizeof *more.states * (size_t)more.n_states);
+    more.states[more.n_states++] = (struct ls_item){.name = "ghost", .count = 1};
+    options.layout = &more;
+    expect_failure(model("resnet18", LS_TRAIN, 4, 32, 10), &fake_device, &options,
+                   "ghost is in the given layout");
+    free(more.states);
     ls_plan_free(large);
     ls_plan_free(train);
 }
@@ -270,6 +394,32 @@ static void names_are_distinct(void **state) {
     struct ls_plan *plan = NULL;
     assert_int_equal(ls_plan_make(&graph, &fake_device, &f32, &plan), LS_INPUT);
     assert_non_null(strstr(ls_error_last()->text, "conv1.weight"));
+}
+
+// Conformance tests run in f64: the flat buffers are as wide.
+static void f64_plans_are_twice_as_wide(void **state) {
+    (void)state;
+    static const char text[] = "graph eval\n"
+                               "%0 = raw \"raw\" f64 2x5\n"
+                               "%1 = param \"w\" f64 3x5 constant(0)\n"
+                               "%2 = param \"b\" f64 3 constant(0)\n"
+                               "%3 = linear \"y\" (%0, %1, %2)\n"
+                               "result %3\n";
+    struct ls_plan_options f64 = {.precision = LS_F64};
+    struct ls_graph graph;
+    struct ls_plan *plan = NULL;
+    ls_graph_init(&graph, LS_EVAL);
+    assert_int_equal(ls_graph_parse(&graph, text, "text"), LS_OK);
+    assert_int_equal(ls_plan_make(&graph, &fake_device, &f64, &plan), LS_OK);
+    check_plan_memory(plan);
+    assert_int_equal(plan->layout->params[1].offset, LS_ALIGN_FLOATS);
+    assert_int_equal(plan->places[ls_graph_find(plan->graph, "b")].offset, 8 * LS_ALIGN_FLOATS);
+    assert_int_equal(plan->raw_bytes, 2 * 5 * 8);
+    ls_plan_free(plan);
+
+    assert_int_equal(ls_graph_parse(&graph, text, "text"), LS_OK);
+    assert_int_equal(ls_plan_make(&graph, &fake_device, &f32, &plan), LS_SYSTEM);
+    assert_non_null(strstr(ls_error_last()->text, "w is f64"));
 }
 
 // ---- buckets ----
@@ -310,6 +460,18 @@ static void buckets_cover_the_output(void **state) {
         ls_plan_free(plan);
     }
     assert_int_equal(most, 1);
+}
+
+// A layout in another order than backward's: a bucket is finished when its last gradient is.
+static void buckets_wait_for_the_last_gradient(void **state) {
+    (void)state;
+    struct ls_plan *eval = plan_with("resnet18", LS_EVAL, 2, 32, &f32);
+    struct ls_plan_options options = {.precision = LS_F32, .bucket_bytes = 1, .layout = eval->layout};
+    struct ls_plan *train = plan_with("resnet18", LS_TRAIN, 2, 32, &options);
+    assert_ptr_equal(train->layout, eval->layout);
+    check_buckets(train, 1);
+    ls_plan_free(train);
+    ls_plan_free(eval);
 }
 
 static void the_first_bucket_is_finished_early(void **state) {
@@ -373,6 +535,12 @@ int main(void) {
         cmocka_unit_test(an_arena_is_hardly_larger_than_what_lives_in_it),
         cmocka_unit_test(bf16_needs_little_more_than_half),
         cmocka_unit_test(a_plan_is_a_function_of_its_graph),
+        cmocka_unit_test(a_plan_has_gone_through_every_pass),
+        cmocka_unit_test(a_chain_of_elementwise_ops_and_views_takes_one_buffer),
+        cmocka_unit_test(what_is_read_again_is_not_overwritten),
+        cmocka_unit_test(a_view_follows_its_value),
+        cmocka_unit_test(the_result_lives_to_the_end),
+        cmocka_unit_test(nothing_at_all_is_a_plan),
         cmocka_unit_test(parameters_lie_as_backward_finishes_them),
         cmocka_unit_test(outputs_lie_where_the_layout_says),
         cmocka_unit_test(evaluation_reads_what_training_writes),
@@ -381,7 +549,9 @@ int main(void) {
         cmocka_unit_test(what_cannot_run_is_refused),
         cmocka_unit_test(unused_parameters_are_refused),
         cmocka_unit_test(names_are_distinct),
+        cmocka_unit_test(f64_plans_are_twice_as_wide),
         cmocka_unit_test(buckets_cover_the_output),
+        cmocka_unit_test(buckets_wait_for_the_last_gradient),
         cmocka_unit_test(the_first_bucket_is_finished_early),
         cmocka_unit_test(reading_from_a_finished_bucket_is_an_error),
         cmocka_unit_test(ranks_share_the_lanes_out),

@@ -58,12 +58,22 @@ static void a_node_that_makes_an_activation_too_stays(void **state) {
         "result %11\n");
 }
 
+// What reads nothing could run anywhere: it stays where it is, too.
+static void a_node_without_inputs_stays(void **state) {
+    (void)state;
+    expect_unchanged(ls_pass_schedule,
+                     INPUTS DX1 DW DX2 DB "%9, %10 = rank_flags \"flags\" () -> f32 scalar, f32 scalar\n"
+                                          "  output %9 \"metric:stop\"\n"
+                                          "  output %10 \"metric:fault\"\n" DX3 END);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gradients_move_up_to_what_they_read),
         cmocka_unit_test(gradients_with_the_same_source_keep_their_order),
         cmocka_unit_test(what_nothing_needs_goes),
         cmocka_unit_test(a_node_that_makes_an_activation_too_stays),
+        cmocka_unit_test(a_node_without_inputs_stays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
