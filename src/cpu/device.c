@@ -102,7 +102,8 @@ static ls_status add_task(void *argument) {
 }
 
 static void cpu_add(struct ls_queue *queue, float *to, const float *a, const float *b, size_t n) {
-    struct add add = {ls_queue_owner(queue)->plain, to, a, b, n};
+    struct add add = {.plain = ls_queue_owner(queue)->plain, .a = a, .b = b, .n = n};
+    add.to = to;
     ls_queue_enqueue(queue, add_task, &add, sizeof add);
 }
 
@@ -154,7 +155,9 @@ static ls_status square_sums_task(void *argument) {
 
 static void cpu_square_sums(struct ls_queue *queue, const float *data, size_t n, size_t begin, size_t end,
                             double *sums) {
-    struct square_sums work = {ls_queue_owner(queue)->plain, data, n, begin, end, sums};
+    struct square_sums work = {
+        .plain = ls_queue_owner(queue)->plain, .data = data, .n = n, .begin = begin, .end = end};
+    work.sums = sums;
     ls_queue_enqueue(queue, square_sums_task, &work, sizeof work);
 }
 

@@ -81,7 +81,7 @@ ls_status ls_cpu_load(struct ls_device *device, const struct ls_plan *plan, stru
         status = LS_FAIL(LS_SYSTEM, "no memory for a program of %zu nodes", n_nodes);
         goto failed;
     }
-    if (n > 0) memcpy((void *)program->queues, (const void *)queues, n * sizeof *queues);
+    for (size_t q = 0; q < n; q++) program->queues[q] = queues[q];
     LS_TRY_GOTO(failed, choose_kernels(ls_cpu_device_of(device), program));
     for (size_t q = 0; q < n; q++) LS_TRY_GOTO(failed, make_for_queue(program, program->made + q * n_nodes));
     *program_out = program;

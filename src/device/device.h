@@ -120,8 +120,8 @@ struct ls_device_api {
     void (*call)(struct ls_queue *queue, ls_status (*function)(void *argument), const void *argument,
                  size_t bytes);
 
-    // sums[b], for b in [begin, end): sum of squares in f64 of block b of `data` [n], the LS_NORM_BLOCK floats
-    // from b * LS_NORM_BLOCK on (fewer in the last). A block's sum has one fixed order.
+    // sums[b], for b in [begin, end): sum of squares in f64 of block b of `data` [n], the LS_NORM_BLOCK
+    // floats from b * LS_NORM_BLOCK on (fewer in the last). A block's sum has one fixed order.
     void (*square_sums)(struct ls_queue *queue, const float *data, size_t n, size_t begin, size_t end,
                         double *sums);
     void (*decide)(struct ls_queue *queue, const struct ls_decide *decide);

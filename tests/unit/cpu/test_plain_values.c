@@ -226,6 +226,25 @@ static void test_no_kernel_is_an_error_that_names_op_and_types(void **state) {
     ls_trial_close(&s.trial);
 }
 
+static void test_bf16_needs_its_instructions_or_plain_kernels(void **state) {
+    (void)state;
+    struct small s = small_open();
+    small_in(&s, LS_BF16, LS_SHAPE(1, 2), (double[]){1, -1});
+    ok(small_run(&s, LS_OP_RELU, NULL));
+    const struct ls_kernel *kernel;
+    size_t workspace;
+    ls_status status =
+        ls_kernel_choose(LS_CPU_AUTO, &s.trial.graph, &s.trial.graph.nodes[0], &kernel, &workspace);
+    if (!ls_cpu_library() || ls_cpu_has_bf16()) {
+        assert_int_equal(status, LS_OK);
+    } else {
+        assert_int_equal(status, LS_INPUT);
+        assert_non_null(strstr(ls_error_last()->text, "no bf16 instructions"));
+        assert_non_null(strstr(ls_error_last()->text, "device.kernels=plain"));
+    }
+    ls_trial_close(&s.trial);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activations_keep_nan),
@@ -237,6 +256,7 @@ int main(void) {
         cmocka_unit_test(test_rank_flags),
         cmocka_unit_test(test_cast),
         cmocka_unit_test(test_no_kernel_is_an_error_that_names_op_and_types),
+        cmocka_unit_test(test_bf16_needs_its_instructions_or_plain_kernels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
