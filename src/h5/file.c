@@ -152,10 +152,12 @@ static ls_status new_file(const char *path, bool writing, struct ls_h5 **file) {
     (*file)->path = copy;
     (*file)->writing = writing;
     (*file)->id = -1;
+    (*file)->disk = (struct ls_h5_disk){.file = -1, .memory = -1};
     return LS_OK;
 }
 
 static void free_file(struct ls_h5 *file) {
+    ls_h5_disk_close(&file->disk);
     free(file->path);
     free(file);
 }
@@ -180,8 +182,6 @@ static hid_t create_file(const char *path) {
     // Metadata of these versions carries checksums.
     H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
     H5Pset_alignment(access, 4096, 4096);
-    // Rows go to the file at once, so that a full disk is noticed by the call that wrote them.
-    H5Pset_sieve_buf_size(access, 0);
     H5Pset_link_creation_order(creation, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
     // The same content is the same bytes.
     H5Pset_obj_track_times(creation, false);
@@ -193,19 +193,20 @@ static hid_t create_file(const char *path) {
     return id;
 }
 
-ls_status ls_h5_create(const char *path, struct ls_h5 **file) {
-    // The system's word is better than the library's, and comes before anything is made.
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        *file = NULL;
-        return LS_FAIL(LS_SYSTEM, "%s: cannot create: %s", path, strerror(errno));
-    }
-    close(fd);
-    LS_TRY(new_file(path, true, file));
+static ls_status create(struct ls_h5 *file) {
+    LS_TRY(ls_h5_disk_open(&file->disk, file->path));
     ls_h5_lock();
-    (*file)->id = create_file(path);
-    ls_status status = (*file)->id >= 0 ? LS_OK : LS_H5_FAIL(*file, "cannot create", NULL);
+    file->id = create_file(file->path);
+    ls_status status = file->id >= 0 ? LS_OK : LS_H5_FAIL(file, "cannot create", NULL);
+    if (status == LS_OK) status = ls_h5_disk_divert(&file->disk, file->path, file->id);
+    if (status != LS_OK && file->id >= 0) H5Fclose(file->id);
     ls_h5_unlock();
+    return status;
+}
+
+ls_status ls_h5_create(const char *path, struct ls_h5 **file) {
+    LS_TRY(new_file(path, true, file));
+    ls_status status = create(*file);
     if (status == LS_OK) return LS_OK;
     free_file(*file);
     *file = NULL;
@@ -220,46 +221,21 @@ static void close_datasets(struct ls_h5 *file) {
     }
 }
 
-static int descriptor_of(const struct ls_h5 *file) {
-    void *handle = NULL;
-    if (H5Fget_vfd_handle(file->id, H5P_DEFAULT, &handle) < 0 || !handle) return -1;
-    return *(int *)handle;
-}
-
-// The library cannot give up a file whose metadata it fails to write: it would try again until the program
-// ends, and keep the space on the disk. So it writes the rest to nowhere.
-static void divert_to_nowhere(const struct ls_h5 *file) {
-    int descriptor = descriptor_of(file), nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (descriptor >= 0 && nowhere >= 0) dup2(nowhere, descriptor);
-    if (nowhere >= 0) close(nowhere);
-}
-
 void ls_h5_close(struct ls_h5 *file) {
     if (!file) return;
     ls_h5_lock();
-    if (file->writing) divert_to_nowhere(file);
     close_datasets(file);
     H5Fclose(file->id);
     ls_h5_unlock();
     free_file(file);
 }
 
-static ls_status flush(struct ls_h5 *file) {
-    if (H5Fflush(file->id, H5F_SCOPE_LOCAL) < 0) return LS_H5_FAIL(file, "cannot write", NULL);
-    // Network file systems tell of a full disk only here.
-    int descriptor = descriptor_of(file);
-    if (descriptor >= 0 && fsync(descriptor) != 0)
-        return LS_FAIL(LS_SYSTEM, "%s: cannot write: %s", file->path, strerror(errno));
-    return LS_OK;
-}
-
 ls_status ls_h5_finish(struct ls_h5 *file) {
     ls_h5_lock();
     close_datasets(file);
-    ls_status status = flush(file);
-    if (status != LS_OK) divert_to_nowhere(file);
-    if (H5Fclose(file->id) < 0 && status == LS_OK) status = LS_H5_FAIL(file, "cannot close", NULL);
+    ls_status status = H5Fclose(file->id) < 0 ? LS_H5_FAIL(file, "cannot close", NULL) : LS_OK;
     ls_h5_unlock();
+    if (status == LS_OK) status = ls_h5_disk_complete(&file->disk, file->path);
     free_file(file);
     return status;
 }

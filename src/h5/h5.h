@@ -52,7 +52,8 @@ ls_status ls_h5_read_strings(struct ls_h5 *file, const char *name, char **joined
 
 // Writing. Creates (truncates) `path`: format bounds 1.10, alignment 4096 for objects of a page or more,
 // creation order tracked. Errors are LS_SYSTEM and name the file and the system's word (disk full).
-// ls_h5_close gives a file up that is not finished: what it holds then is of no use.
+// A file being written is not read; each row is written once, in the type of its dataset. ls_h5_close gives a
+// file up that is not finished: what is there then is of no use.
 ls_status ls_h5_create(const char *path, struct ls_h5 **file);
 ls_status ls_h5_make_group(struct ls_h5 *file, const char *name);
 // A contiguous dataset, written whole.

@@ -7,10 +7,20 @@
 
 enum { LS_H5_CACHED = 8 };
 
+// A file that is written (disk.c): data goes to `file`, what the library writes to `memory` until the end.
+struct ls_h5_disk {
+    int file, memory; // descriptors
+    struct ls_h5_span {
+        int64_t begin, end;
+    } * spans; // of the file: data that is there
+    size_t n, capacity;
+};
+
 struct ls_h5 {
     hid_t id;
     char *path;
     bool writing;
+    struct ls_h5_disk disk;
     // Datasets stay open, so that a chunk that was decompressed is there for the next rows.
     struct ls_h5_open_dataset {
         char *name;
@@ -44,11 +54,16 @@ ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset)
 void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset);
 // A contiguous dataset of the type, its space allocated and not filled: every byte of it is to be written.
 ls_status ls_h5_make_of_type(struct ls_h5 *file, const char *name, hid_t type, int rank, const int64_t *dim);
-ls_status ls_h5_shape_of(const struct ls_h5 *file, const char *name, hid_t dataset, int *rank, int64_t *dim);
-// Selections of rows [begin, begin + n) in the file and in memory; H5S_ALL stands for the whole (n < 0).
-struct ls_h5_rows {
-    hid_t in_file, in_memory;
-};
-ls_status ls_h5_select(const struct ls_h5 *file, const char *name, hid_t dataset, int64_t begin, int64_t n,
-                       struct ls_h5_rows *rows);
-void ls_h5_release(struct ls_h5_rows *rows);
+ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info);
+
+ls_status ls_h5_disk_open(struct ls_h5_disk *disk, const char *path);
+void ls_h5_disk_close(struct ls_h5_disk *disk);
+// From here on the library writes to memory.
+ls_status ls_h5_disk_divert(const struct ls_h5_disk *disk, const char *path, hid_t file);
+// Would the file, of `size` bytes now, be too large with `more` and some metadata?
+ls_status ls_h5_disk_require_room(const char *path, int64_t size, int64_t more);
+// Data, to where the library has put its dataset. Each byte is written once.
+ls_status ls_h5_disk_write(struct ls_h5_disk *disk, const char *path, int64_t offset, const void *data,
+                           size_t bytes);
+// Copies from memory what lies between the data, and syncs. The library has closed the file.
+ls_status ls_h5_disk_complete(struct ls_h5_disk *disk, const char *path);

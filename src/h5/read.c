@@ -100,7 +100,8 @@ ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset)
 
 // ---- describing
 
-ls_status ls_h5_shape_of(const struct ls_h5 *file, const char *name, hid_t dataset, int *rank, int64_t *dim) {
+static ls_status shape_of(const struct ls_h5 *file, const char *name, hid_t dataset, int *rank,
+                          int64_t *dim) {
     hid_t space = H5Dget_space(dataset);
     if (space < 0) return LS_H5_FAIL(file, "cannot read the shape of", name);
     int found = H5Sget_simple_extent_ndims(space);
@@ -162,18 +163,20 @@ static void describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_
     default: why = "virtual"; break;
     }
     H5Pclose(properties);
-    haddr_t offset = why ? HADDR_UNDEF : H5Dget_offset(dataset);
-    if (!why && offset == HADDR_UNDEF) why = "never written";
+    // The offset alone does not tell: behind a user block, H5Dget_offset adds its size to "undefined".
+    H5D_space_status_t space = H5D_SPACE_STATUS_ERROR;
+    if (!why && (H5Dget_space_status(dataset, &space) < 0 || space != H5D_SPACE_STATUS_ALLOCATED))
+        why = "never written";
     info->contiguous = why == NULL;
-    info->offset = why ? -1 : (int64_t)offset;
+    info->offset = why ? -1 : (int64_t)H5Dget_offset(dataset);
     if (why) info->why_slow = why;
 }
 
-static ls_status describe(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info) {
+ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info) {
     *info = (struct ls_h5_dataset){.type = LS_DTYPES};
     hid_t dataset;
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
-    LS_TRY(ls_h5_shape_of(file, name, dataset, &info->rank, info->dim));
+    LS_TRY(shape_of(file, name, dataset, &info->rank, info->dim));
     hid_t type = H5Dget_type(dataset);
     if (type < 0) return LS_H5_FAIL(file, "cannot read the type of", name);
     info->type = ls_h5_type_of(type, &info->why_slow);
@@ -186,7 +189,7 @@ static ls_status describe(struct ls_h5 *file, const char *name, struct ls_h5_dat
 
 ls_status ls_h5_describe(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info) {
     ls_h5_lock();
-    ls_status status = describe(file, name, info);
+    ls_status status = ls_h5_describe_locked(file, name, info);
     ls_h5_unlock();
     return status;
 }
@@ -203,12 +206,22 @@ static ls_status check_range(const struct ls_h5 *file, const char *name, int ran
     return LS_OK;
 }
 
-ls_status ls_h5_select(const struct ls_h5 *file, const char *name, hid_t dataset, int64_t begin, int64_t n,
-                       struct ls_h5_rows *rows) {
+// Selections of rows [begin, begin + n) in the file and in memory.
+struct rows {
+    hid_t in_file, in_memory;
+};
+
+static void release(struct rows *rows) {
+    if (rows->in_file > 0) H5Sclose(rows->in_file);
+    if (rows->in_memory > 0) H5Sclose(rows->in_memory);
+}
+
+static ls_status select_rows(const struct ls_h5 *file, const char *name, hid_t dataset, int64_t begin,
+                             int64_t n, struct rows *rows) {
     int rank;
     int64_t dim[LS_H5_MAX_RANK];
     hsize_t start[LS_H5_MAX_RANK] = {0}, count[LS_H5_MAX_RANK];
-    LS_TRY(ls_h5_shape_of(file, name, dataset, &rank, dim));
+    LS_TRY(shape_of(file, name, dataset, &rank, dim));
     LS_TRY(check_range(file, name, rank, dim, begin, n));
     for (int i = 0; i < rank; i++) count[i] = (hsize_t)dim[i];
     start[0] = (hsize_t)begin;
@@ -218,15 +231,10 @@ ls_status ls_h5_select(const struct ls_h5 *file, const char *name, hid_t dataset
     if (rows->in_file < 0 || rows->in_memory < 0 ||
         H5Sselect_hyperslab(rows->in_file, H5S_SELECT_SET, start, NULL, count, NULL) < 0) {
         ls_status status = LS_H5_FAIL(file, "cannot select rows of", name);
-        ls_h5_release(rows);
+        release(rows);
         return status;
     }
     return LS_OK;
-}
-
-void ls_h5_release(struct ls_h5_rows *rows) {
-    if (rows->in_file > 0) H5Sclose(rows->in_file);
-    if (rows->in_memory > 0) H5Sclose(rows->in_memory);
 }
 
 // The library would turn text into numbers as readily as it adds up the fields of a record: not at all, late.
@@ -243,15 +251,15 @@ static ls_status check_numbers(const struct ls_h5 *file, const char *name, hid_t
 static ls_status read_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
                            void *out) {
     hid_t dataset;
-    struct ls_h5_rows rows = {0};
+    struct rows rows = {0};
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
     LS_TRY(check_numbers(file, name, dataset));
-    LS_TRY(ls_h5_select(file, name, dataset, begin, n, &rows));
+    LS_TRY(select_rows(file, name, dataset, begin, n, &rows));
     ls_status status = LS_OK;
     if (n > 0 &&
         H5Dread(dataset, ls_h5_memory_type(type), rows.in_memory, rows.in_file, H5P_DEFAULT, out) < 0)
         status = LS_H5_FAIL(file, "cannot read dataset", name);
-    ls_h5_release(&rows);
+    release(&rows);
     return status;
 }
 

@@ -19,7 +19,14 @@ ls_status ls_h5_make_of_type(struct ls_h5 *file, const char *name, hid_t type, i
         return LS_FAIL(LS_SYSTEM, "%s: dataset '%s': expected at most %d dimensions, found %d", file->path,
                        name, LS_H5_MAX_RANK, rank);
     hsize_t size[LS_H5_MAX_RANK];
-    for (int i = 0; i < rank; i++) size[i] = (hsize_t)dim[i];
+    int64_t bytes = (int64_t)H5Tget_size(type);
+    for (int i = 0; i < rank; i++) {
+        size[i] = (hsize_t)dim[i];
+        bytes *= dim[i];
+    }
+    hsize_t so_far = 0;
+    H5Fget_filesize(file->id, &so_far);
+    LS_TRY(ls_h5_disk_require_room(file->path, (int64_t)so_far, bytes));
     hid_t space = rank ? H5Screate_simple(rank, size, NULL) : H5Screate(H5S_SCALAR);
     hid_t creation = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_layout(creation, H5D_CONTIGUOUS);
@@ -41,42 +48,41 @@ ls_status ls_h5_make(struct ls_h5 *file, const char *name, ls_dtype type, int ra
     return status;
 }
 
-static ls_status write(struct ls_h5 *file, const char *name, ls_dtype type, int rank, const int64_t *dim,
-                       const void *data) {
-    hid_t dataset;
-    LS_TRY(ls_h5_make_of_type(file, name, ls_h5_memory_type(type), rank, dim));
-    LS_TRY(ls_h5_dataset_of(file, name, &dataset));
-    if (H5Dwrite(dataset, ls_h5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0)
-        return LS_H5_FAIL(file, "cannot write dataset", name);
+// Where rows of a dataset go, and how many bytes they are.
+struct target {
+    int64_t offset;
+    size_t bytes;
+};
+
+static ls_status find_target(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
+                             struct target *target) {
+    struct ls_h5_dataset info;
+    LS_TRY(ls_h5_describe_locked(file, name, &info));
+    if (info.type != type)
+        return LS_FAIL(LS_SYSTEM, "%s: dataset '%s': expected data of its own type, found %s", file->path,
+                       name, ls_dtype_name(type));
+    int64_t rows = info.rank ? info.dim[0] : 1, row = (int64_t)ls_dtype_bytes(type);
+    for (int i = 1; i < info.rank; i++) row *= info.dim[i];
+    if (begin < 0 || n < 0 || begin > rows - n)
+        return LS_FAIL(LS_SYSTEM, "%s: dataset '%s': expected rows within 0..%lld, found %lld..%lld",
+                       file->path, name, (long long)rows, (long long)begin, (long long)(begin + n));
+    *target = (struct target){info.offset + begin * row, (size_t)(n * row)};
     return LS_OK;
-}
-
-ls_status ls_h5_write(struct ls_h5 *file, const char *name, ls_dtype type, int rank, const int64_t *dim,
-                      const void *data) {
-    ls_h5_lock();
-    ls_status status = write(file, name, type, rank, dim, data);
-    ls_h5_unlock();
-    return status;
-}
-
-static ls_status write_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
-                            const void *data) {
-    hid_t dataset;
-    struct ls_h5_rows rows = {0};
-    LS_TRY(ls_h5_dataset_of(file, name, &dataset));
-    LS_TRY(ls_h5_select(file, name, dataset, begin, n, &rows));
-    ls_status status = LS_OK;
-    if (n > 0 &&
-        H5Dwrite(dataset, ls_h5_memory_type(type), rows.in_memory, rows.in_file, H5P_DEFAULT, data) < 0)
-        status = LS_H5_FAIL(file, "cannot write dataset", name);
-    ls_h5_release(&rows);
-    return status;
 }
 
 ls_status ls_h5_write_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
                            const void *data) {
+    struct target target;
     ls_h5_lock();
-    ls_status status = write_rows(file, name, begin, n, type, data);
+    ls_status status = find_target(file, name, begin, n, type, &target);
     ls_h5_unlock();
-    return status;
+    LS_TRY(status);
+    // Outside the lock: nobody waits for this disk.
+    return ls_h5_disk_write(&file->disk, file->path, target.offset, data, target.bytes);
+}
+
+ls_status ls_h5_write(struct ls_h5 *file, const char *name, ls_dtype type, int rank, const int64_t *dim,
+                      const void *data) {
+    LS_TRY(ls_h5_make(file, name, type, rank, dim));
+    return ls_h5_write_rows(file, name, 0, rank ? dim[0] : 1, type, data);
 }
