@@ -13,7 +13,6 @@ struct unit {
     double factor;
 };
 
-// Larger units first: printing takes the first that divides the amount.
 static const struct unit sizes[] = {
     {"TiB", 0x1p40}, {"GiB", 0x1p30}, {"MiB", 0x1p20}, {"KiB", 0x1p10}, {"TB", 1e12},
     {"GB", 1e9},     {"MB", 1e6},     {"KB", 1e3},     {"kB", 1e3},     {"B", 1},
@@ -176,14 +175,16 @@ const char *ls_parse_span(const char *text, struct ls_span *value) {
     return NULL;
 }
 
+// In the unit that leaves the smallest whole number; plain bytes have none, so that all of int64_t reads
+// back.
 void ls_print_size(struct ls_text *out, int64_t bytes) {
-    const struct unit *unit = sizes;
-    while (bytes % (int64_t)unit->factor != 0) unit++;
-    if (bytes == 0) {
-        ls_text_add(out, "0");
-    } else {
-        ls_text_add(out, "%" PRId64 "%s", bytes / (int64_t)unit->factor, unit->name);
+    int64_t least = bytes;
+    const char *name = "";
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int64_t factor = (int64_t)sizes[i].factor;
+        if (bytes % factor == 0 && bytes / factor < least) least = bytes / factor, name = sizes[i].name;
     }
+    ls_text_add(out, "%" PRId64 "%s", least, name);
 }
 
 void ls_print_duration(struct ls_text *out, double seconds) {

@@ -155,7 +155,8 @@ static void lines_that_a_crash_left_go(void **state) {
         assert_int_equal(ls_metrics_close(must_open(place->path, 100)), LS_OK);
         assert_holds(place->path, LINE("step", "6"));
     }
-    static const char zeros[] = LINE("step", "6") "\0\0\0\0{\"step\":7}\n" LINE("step", "8");
+    static const char zeros[] =
+        LINE("step", "6") "\0\0\0\0{\"step\":7}\n{\"step\":7,\0\0}\n" LINE("step", "8");
     write_file(place->path, zeros, sizeof zeros - 1);
     assert_int_equal(ls_metrics_close(must_open(place->path, 100)), LS_OK);
     assert_holds(place->path, LINE("step", "6") LINE("step", "8"));

@@ -460,6 +460,8 @@ static void a_constant_rate_may_go_on_for_longer(void **state) {
     assert_int_equal(ls_recipe_parse(LEAST, "a", ".", shorter, 2, &a), LS_OK);
     assert_int_equal(ls_recipe_parse(LEAST, "b", ".", longer, 2, &b), LS_OK);
     assert_int_equal(ls_recipe_same_result(&a, &b), LS_OK);
+    b.train.batch = 8;
+    assert_int_equal(ls_recipe_same_result(&a, &b), LS_INPUT);
     ls_recipe_free(&a);
     ls_recipe_free(&b);
 }

@@ -121,6 +121,7 @@ static void a_killed_process_holds_nothing(void **state) {
     assert_int_equal(pipe(ready), 0);
     pid_t child = fork();
     if (child == 0) {
+        alarm(30); // should the test fail before it ends this
         struct ls_run_folder *folder;
         char answer = ls_run_folder_open(place->path, false, &folder) == LS_OK ? 'y' : 'n';
         if (write(ready[1], &answer, 1) == 1) pause();
