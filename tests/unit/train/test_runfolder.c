@@ -49,7 +49,7 @@ static void must_refuse(const char *path, bool resume, const char *words) {
 }
 
 static void put_file(const char *folder, const char *name) {
-    char path[256];
+    char path[512];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     assert_int_equal(ls_file_write(path, "x", 1), LS_OK);
 }
