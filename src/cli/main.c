@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/world.h"
 
 #include "base/log.h"
 #include "comm/comm.h"
@@ -106,6 +107,7 @@ int main(int argc, char **argv) {
         ls_status status = commands[i].run(&commands[i], argc - 2, argv + 2);
         if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
         if (status != LS_OK && ls_error_last()->status != LS_OK) print_error();
+        ls_world_end(status);
         return status;
     }
     fprintf(stderr, "lockstep: error: unknown command \"%s\"; see 'lockstep --help'\n", argv[1]);

@@ -2,14 +2,20 @@
 
 #include "base/log.h"
 
+static struct ls_comm world;
+static bool is_open;
+
 ls_status ls_with_world(ls_status (*work)(struct ls_comm *comm, void *context), void *context) {
-    struct ls_comm comm;
-    LS_TRY(ls_comm_open(&comm));
-    ls_log_enable(comm.rank == 0);
-    ls_status status = work(&comm, context);
+    LS_TRY(ls_comm_open(&world));
+    is_open = true;
+    ls_log_enable(world.rank == 0);
+    ls_status status = work(&world, context);
     // A communication error is not agreed on: whoever sees it says so.
-    const bool prints = comm.rank == 0 || status == LS_COMM;
-    if (status != LS_OK && !prints) ls_error_clear();
-    ls_comm_close(&comm);
+    if (status != LS_OK && status != LS_COMM && world.rank != 0) ls_error_clear();
     return status;
+}
+
+void ls_world_end(ls_status status) {
+    if (is_open) ls_comm_end(&world, status);
+    is_open = false;
 }
