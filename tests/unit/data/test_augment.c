@@ -26,6 +26,19 @@ static void test_ranges_and_evenness(void **state) {
     assert_in_range(flips, SAMPLES / 2 - 560, SAMPLES / 2 + 560);
 }
 
+// Shifts and flips know nothing of each other: every combination is as frequent.
+static void test_independence(void **state) {
+    (void)state;
+    enum { SAMPLES = 90000 };
+    const struct ls_augment_spec spec = {.crop_pad = 1, .flip = true};
+    int counts[18] = {0};
+    for (uint64_t id = 0; id < SAMPLES; id++) {
+        struct ls_augment augment = ls_augment_of(&spec, 1, id, 0);
+        counts[(augment.dy + 1) * 6 + (augment.dx + 1) * 2 + augment.flip]++;
+    }
+    for (int i = 0; i < 18; i++) assert_in_range(counts[i], 5000 - 350, 5000 + 350); // deviation 69
+}
+
 static int count_equal(uint64_t seed_a, uint64_t epoch_a, uint64_t seed_b, uint64_t epoch_b) {
     const struct ls_augment_spec spec = {.crop_pad = 4, .flip = true};
     int equal = 0;
@@ -60,6 +73,7 @@ static void test_off(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ranges_and_evenness),
+        cmocka_unit_test(test_independence),
         cmocka_unit_test(test_depends_on_seed_epoch_and_id),
         cmocka_unit_test(test_off),
     };

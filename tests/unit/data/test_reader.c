@@ -167,6 +167,11 @@ static void test_errors_come_with_their_batch(void **state) {
         assert_int_equal(ls_reader_next(reader, &batch, NULL), LS_SYSTEM);
         assert_non_null(strstr(ls_error_last()->text, "41 samples"));
     }
+    // Two parts fail: the error is that of the first, whichever thread was faster.
+    for (int round = 0; round < 30; round++) {
+        ls_reader_request(reader, 0, 40);
+        assert_fails(ls_reader_next(reader, &batch, NULL), "nan.h5: images[30] is not finite");
+    }
     assert_int_equal(ls_reader_next(reader, &batch, NULL), LS_SYSTEM); // nothing was asked for
     ls_reader_close(reader);
     ls_dataset_close(set);
