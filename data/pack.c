@@ -233,8 +233,8 @@ static ls_status write_content(struct shards *shards, struct ls_h5 *file, int sh
 
 static ls_status write_shard(struct shards *shards, int shard) {
     struct ls_h5 *file;
+    shards->written = shard + 1; // a file that cannot be made may be there all the same
     LS_TRY(ls_h5_create(shards->names[shard].temporary, &file));
-    shards->written = shard + 1;
     ls_status status = write_content(shards, file, shard);
     if (status == LS_OK) return ls_h5_finish(file);
     ls_h5_close(file);
