@@ -247,15 +247,16 @@ static void test_error_passes_later_tasks(void **state) {
     (void)state;
     struct ls_queue *queue = open_queue("fails"), *other = open_queue("other");
     struct ls_event *event = open_event();
-    _Atomic int flag = 0;
+    _Atomic int flag = 0, passed = 0;
     api->call(queue, fails, NULL, 0);
     api->call(queue, fails_silently, NULL, 0);
-    enqueue_flag(queue, &flag, 1);
+    enqueue_flag(queue, &passed, 1);
     api->record(queue, event);
     api->wait(other, event); // others go on
     enqueue_flag(other, &flag, 2);
     assert_int_equal(api->sync(other), LS_OK);
     assert_int_equal(atomic_load(&flag), 2);
+    assert_int_equal(atomic_load(&passed), 0);
     for (int i = 0; i < 2; i++) {
         ls_error_clear();
         assert_int_equal(api->sync(queue), LS_NUMBERS);
