@@ -279,8 +279,7 @@ static double epoch_of(const struct run *run, uint64_t step) {
 }
 
 static bool due(const struct run *run, const struct ls_span *every, uint64_t step) {
-    const uint64_t steps = ls_span_steps(every, &run->clock);
-    return step == run->steps || (steps > 0 && step % steps == 0);
+    return step == run->steps || ls_span_due(every, &run->clock, step);
 }
 
 static ls_status evaluate(struct run *run) {
