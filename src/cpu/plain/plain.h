@@ -94,6 +94,7 @@ PLAIN_OPS(PLAIN_DECLARE)
 
 // Vectorise this loop: an output may be an input's memory, but then element by element.
 #if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed" // where it can't, the loop is only slower
 #define PLAIN_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define PLAIN_INDEPENDENT _Pragma("GCC ivdep")
