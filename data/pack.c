@@ -306,23 +306,31 @@ static ls_status check_folder(const struct ls_pack_idx *job) {
     return status;
 }
 
-static ls_status learn(const struct ls_pack_idx *job, struct summary *summary) {
-    struct ls_idx idx;
+static ls_status learn_from(const struct ls_pack_idx *job, struct ls_idx *idx, struct sums *sums,
+                            struct summary *summary) {
     struct block block = {0};
-    LS_TRY(ls_idx_open(&idx, job->images, job->labels));
-    struct sums *sums = calloc(1, sizeof *sums);
-    ls_status status = sums ? LS_OK : LS_FAIL(LS_SYSTEM, "%s: out of memory", job->images);
-    if (status == LS_OK) status = check_source(job, &idx);
-    if (status == LS_OK) status = block_make(&block, &idx);
+    LS_TRY(check_source(job, idx));
+    ls_status status = block_make(&block, idx);
     if (status == LS_OK) {
-        sums_open(sums, &idx, job);
-        status = first_reading(job, &idx, &block, sums);
-        if (status == LS_OK) summarize(sums, &idx, summary);
+        sums_open(sums, idx, job);
+        status = first_reading(job, idx, &block, sums);
+        if (status == LS_OK) summarize(sums, idx, summary);
         sums_close(sums);
     }
-    free(sums);
     block_free(&block);
-    ls_idx_close(&idx);
+    return status;
+}
+
+static ls_status learn(const struct ls_pack_idx *job, struct summary *summary) {
+    struct ls_idx idx;
+    struct sums *sums = calloc(1, sizeof *sums);
+    if (!sums) return LS_FAIL(LS_SYSTEM, "%s: out of memory", job->images);
+    ls_status status = ls_idx_open(&idx, job->images, job->labels);
+    if (status == LS_OK) {
+        status = learn_from(job, &idx, sums, summary);
+        ls_idx_close(&idx);
+    }
+    free(sums);
     return status;
 }
 

@@ -68,7 +68,7 @@ static ls_status set_shape(struct ls_idx *idx, const struct header *header) {
 }
 
 static ls_status read_headers(struct ls_idx *idx) {
-    struct header images, labels;
+    struct header images = {0}, labels = {0};
     LS_TRY(ls_source_open(idx->images_path, &idx->images));
     LS_TRY(ls_source_open(idx->labels_path, &idx->labels));
     LS_TRY(read_header(idx->images, idx->images_path, 3, 4, &images));

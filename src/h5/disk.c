@@ -5,8 +5,9 @@
 //   finished     | metadata | images ....... | labels | metadata |       the rest copied from memory between
 //   the data
 //
-// The library never writes to a disk itself: where a write of its fails, it keeps the file and the space, and
-// crashes when the program ends. Metadata is small, and a file in memory takes it always.
+// Once it has created the file, the library does not write to the disk itself: where a write of its fails, it
+// keeps the file and the space, and crashes when the program ends. Metadata is small, and a file in memory
+// takes it always.
 #define _GNU_SOURCE // memfd_create, dup3
 #include "h5/internal.h"
 

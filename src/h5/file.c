@@ -140,20 +140,17 @@ static hid_t access_properties(void) {
     return access;
 }
 
-static ls_status new_file(const char *path, bool writing, struct ls_h5 **file) {
-    *file = calloc(1, sizeof **file);
-    char *copy = strdup(path);
-    if (!*file || !copy) {
-        free(copy);
-        free(*file);
-        *file = NULL;
-        return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
-    }
-    (*file)->path = copy;
-    (*file)->writing = writing;
-    (*file)->id = -1;
-    (*file)->disk = (struct ls_h5_disk){.file = -1, .memory = -1};
-    return LS_OK;
+// NULL where there is no memory.
+static struct ls_h5 *new_file(const char *path, bool writing) {
+    struct ls_h5 *file = calloc(1, sizeof *file);
+    if (!file) return NULL;
+    file->path = strdup(path);
+    file->writing = writing;
+    file->id = -1;
+    file->disk = (struct ls_h5_disk){.file = -1, .memory = -1};
+    if (file->path) return file;
+    free(file);
+    return NULL;
 }
 
 static void free_file(struct ls_h5 *file) {
@@ -162,19 +159,23 @@ static void free_file(struct ls_h5 *file) {
     free(file);
 }
 
-ls_status ls_h5_open(const char *path, struct ls_h5 **file) {
-    LS_TRY(new_file(path, false, file));
+ls_status ls_h5_open(const char *path, struct ls_h5 **result) {
+    *result = NULL;
+    struct ls_h5 *file = new_file(path, false);
+    if (!file) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
     ls_h5_lock();
     hid_t access = access_properties();
-    (*file)->id = H5Fopen(path, H5F_ACC_RDONLY, access);
+    file->id = H5Fopen(path, H5F_ACC_RDONLY, access);
     char words[512] = "";
-    if ((*file)->id < 0) ls_h5_library_words(words, sizeof words);
+    if (file->id < 0) ls_h5_library_words(words, sizeof words);
     H5Pclose(access);
     ls_h5_unlock();
-    if ((*file)->id >= 0) return LS_OK;
-    free_file(*file);
-    *file = NULL;
-    return diagnose(path, words);
+    if (file->id < 0) {
+        free_file(file);
+        return diagnose(path, words);
+    }
+    *result = file;
+    return LS_OK;
 }
 
 static hid_t create_file(const char *path) {
@@ -204,12 +205,15 @@ static ls_status create(struct ls_h5 *file) {
     return status;
 }
 
-ls_status ls_h5_create(const char *path, struct ls_h5 **file) {
-    LS_TRY(new_file(path, true, file));
-    ls_status status = create(*file);
-    if (status == LS_OK) return LS_OK;
-    free_file(*file);
-    *file = NULL;
+ls_status ls_h5_create(const char *path, struct ls_h5 **result) {
+    *result = NULL;
+    struct ls_h5 *file = new_file(path, true);
+    if (!file) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
+    ls_status status = create(file);
+    if (status == LS_OK)
+        *result = file;
+    else
+        free_file(file);
     return status;
 }
 

@@ -174,7 +174,7 @@ static void describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_
 
 ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info) {
     *info = (struct ls_h5_dataset){.type = LS_DTYPES};
-    hid_t dataset;
+    hid_t dataset = -1;
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
     LS_TRY(shape_of(file, name, dataset, &info->rank, info->dim));
     hid_t type = H5Dget_type(dataset);
@@ -201,8 +201,8 @@ static ls_status check_range(const struct ls_h5 *file, const char *name, int ran
     if (rank == 0)
         return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected rows, found a single value", file->path, name);
     if (begin < 0 || n < 0 || begin > dim[0] - n)
-        return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected rows within 0..%lld, asked for %lld..%lld",
-                       file->path, name, (long long)dim[0], (long long)begin, (long long)(begin + n));
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected rows of its %lld, found %lld from row %lld",
+                       file->path, name, (long long)dim[0], (long long)n, (long long)begin);
     return LS_OK;
 }
 
@@ -218,8 +218,8 @@ static void release(struct rows *rows) {
 
 static ls_status select_rows(const struct ls_h5 *file, const char *name, hid_t dataset, int64_t begin,
                              int64_t n, struct rows *rows) {
-    int rank;
-    int64_t dim[LS_H5_MAX_RANK];
+    int rank = 0;
+    int64_t dim[LS_H5_MAX_RANK] = {0};
     hsize_t start[LS_H5_MAX_RANK] = {0}, count[LS_H5_MAX_RANK];
     LS_TRY(shape_of(file, name, dataset, &rank, dim));
     LS_TRY(check_range(file, name, rank, dim, begin, n));
@@ -250,7 +250,7 @@ static ls_status check_numbers(const struct ls_h5 *file, const char *name, hid_t
 
 static ls_status read_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
                            void *out) {
-    hid_t dataset;
+    hid_t dataset = -1;
     struct rows rows = {0};
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
     LS_TRY(check_numbers(file, name, dataset));
@@ -272,7 +272,7 @@ ls_status ls_h5_read_rows(struct ls_h5 *file, const char *name, int64_t begin, i
 }
 
 static ls_status read_all(struct ls_h5 *file, const char *name, ls_dtype type, void *out) {
-    hid_t dataset;
+    hid_t dataset = -1;
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
     LS_TRY(check_numbers(file, name, dataset));
     if (H5Dread(dataset, ls_h5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)

@@ -79,7 +79,7 @@ static char *read_strings_of(struct holder holder, hid_t type, hid_t space, size
 // ---- datasets of strings
 
 static ls_status read_strings(struct ls_h5 *file, const char *name, char **joined, int *n) {
-    hid_t dataset;
+    hid_t dataset = -1;
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
     hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
     hssize_t count = H5Sget_simple_extent_npoints(space);
@@ -110,7 +110,7 @@ ls_status ls_h5_read_strings(struct ls_h5 *file, const char *name, char **joined
 static ls_status write_block(struct ls_h5 *file, const char *name, hid_t type, const char *block, int n) {
     int64_t dim = n;
     LS_TRY(ls_h5_make_of_type(file, name, type, 1, &dim));
-    hid_t dataset;
+    hid_t dataset = -1;
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
     if (n > 0 && H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, block) < 0)
         return LS_H5_FAIL(file, "cannot write dataset", name);

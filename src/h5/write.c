@@ -64,15 +64,15 @@ static ls_status find_target(struct ls_h5 *file, const char *name, int64_t begin
     int64_t rows = info.rank ? info.dim[0] : 1, row = (int64_t)ls_dtype_bytes(type);
     for (int i = 1; i < info.rank; i++) row *= info.dim[i];
     if (begin < 0 || n < 0 || begin > rows - n)
-        return LS_FAIL(LS_SYSTEM, "%s: dataset '%s': expected rows within 0..%lld, found %lld..%lld",
-                       file->path, name, (long long)rows, (long long)begin, (long long)(begin + n));
+        return LS_FAIL(LS_SYSTEM, "%s: dataset '%s': expected rows of its %lld, found %lld from row %lld",
+                       file->path, name, (long long)rows, (long long)n, (long long)begin);
     *target = (struct target){info.offset + begin * row, (size_t)(n * row)};
     return LS_OK;
 }
 
 ls_status ls_h5_write_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
                            const void *data) {
-    struct target target;
+    struct target target = {0};
     ls_h5_lock();
     ls_status status = find_target(file, name, begin, n, type, &target);
     ls_h5_unlock();

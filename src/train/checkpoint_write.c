@@ -107,16 +107,23 @@ static ls_status read_back(const char *path) {
     return LS_FAIL(LS_SYSTEM, "what was written does not read back: %s", ls_error_last()->text);
 }
 
+static ls_status write_and_commit(const char *temporary, const char *path,
+                                  const struct ls_checkpoint *checkpoint) {
+    ls_status status = write_file(temporary, checkpoint);
+    if (status == LS_OK) status = read_back(temporary);
+    if (status == LS_OK) return ls_file_commit(temporary, path);
+    unlink(temporary);
+    return status;
+}
+
 ls_status ls_checkpoint_write(const char *folder, const struct ls_checkpoint *checkpoint) {
     char *path = ls_checkpoint_path(folder, checkpoint->state.step, "");
     char *temporary = ls_checkpoint_path(folder, checkpoint->state.step, ".tmp");
-    ls_status status = path && temporary ? LS_OK : LS_FAIL(LS_SYSTEM, "%s: out of memory", folder);
-    if (status == LS_OK) status = write_file(temporary, checkpoint);
-    if (status == LS_OK) status = read_back(temporary);
-    if (status == LS_OK)
-        status = ls_file_commit(temporary, path);
-    else if (temporary)
-        unlink(temporary);
+    ls_status status = LS_SYSTEM;
+    if (path && temporary)
+        status = write_and_commit(temporary, path, checkpoint);
+    else
+        (void)LS_FAIL(LS_SYSTEM, "%s: out of memory", folder);
     if (status != LS_OK) ls_error_prefix("checkpoint of step %" PRIu64, checkpoint->state.step);
     free(path);
     free(temporary);
