@@ -376,13 +376,10 @@ static ls_status next_locked(struct ls_reader *reader, struct ls_batch **batch) 
     while (slot->done < slot->parts) pthread_cond_wait(&reader->ready, &reader->lock);
     reader->first = (reader->first + 1) % at_least_one(reader->spec.slots);
     reader->n_pending--;
-    if (slot->error.status == LS_OK) {
-        *batch = &slot->batch;
-        return LS_OK;
-    }
-    ls_status status = ls_error_adopt(&slot->error);
-    give_back(reader, slot);
-    return status;
+    *batch = &slot->batch;
+    if (slot->error.status == LS_OK) return LS_OK;
+    memset(slot->batch.weight, 0, (size_t)reader->spec.batch_samples * sizeof *slot->batch.weight);
+    return ls_error_adopt(&slot->error);
 }
 
 ls_status ls_reader_next(struct ls_reader *reader, struct ls_batch **batch, double *waited) {

@@ -48,7 +48,7 @@ void ls_reader_close(struct ls_reader *reader);
 // order.
 void ls_reader_request(struct ls_reader *reader, uint64_t first_position, int64_t n);
 // The oldest requested batch, once it is read. *waited (seconds, may be NULL) is how long the caller was
-// kept. A read error comes out here; the batch is then given back.
+// kept. A read error comes out here; the batch is there all the same, to be given back, its weights 0.
 ls_status ls_reader_next(struct ls_reader *reader, struct ls_batch **batch, double *waited);
 void ls_reader_release(struct ls_reader *reader, struct ls_batch *batch);
 size_t ls_reader_bytes(const struct ls_dataset_info *info,

@@ -11,7 +11,8 @@ static ls_status work(struct ls_comm *comm, void *context) {
     const struct ls_train_request *request = context;
     struct ls_train_summary summary = {0};
     ls_status status = ls_train(comm, request, &summary);
-    if (status == LS_OK && comm->rank == 0)
+    // A run that is complete says so also where a file could not be written; the error follows.
+    if (summary.complete && comm->rank == 0)
         printf("done: step=%llu loss=%.4f accuracy=%.4f params=%016llx\n", (unsigned long long)summary.step,
                summary.loss, summary.accuracy, (unsigned long long)summary.params_hash);
     return status;

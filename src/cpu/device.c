@@ -169,7 +169,8 @@ static ls_status decide_task(void *argument) {
     struct ls_decision *decision = work->decision;
     double norm = sqrt(sum) / (double)work->loss_scale, clip = 1;
     if (work->clip > 0) clip = fmin(1, (double)work->clip / (norm + 1e-6));
-    decision->skip = !isfinite(norm) || !isfinite(work->metrics[LS_METRIC_LOSS]);
+    decision->skip =
+        !isfinite(norm) || !isfinite(work->metrics[LS_METRIC_LOSS]) || work->metrics[LS_METRIC_FAULT] > 0;
     decision->grad_norm = norm;
     decision->grad_factor = (float)(clip / (double)work->loss_scale);
     return LS_OK;

@@ -34,13 +34,13 @@ struct ls_lane {
 struct ls_decision {
     double grad_norm;  // 2-norm of the reduced gradient, loss scale taken out
     float grad_factor; // what the update multiplies the reduced gradient with: 1 / loss scale, and clipping
-    int32_t skip;      // not finite: no update, no statistics
+    int32_t skip;      // not finite, or a rank with an error: no update, no statistics
 };
 
 struct ls_decide {
     const double *block_sums; // [blocks] of `square_sums`
     size_t blocks;
-    const float *metrics;   // of the reduced output buffer: a loss that is not finite skips too
+    const float *metrics;   // of the reduced output buffer: its loss and its fault may skip the step
     float loss_scale, clip; // clip 0: none
     struct ls_decision *decision;
 };

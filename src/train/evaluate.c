@@ -81,11 +81,11 @@ static ls_status one_round(struct ls_evaluator *evaluator, int64_t round, ls_res
     const int64_t chunks = chunks_of_round(evaluator, round);
     if (chunks == 0) return LS_OK;
     struct ls_batch *batch = NULL;
-    LS_TRY(ls_reader_next(evaluator->reader, &batch, NULL));
+    ls_status status = ls_reader_next(evaluator->reader, &batch, NULL);
     const int64_t first_chunk = evaluator->begin + round * evaluator->side_by_side;
-    ls_status status =
-        ls_engine_evaluate(evaluator->engine, batch, (int)chunks, evaluator->metrics + first_chunk,
-                           results ? evaluator->results : NULL);
+    if (status == LS_OK)
+        status = ls_engine_evaluate(evaluator->engine, batch, (int)chunks, evaluator->metrics + first_chunk,
+                                    results ? evaluator->results : NULL);
     if (status == LS_OK && results)
         status = results(context, (int64_t)batch->first_position, batch->valid, evaluator->results);
     ls_reader_release(evaluator->reader, batch);

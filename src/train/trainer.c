@@ -418,19 +418,27 @@ static ls_status loop(struct run *run) {
     return LS_OK;
 }
 
+// Rank 0: what could not be written while training went on is an error now.
+static ls_status end_files(struct run *run, const struct ls_metrics_end *end) {
+    ls_progress_clear(run->progress);
+    ls_status status = ls_checkpoint_writer_finish(run->writer);
+    ls_metrics_end(run->metrics, end);
+    const ls_status lines = ls_metrics_close(run->metrics);
+    run->metrics = NULL;
+    return status == LS_OK ? lines : status;
+}
+
 static ls_status finish(struct run *run, double started, struct ls_train_summary *summary) {
     LS_TRY(compare_replicas(run));
     // A run that was complete when it was resumed still ends with its figures.
     if (run->evaluator && run->evaluation.samples == 0) LS_TRY(evaluate(run));
     *summary = (struct ls_train_summary){
+        .complete = true,
         .step = run->state.step,
         .loss = run->evaluation.samples > 0 ? run->evaluation.loss : run->last.loss,
         .accuracy = run->evaluation.samples > 0 ? run->evaluation.accuracy : run->last.accuracy,
         .params_hash = params_hash(run),
     };
-    if (!chief(run)) return LS_OK;
-    ls_progress_clear(run->progress);
-    ls_status status = ls_checkpoint_writer_finish(run->writer);
     const struct ls_metrics_end end = {
         .step = summary->step,
         .loss = summary->loss,
@@ -444,8 +452,7 @@ static ls_status finish(struct run *run, double started, struct ls_train_summary
         .device = run->device->name,
         .seconds = ls_now() - started,
     };
-    ls_metrics_end(run->metrics, &end);
-    return status;
+    return ls_comm_agree(run->comm, chief(run) ? end_files(run, &end) : LS_OK);
 }
 
 // ---- a whole run
@@ -475,7 +482,7 @@ static ls_status open_run(struct run *run) {
 static void close_run(struct run *run) {
     if (run->writer) ls_checkpoint_writer_close(run->writer);
     if (run->progress) ls_progress_close(run->progress);
-    if (run->metrics) ls_metrics_close(run->metrics);
+    (void)ls_metrics_close(run->metrics); // its error came out of end_files, or another one came first
     if (run->folder) ls_run_folder_close(run->folder);
     if (run->reader) ls_reader_close(run->reader);
     ls_evaluator_close(run->evaluator);

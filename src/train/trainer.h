@@ -15,6 +15,7 @@ struct ls_train_request {
 };
 
 struct ls_train_summary {
+    bool complete;         // every step is done
     uint64_t step;         // steps done
     double loss, accuracy; // of the last evaluation, or, without a test set, of the last step
     uint64_t params_hash;

@@ -94,6 +94,29 @@ class Refusals(lockstep.Case):
             (self.folder / "data" / "train-00001.h5").write_bytes(content)
             self.refuse("train-00001.h5", "not an HDF5 file")
 
+    def test_checksum_mismatch_while_training(self):
+        # Only a rank that reads the sample can notice: all end, one message is printed, the weights are not touched.
+        idx = self.folder / "idx"
+        idx.mkdir()
+        x, y = lockstep.images(600)
+        (idx / "x").write_bytes(b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (600, 16, 16)) + x.tobytes())
+        (idx / "y").write_bytes(b"\0\0\x08\x01" + (600).to_bytes(4, "big") + y.astype("u1").tobytes())
+        shutil.rmtree(self.folder / "data")
+        for name in ("train", "test"):
+            result = lockstep.run("pack", "idx", idx / "x", idx / "y", "-o", self.folder / "data", "--name", name)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        shard = self.folder / "data" / "train-00000-of-00001.h5"
+        content = shard.read_bytes()
+        at = content.index(x[333].tobytes())
+        shard.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1:])
+        for ranks in (1, 3):
+            result = lockstep.run("train", lockstep.recipe(self.folder), "--out", self.folder / f"run{ranks}", ranks=ranks)
+            self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+            errors = [line for line in result.stderr.splitlines() if line.startswith("lockstep: error:")]
+            self.assertEqual(len(errors), 1, result.stderr)
+            self.assertIn("train-00000-of-00001.h5", errors[0])
+            self.assertIn("333", errors[0])
+
     def test_other_shape(self):
         lockstep.write_shards(self.folder / "data", "train-z", *lockstep.images(10, size=20))
         self.refuse("train-z-00000.h5", "20", "16")
