@@ -17,6 +17,8 @@ struct value {
     void *field;
 };
 
+enum { FAR_BOUND = 1000000 };
+
 static ls_status wrong(const struct value *v, const struct ls_yaml *node, const char *reason) {
     return ls_yaml_fail(node, node->line, v->key->path, "expected %s, found %s%s%s%s",
                         ls_recipe_describe(v->scratch, v->key), ls_yaml_found(v->scratch, node),
@@ -27,7 +29,12 @@ static ls_status check_range(const struct value *v, const struct ls_yaml *node, 
     const struct ls_key *key = v->key;
     bool low = number < key->least || (key->above && number == key->least);
     bool high = number > key->most || (key->below && number == key->most);
-    return low || high ? wrong(v, node, "out of range") : LS_OK;
+    if (!low && !high) return LS_OK;
+    // The description leaves far bounds out; whoever meets one is told.
+    const bool told = key->most < FAR_BOUND;
+    return wrong(v, node,
+                 high && !told ? ls_arena_format(v->scratch, "the most is %.15g", key->most)
+                               : "out of range");
 }
 
 // A number is what stands there without quotes.
@@ -370,8 +377,7 @@ static const char *spaced_by_commas(struct ls_arena *arena, const char *words) {
 
 // "0 to 1 (1 excluded)", "at least 1", "more than 0": bounds that nobody meets are left out.
 static const char *describe_range(struct ls_arena *arena, const struct ls_key *key) {
-    enum { FAR = 1000000 };
-    bool top = key->most<FAR, bottom = key->least> - FAR;
+    bool top = key->most<FAR_BOUND, bottom = key->least> - FAR_BOUND;
     if (!bottom && !top) return "";
     const char *low = key->above ? "more than"
                       : top      ? "from"

@@ -1,0 +1,210 @@
+"""Every command as a user types it, and what it leaves behind."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import unittest
+
+import h5py
+import numpy
+import yaml
+
+import lockstep
+
+
+class Commands(lockstep.Case):
+    def ok(self, *words, **options):
+        result = lockstep.run(*words, **options)
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        return result.stdout
+
+    def bad(self, *words, expect=2):
+        result = lockstep.run(*words)
+        self.assertEqual(result.returncode, expect, result.stdout + result.stderr)
+        self.assertTrue(result.stderr.startswith("lockstep: error: ") or "\nlockstep: error: " in result.stderr, result.stderr)
+        return result.stderr
+
+    def checkpoint(self, *words):
+        self.train(lockstep.recipe(self.folder), *words)
+        return sorted((self.folder / "run" / "checkpoints").glob("*.h5"))[-1]
+
+    def test_help(self):
+        usage = self.ok("--help")
+        for name in ("train", "eval", "predict", "pack", "check", "show", "plan", "bench", "doctor"):
+            self.assertIn(name, usage)
+            text = self.ok(name, "--help")
+            self.assertIn(f"usage: lockstep {name}", text)
+            self.assertIn("example:", text)
+            self.assertIn("--no-such-option", self.bad(name, "--no-such-option"))
+        self.assertIn("HDF5", self.ok("--version"))
+        self.bad("no-such-command")
+        yaml.safe_load(self.ok("train", "--help-recipe"))
+
+    def test_run_folder(self):
+        newest = self.checkpoint()
+        self.assertEqual(newest.name, "step-00000006.h5")
+        kinds = [line["kind"] for line in lockstep.metrics(self.folder / "run")]
+        self.assertEqual(kinds[0], "start")
+        self.assertEqual(kinds[-1], "end")
+        step = lockstep.metrics(self.folder / "run", "step")[0]
+        for key in ("step", "epoch", "loss", "accuracy", "lr", "grad_norm", "samples_per_s", "step_ms", "data_wait_ms",
+                    "comm_exposed_ms", "skipped"):
+            self.assertIn(key, step)
+        end = lockstep.metrics(self.folder / "run", "end")[0]
+        for key in ("step", "loss", "accuracy", "samples_per_s", "params_hash", "ranks", "lanes", "device", "seconds"):
+            self.assertIn(key, end)
+        # The resolved recipe gives the same run again, from anywhere.
+        again = self.train(self.folder / "run" / "recipe.yaml", out="again", cwd="/")
+        self.assertEqual(lockstep.done_line(again)["params"], end["params_hash"])
+
+    def test_checkpoint_with_h5py(self):
+        with h5py.File(self.checkpoint()) as file:
+            weight = file["model/fc.weight"][()]
+            self.assertEqual((weight.dtype, weight.shape[0]), (numpy.float32, 4))
+            self.assertTrue(numpy.isfinite(weight).all())
+            self.assertIn("model/bn1.running_mean", file)
+            self.assertIn("optimizer/momentum/fc.weight", file)
+
+    def test_eval(self):
+        newest = self.checkpoint()
+        end = lockstep.metrics(self.folder / "run", "end")[0]
+        for ranks in (1, 3):
+            found = json.loads(self.ok("eval", newest, "--json", ranks=ranks))
+            self.assertEqual((found["loss"], found["accuracy"], found["samples"]), (end["loss"], end["accuracy"], 100))
+        self.assertIn("accuracy=", self.ok("eval", newest, "--data", self.folder / "data" / "train-*.h5"))
+        self.assertIn("no-such", self.bad("eval", newest, "--data", "no-such-*.h5"))
+        self.bad("eval", self.folder / "data" / "test-00000.h5")
+        self.bad("eval", "no-such.h5")
+
+    def test_predict(self):
+        newest = self.checkpoint()
+        data = self.folder / "data" / "test-00000.h5"
+        out = self.folder / "out put.h5"
+        self.ok("predict", newest, data, "-o", out)
+        with h5py.File(data) as file:
+            images, labels = file["images"][()], file["labels"][()]
+        with h5py.File(out) as file:
+            p = file["probabilities"][()]
+            self.assertEqual(p.shape, (100, 4))
+            numpy.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+            numpy.testing.assert_array_equal(file["class"][()], p.argmax(1))
+            numpy.testing.assert_array_equal(file["confidence"][()], p.max(1))
+            accuracy = (file["class"][()] == labels).mean()
+        self.assertAlmostEqual(accuracy, lockstep.metrics(self.folder / "run", "end")[0]["accuracy"], places=6)
+        # Samples without targets, and the three most probable classes.
+        with h5py.File(self.folder / "bare.h5", "w") as file:
+            file["images"] = images[:7]
+        self.ok("predict", newest, self.folder / "bare.h5", "-o", out, "--top", 3)
+        with h5py.File(out) as file:
+            self.assertEqual(file["class"].shape, (7, 3))
+            numpy.testing.assert_array_equal(file["probabilities"][()], p[:7])
+            numpy.testing.assert_array_equal(file["class"][()], numpy.argsort(-p[:7], axis=1, kind="stable")[:, :3])
+        self.bad("predict", newest, self.folder / "bare.h5", "-o", self.folder / "none.h5", "--top", 9)
+        self.bad("predict", newest, "no-such.h5", "-o", self.folder / "none.h5")
+        self.assertEqual(list(self.folder.glob("none.h5*")), [])
+
+    def test_check_and_show(self):
+        newest = self.checkpoint()
+        shard = self.folder / "data" / "test-00000.h5"
+        self.assertEqual(self.ok("check", shard, newest).count("good"), 2)
+        content = bytearray(newest.read_bytes())
+        content[len(content) // 2] ^= 4
+        bad = self.folder / "bad.h5"
+        bad.write_bytes(content)
+        self.assertIn("bad.h5", self.bad("check", bad))
+        self.assertIn("1 of 2", self.bad("check", bad, shard))
+        self.assertIn("images", self.ok("show", shard))
+        self.assertIn("step 6", self.ok("show", newest))
+        self.assertIn("25557032 parameters", self.ok("show", "zoo:resnet50"))
+        self.assertIn("resnet34", self.ok("show", "zoo"))
+        self.bad("show", "zoo:alexnet")
+
+    def test_plan(self):
+        recipe = lockstep.recipe(self.folder)
+        self.assertIn("total", self.ok("plan", recipe, "--ranks", 3))
+        message = self.bad("plan", recipe, "--device-memory", "10MiB")
+        self.assertIn("largest lane that fits", message)
+        self.assertIn("fits", self.ok("plan", recipe, "--device-memory", "4GiB"))
+        self.ok("plan", recipe, "--sample", "64x64x3", "data.normalize.mean=[0.5]")
+        self.bad("plan", recipe, "--ranks", 9)
+
+    def test_bench_and_doctor(self):
+        found = json.loads(self.ok("bench", "step", "--model", "lenet", "--batch", 8, "--lanes", 2, "--threads", 1, "--json"))
+        self.assertGreater(found["samples_per_s"], 0)
+        self.assertGreater(found["peak_bytes"], 0)
+        self.assertEqual((found["model"], found["batch"], found["lanes"], found["threads"]), ("lenet", 8, 2, 1))
+        self.assertIn("rank 1", self.ok("doctor", ranks=2))
+
+    def test_not_finite(self):
+        recipe = lockstep.recipe(self.folder, {"train.schedule": {"constant": {"peak": 1e6}}, "train.steps": 30,
+                                               "train.clip": 0, "train.nan_limit": 4})
+        result = self.train(recipe, expect=3)
+        self.assertIn("4 steps in a row", result.stderr)
+        skipped = [line["skipped"] for line in lockstep.metrics(self.folder / "run", "step")]
+        self.assertEqual(skipped[-4:], [skipped[-5] + 1, skipped[-5] + 2, skipped[-5] + 3, skipped[-5] + 4])
+        newest = sorted((self.folder / "run" / "checkpoints").glob("*.h5"))[-1]
+        self.assertIn("good", self.ok("check", newest))
+        with h5py.File(newest) as file:
+            self.assertTrue(all(numpy.isfinite(file["model"][name][()]).all() for name in file["model"] if "running" not in name))
+
+    def test_disk_full(self):
+        # The limit stops the checkpoint, not the run; the older files stay whole.
+        recipe = lockstep.recipe(self.folder, {"model.zoo": "lenet", "model.dropout": 0.0})
+        words = lockstep.command("train", recipe, "--out", self.folder / "run")
+        result = subprocess.run(["bash", "-c", 'ulimit -f 60; exec "$@"', "bash", *words], capture_output=True, text=True,
+                                env=lockstep.ENVIRONMENT, timeout=300)
+        self.assertEqual(result.returncode, 1, result.stdout + result.stderr)
+        self.assertIn("done: step=6", result.stdout)
+        self.assertIn("checkpoint", result.stderr)
+        self.assertEqual(list((self.folder / "run" / "checkpoints").iterdir()), [])
+
+    def test_start_from_weights(self):
+        newest = self.checkpoint()
+        recipe = lockstep.recipe(self.folder, {"model.from": str(newest), "train.steps": 1, "train.schedule": {"constant": {"peak": 1e-9}}})
+        result = self.train(recipe, out="tuned")
+        self.assertIn("taken from", result.stderr)
+        before = lockstep.metrics(self.folder / "run", "end")[0]
+        after = lockstep.metrics(self.folder / "tuned", "end")[0]
+        self.assertLess(abs(after["loss"] - before["loss"]), 0.2)
+
+    def test_pack(self):
+        x, y = lockstep.images(11, size=5, classes=5)
+        header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (11, 5, 5))
+        (self.folder / "x").write_bytes(header + x.tobytes())
+        (self.folder / "y").write_bytes(b"\0\0\x08\x01" + (11).to_bytes(4, "big") + y.astype("u1").tobytes())
+        subprocess.run(["gzip", "-k", self.folder / "x", self.folder / "y"], check=True)
+        first, second = self.folder / "a", self.folder / "b"
+        self.ok("pack", "idx", self.folder / "x", self.folder / "y", "-o", first, "--shards", 3)
+        self.ok("pack", "idx", self.folder / "x.gz", self.folder / "y.gz", "-o", second, "--shards", 3)
+        names = sorted(path.name for path in first.iterdir())
+        self.assertEqual(names, [f"train-{i:05}-of-00003.h5" for i in range(3)])
+        for name in names:
+            self.assertEqual((first / name).read_bytes(), (second / name).read_bytes())
+        found = [h5py.File(first / name) for name in names]
+        numpy.testing.assert_array_equal(numpy.concatenate([file["images"][()] for file in found]), x)
+        numpy.testing.assert_array_equal(numpy.concatenate([file["labels"][()] for file in found]), y)
+        self.assertIn("labels", self.bad("pack", "idx", self.folder / "x", self.folder / "x", "-o", self.folder / "c"))
+        self.assertFalse((self.folder / "c").exists() and list((self.folder / "c").iterdir()))
+
+    def test_regression(self):
+        random = numpy.random.default_rng(5)
+        x = random.normal(size=(300, 12)).astype("f8")
+        y = (x[:, :2] * 2 + x[:, 2:4]).astype("f4")
+        shutil.rmtree(self.folder / "data")
+        for name in ("train", "test"):
+            lockstep.write_shards(self.folder / "data", name, x, y, shards=2, chunks=(7, 12), compression="gzip",
+                                  input_name="signals", target_name="values")
+        recipe = lockstep.recipe(self.folder, {
+            "model": {"zoo": "mlp", "classes": 2, "width": 32, "depth": 1}, "data.input": "signals", "data.target": "values",
+            "data.normalize": {"mean": [0], "std": [1]}, "data.augment": {}, "train.loss": {"mse": {}}, "train.steps": 60,
+            "train.batch": 60, "train.lanes": 4, "train.clip": 0, "train.schedule": {"constant": {"peak": 0.05}}})
+        self.train(recipe)
+        losses = [line["loss"] for line in lockstep.metrics(self.folder / "run", "step")]
+        self.assertLess(losses[-1], losses[0] / 10)
+        three = lockstep.done_line(self.train(recipe, ranks=3, out="three"))
+        self.assertEqual(three["params"], lockstep.metrics(self.folder / "run", "end")[0]["params_hash"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
