@@ -377,7 +377,8 @@ static const char *spaced_by_commas(struct ls_arena *arena, const char *words) {
 
 // "0 to 1 (1 excluded)", "at least 1", "more than 0": bounds that nobody meets are left out.
 static const char *describe_range(struct ls_arena *arena, const struct ls_key *key) {
-    bool top = key->most<FAR_BOUND, bottom = key->least> - FAR_BOUND;
+    bool top = key->most < FAR_BOUND;
+    bool bottom = key->least > -FAR_BOUND;
     if (!bottom && !top) return "";
     const char *low = key->above ? "more than"
                       : top      ? "from"
