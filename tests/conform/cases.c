@@ -193,7 +193,7 @@ static ls_status make_half(struct ls_case_trial *trial) {
     return LS_OK;
 }
 
-ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {
+ls_status ls_case_make(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {
     static const char *const names[LS_MAX_IN] = {"in0", "in1", "in2", "in3", "in4", "in5", "in6", "in7"};
     ls_trial_open(&trial->trial);
     trial->of = of;
@@ -205,6 +205,11 @@ ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_t
     LS_TRY(add_backward(trial));
     if (type == LS_BF16) LS_TRY(make_half(trial));
     ls_trial_grow(&trial->trial);
+    return LS_OK;
+}
+
+ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {
+    LS_TRY(ls_case_make(of, type, trial));
     fill_inputs(trial);
     return LS_OK;
 }

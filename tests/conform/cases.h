@@ -6,7 +6,7 @@
 
 // What an input holds: numbers that do not sit on a kink of the op, and that bf16 holds exactly.
 enum ls_fill {
-    LS_FILL_NONE,
+    LS_FILL_NONE,     // the caller puts in what it wants
     LS_FILL_SIGNED,   // multiples of 1/32 in [-2, 2), none of them 0
     LS_FILL_DISTINCT, // signed, and no two alike within reach of a window
     LS_FILL_POSITIVE, // [1/2, 3/2)
@@ -33,7 +33,7 @@ struct ls_case {
     int n_in;
     struct ls_case_input in[LS_MAX_IN];
     union ls_attr attrs[LS_MAX_ATTRS];
-    double list[4];
+    double list[8];
     int n_list;
     int classes; // of a target
 };
@@ -49,6 +49,9 @@ struct ls_case_trial {
     ls_value gradient[LS_MAX_IN]; // of each input; LS_NONE where there is none
 };
 
-// Types: f32, f64 or bf16. The inputs are filled, the same numbers for every type; nothing has run.
+// Types: f32, f64 or bf16. The inputs are filled, the same numbers for every type; nothing has run. `of` is
+// one of ls_cases. The trial is to be closed on failure too.
 ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial);
+// The same for a case from anywhere, which must outlive the trial; inputs and dy hold anything.
+ls_status ls_case_make(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial);
 void ls_case_close(struct ls_case_trial *trial);

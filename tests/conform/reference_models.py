@@ -1,0 +1,289 @@
+"""Reference values of whole models, trained by PyTorch on the lanes, weights and random numbers of Lockstep.
+
+Each run is done in f64, and a few times in f32 with the samples of each lane in another order, which changes nothing
+but the rounding. How far those stray from f64 says how far any f32 trainer may.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from lockstep_random import TEST, WEIGHTS, below, dropout_mask, hash_of, philox, uniform, words
+
+SEED, LANES, LANE_BATCH, STEPS, CLASSES, SIZE = 11, 2, 4, 20, 10, 28
+BATCH = LANES * LANE_BATCH
+MEAN, STD = 0.5, 0.25
+F32_RUNS = 4
+MOST_VALUES = 32
+# Powers of two where that says the same: f32 holds them.
+SGD = {"lr": 2**-5, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+ADAMW = {"lr": 2**-10, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.05}
+
+
+# ---- parameters ----
+class Item:
+    """A parameter or running statistic: its shape in meaning, how it starts, whether it decays."""
+
+    def __init__(self, name, shape, bound=None, constant=0.0, decays=False):
+        self.name, self.shape, self.decays = name, shape, decays
+        self.bound, self.constant = bound, constant
+
+    def initial(self):
+        """Flat, in memory order, f32."""
+        n = int(np.prod(self.shape))
+        if self.bound is None:
+            return np.full(n, self.constant, np.float32)
+        word = words(n, SEED, WEIGHTS, hash_of(self.name))
+        return (np.float32(2) * uniform(word) - np.float32(1)) * np.float32(self.bound)
+
+    def shaken(self):
+        """What starts as a constant becomes random: a residual block whose last scale is 0 has no gradient inside."""
+        if self.bound is not None:
+            return self.initial()
+        n = int(np.prod(self.shape))
+        return np.float32(0.5) + uniform(words(n, SEED, TEST, hash_of(self.name)))
+
+    def to_torch(self, flat):
+        if len(self.shape) < 4:
+            return torch.from_numpy(flat.reshape(self.shape).copy())
+        out, channels, height, width = self.shape
+        return torch.from_numpy(flat.reshape(out, height, width, channels).transpose(0, 3, 1, 2).copy())
+
+    def to_flat(self, tensor):
+        array = tensor.detach().double().numpy()
+        return (array.transpose(0, 2, 3, 1) if array.ndim == 4 else array).reshape(-1)
+
+
+def conv(name, out, channels, kernel, bias=False):
+    fan_in = channels * kernel * kernel
+    items = [Item(name + ".weight", (out, channels, kernel, kernel), np.sqrt(6 / fan_in), decays=True)]
+    return items + ([Item(name + ".bias", (out,), 1 / np.sqrt(fan_in))] if bias else [])
+
+
+def linear(name, out, features):
+    bound = 1 / np.sqrt(features)
+    return [Item(name + ".weight", (out, features), bound, decays=True), Item(name + ".bias", (out,), bound)]
+
+
+def norm(name, channels, scale=1.0):
+    return [Item(name + ".weight", (channels,), constant=scale), Item(name + ".bias", (channels,))]
+
+
+def running(name, channels):
+    return [Item(name + ".running_mean", (channels,)), Item(name + ".running_var", (channels,), constant=1.0)]
+
+
+# ---- models; `lane` has what belongs to a lane: position of each sample, statistics ----
+class Lenet:
+    name, dropout, smoothing = "lenet", 0.25, 0.0
+    params = (conv("conv1", 6, 1, 5, True) + conv("conv2", 16, 6, 5, True) + linear("fc1", 120, 400) +
+              linear("fc2", 84, 120) + linear("fc3", CLASSES, 84))
+    states = []
+
+    @staticmethod
+    def forward(p, x, lane):
+        x = F.max_pool2d(F.relu(F.conv2d(x, p["conv1.weight"], p["conv1.bias"], padding=2)), 2)
+        x = F.max_pool2d(F.relu(F.conv2d(x, p["conv2.weight"], p["conv2.bias"])), 2)
+        x = x.permute(0, 2, 3, 1).flatten(1)  # features lie as height, width, channel
+        x = F.relu(F.linear(x, p["fc1.weight"], p["fc1.bias"]))
+        x = F.relu(F.linear(x, p["fc2.weight"], p["fc2.bias"]))
+        mask = np.stack([dropout_mask((1, 84), Lenet.dropout, 0, SEED, int(at))[0] for at in lane.positions])
+        return F.linear(x * torch.from_numpy(mask).to(x.dtype), p["fc3.weight"], p["fc3.bias"])
+
+
+class Resnet8:
+    name, dropout, smoothing = "resnet8", 0.0, 0.125
+    stages = [("layer1.0.", 16, 16, 1), ("layer2.0.", 16, 32, 2), ("layer3.0.", 32, 64, 2)]
+    norms = {"bn1": 16}
+    params = conv("conv1", 16, 1, 3) + norm("bn1", 16)
+    for scope, from_, to, stride in stages:
+        params += conv(scope + "conv1", to, from_, 3) + norm(scope + "bn1", to)
+        params += conv(scope + "conv2", to, to, 3) + norm(scope + "bn2", to, 0.0)
+        norms |= {scope + "bn1": to, scope + "bn2": to}
+        if from_ != to or stride != 1:
+            params += conv(scope + "downsample.0", to, from_, 1) + norm(scope + "downsample.1", to)
+            norms[scope + "downsample.1"] = to
+    params += linear("fc", CLASSES, 64)
+    states = [item for name_, channels in norms.items() for item in running(name_, channels)]
+
+    @staticmethod
+    def forward(p, x, lane):
+        def normed(x, name):
+            return lane.batch_norm(x, name, p[name + ".weight"], p[name + ".bias"])
+
+        x = F.relu(normed(F.conv2d(x, p["conv1.weight"], padding=1), "bn1"))
+        for scope, _, _, stride in Resnet8.stages:
+            y = F.relu(normed(F.conv2d(x, p[scope + "conv1.weight"], stride=stride, padding=1), scope + "bn1"))
+            y = normed(F.conv2d(y, p[scope + "conv2.weight"], padding=1), scope + "bn2")
+            if scope + "downsample.0.weight" in p:
+                skip = F.conv2d(x, p[scope + "downsample.0.weight"], stride=stride)
+                x = normed(skip, scope + "downsample.1")
+            x = F.relu(y + x)
+        x = F.adaptive_avg_pool2d(x, 1).flatten(1)
+        return F.linear(x, p["fc.weight"], p["fc.bias"])
+
+
+def sample(position, label):
+    """Noise below 128, and 128 more in the block of 7x7 pixels that the label names."""
+    noise = words(SIZE * SIZE // 4, SEED, TEST, position).astype("<u4").view(np.uint8).reshape(SIZE, SIZE) & 127
+    block = np.arange(SIZE) // 7
+    return noise + 128 * (block[:, None] * 4 + block == label).astype(np.uint8)
+
+
+class Lane:
+    """The samples at `positions` of the endless stream, and the statistics that their batch norms find."""
+
+    def __init__(self, positions, dtype):
+        self.positions, self.statistics = positions, {}
+        label = below(philox(SEED, TEST, 1 << 32, positions)[:, 0], CLASSES)
+        self.target = torch.from_numpy(label)
+        a, b = np.float32(1 / 255 / STD), np.float32(-MEAN / STD)
+        raw = np.stack([sample(int(at), mark) for at, mark in zip(positions, label)])
+        x = raw.astype(np.float32) * a + b
+        self.x = torch.from_numpy(x.reshape(-1, 1, SIZE, SIZE)).to(dtype)
+
+    def batch_norm(self, x, name, scale, shift):
+        mean, var = torch.zeros(x.shape[1], dtype=x.dtype), torch.zeros(x.shape[1], dtype=x.dtype)
+        y = F.batch_norm(x, mean, var, scale, shift, training=True, momentum=1.0, eps=1e-5)
+        self.statistics[name] = {"running_mean": mean, "running_var": var}  # of this lane alone; var unbiased
+        return y
+
+
+class Run:
+    """A training run: `order` permutes the samples of each lane."""
+
+    def __init__(self, model, dtype, order, optimizer=None, shaken=False):
+        self.model, self.dtype, self.order = model, dtype, order
+        self.start = {item.name: item.shaken() if shaken else item.initial() for item in model.params}
+        self.params = {item.name: item.to_torch(self.start[item.name]).to(dtype).requires_grad_() for item in
+                       model.params}
+        self.states = {item.name: item.to_torch(item.initial()).to(dtype) for item in model.states}
+        self.losses = []
+        self.optimizer = optimizer(self.groups()) if optimizer else None
+
+    def groups(self):
+        decaying = [self.params[item.name] for item in self.model.params if item.decays]
+        others = [self.params[item.name] for item in self.model.params if not item.decays]
+        return [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
+
+    def lane_backward(self, positions):
+        lane = Lane(positions, self.dtype)
+        logits = self.model.forward(self.params, lane.x, lane)
+        loss = F.cross_entropy(logits, lane.target, reduction="sum", label_smoothing=self.model.smoothing) / BATCH
+        loss.backward()
+        return loss.item(), lane.statistics
+
+    def step(self):
+        for p in self.params.values():
+            p.grad = None
+        first = len(self.losses) * BATCH
+        lanes = [self.lane_backward(first + lane * LANE_BATCH + self.order) for lane in range(LANES)]
+        self.losses.append(sum(loss for loss, _ in lanes))
+        for name, state in self.states.items():  # one momentum update a step, with the mean of the lanes
+            norm_, kind = name.rsplit(".", 1)
+            mean = sum(statistics[norm_][kind] for _, statistics in lanes) / LANES
+            state.mul_(0.9).add_(mean, alpha=0.1)
+        if self.optimizer:
+            self.optimizer.step()
+
+    def gradients(self):
+        return {item.name: item.to_flat(self.params[item.name].grad) for item in self.model.params}
+
+    def moved(self):
+        return {item.name: item.to_flat(self.params[item.name]) - self.start[item.name] for item in self.model.params}
+
+    def states_moved(self):
+        return {item.name: item.to_flat(self.states[item.name]) - item.initial() for item in self.model.states}
+
+
+# ---- what is kept of a long vector ----
+def digest(x):
+    """2-norm, four sums with random signs (any wrong element shows in them), and values spread over the vector."""
+    x = np.asarray(x, np.float64)
+    sign = words(len(x), 1, TEST, 0)
+    dots = [np.sum(np.where(sign >> np.uint64(bit) & np.uint64(1), x, -x)) for bit in range(4)]
+    return np.concatenate([[norm_of(x)], dots, x[::(len(x) - 1) // MOST_VALUES + 1]])
+
+
+def norm_of(x):
+    return np.sqrt(np.sum(x * x))
+
+
+def strayed(exact, others):
+    """How far each vector strays, by the worst of the f32 runs, and by no less than the median vector does relative to
+    its norm: a lucky vector says nothing."""
+    worst = {name: max(norm_of(other[name] - x) for other in others) for name, x in exact.items()}
+    usual = np.median([worst[name] / norm_of(x) for name, x in exact.items() if np.any(x)] or [0.0])
+    return {name: power_of_two(max(worst[name], usual * norm_of(x))) for name, x in exact.items()}
+
+
+def power_of_two(x):
+    """Rounded up: what another machine would measure is nearly always the same."""
+    return float(2.0 ** np.ceil(np.log2(x))) if x > 0 else 0.0
+
+
+class Result:
+    """Vectors by kind and name and losses of a run in f64, and how far f32 strayed from them."""
+
+    def __init__(self, recipe, rate, runs, vectors):
+        self.recipe, self.rate = recipe, rate
+        exact, narrow = runs[0], runs[1:]
+        self.losses = np.array(exact.losses)
+        self.loss_strayed = power_of_two(max(np.max(np.abs(np.array(run.losses) - self.losses)) for run in narrow))
+        self.vectors = {kind: (of(exact), strayed(of(exact), [of(run) for run in narrow]))
+                        for kind, of in vectors.items()}
+
+
+def orders():
+    generator = np.random.Generator(np.random.PCG64(5))
+    return [np.arange(LANE_BATCH)] + [generator.permutation(LANE_BATCH) for _ in range(F32_RUNS)]
+
+
+def runs_of(model, steps, **how):
+    dtypes = [torch.float64] + [torch.float32] * F32_RUNS
+    runs = [Run(model, dtype, order, **how) for dtype, order in zip(dtypes, orders())]
+    for run in runs:
+        for _ in range(steps):
+            run.step()
+    return runs
+
+
+def recipe(model, optimizer):
+    """As Lockstep reads it."""
+    return f"""seed: {SEED}
+model: {{zoo: {model.name}, classes: {CLASSES}, dropout: {model.dropout}}}
+data: {{train: synthetic, normalize: {{mean: [{MEAN}], std: [{STD}]}}}}
+train:
+  steps: {STEPS}
+  batch: {BATCH}
+  lanes: {LANES}
+  loss: {{cross_entropy: {{smoothing: {model.smoothing}}}}}
+  optimizer: {optimizer}
+"""
+
+
+def of_gradient(model):
+    """At shaken weights. The first step of momentum without decay leaves the gradient in the momentum."""
+    text = recipe(model, "{sgd: {momentum: 0.9, weight_decay: 0}}")
+    return Result(text, 0.0, runs_of(model, 1, shaken=True), {"params": Run.gradients})
+
+
+def of_sgd(model):
+    text = recipe(model, f"{{sgd: {{momentum: {SGD['momentum']}, nesterov: {str(SGD['nesterov']).lower()}, "
+                         f"weight_decay: {SGD['weight_decay']}}}}}")
+    runs = runs_of(model, STEPS, optimizer=lambda groups: torch.optim.SGD(groups, **SGD))
+    return Result(text, SGD["lr"], runs, {"params": Run.moved, "states": Run.states_moved})
+
+
+def of_adamw(model):
+    text = recipe(model, f"{{adamw: {{beta1: {ADAMW['betas'][0]}, beta2: {ADAMW['betas'][1]}, "
+                         f"epsilon: {ADAMW['eps']:.9f}, weight_decay: {ADAMW['weight_decay']}}}}}")
+    runs = runs_of(model, STEPS, optimizer=lambda groups: torch.optim.AdamW(groups, **ADAMW))
+    return Result(text, ADAMW["lr"], runs, {"params": Run.moved, "states": Run.states_moved})
+
+
+def results():
+    """(model, what, Result)"""
+    for model in (Lenet, Resnet8):
+        for what, of in (("gradient", of_gradient), ("sgd", of_sgd), ("adamw", of_adamw)):
+            yield model, what, of(model)
