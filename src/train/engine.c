@@ -151,7 +151,7 @@ static ls_status open_queues(struct ls_engine *engine) {
 
 static ls_status open_events(struct ls_engine *engine) {
     const int segments = engine->train->n_segments;
-    engine->segment_done = calloc((size_t)(engine->n_queues * segments), sizeof(struct ls_event *));
+    engine->segment_done = calloc((size_t)engine->n_queues * (size_t)segments, sizeof(struct ls_event *));
     engine->folded = calloc((size_t)segments, sizeof(struct ls_event *));
     engine->reduced = calloc((size_t)segments, sizeof(struct ls_event *));
     if (!engine->segment_done || !engine->folded || !engine->reduced)
