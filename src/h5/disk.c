@@ -129,6 +129,6 @@ ls_status ls_h5_disk_complete(struct ls_h5_disk *disk, const char *path) {
     }
     LS_TRY(copy(disk, path, done, info.st_size));
     // Network file systems tell of a full disk only here.
-    if (ftruncate(disk->file, info.st_size) != 0 || fsync(disk->file) != 0) return cannot_write(path, errno);
+    if (fsync(disk->file) != 0) return cannot_write(path, errno);
     return LS_OK;
 }
