@@ -135,17 +135,7 @@ static void samples_go_to_shards_in_order(void **state) {
 
 static void a_shard_says_what_it_is(void **state) {
     (void)state;
-    static const char *const names[] = {"T-shirt",
-                                        "Hose",
-                                        "c",
-                                        "d",
-                                        "e",
-                                        "f",
-                                        "g",
-                                        "h",
-                                        "i",
-                                        "Stra\xc3\x9f"
-                                        "e"};
+    static const char *const names[] = {"T-shirt", "Hose", "c", "d", "e", "f", "g", "h", "i", "Gru\xc3\x9f"};
     struct ls_pack_idx job = make_source();
     struct ls_h5 *file;
     double mean[4], std[4], sum = 0, squares = 0;

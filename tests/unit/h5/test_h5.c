@@ -109,9 +109,7 @@ static void values_and_empty_datasets(void **state) {
 
 static void strings_and_attributes(void **state) {
     (void)state;
-    const char *const names[] = {"T-shirt", "",
-                                 "Gr\xc3\xb6\xc3\x9f"
-                                 "e"};
+    const char *const names[] = {"T-shirt", "", "Gru\xc3\x9f"};
     double three[] = {1, 2.5, -3};
     char *joined, text[16];
     int n;
@@ -131,10 +129,7 @@ static void strings_and_attributes(void **state) {
     file = reopen("text.h5");
     assert_ok(ls_h5_read_strings(file, "names", &joined, &n));
     assert_int_equal(n, 3);
-    assert_memory_equal(joined,
-                        "T-shirt\0\0Gr\xc3\xb6\xc3\x9f"
-                        "e\0",
-                        17);
+    assert_memory_equal(joined, "T-shirt\0\0Gru\xc3\x9f\0", 15);
     free(joined);
     assert_ok(ls_h5_read_strings(file, "empty", &joined, &n));
     assert_int_equal(n, 1);
