@@ -118,8 +118,7 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     struct ls_batch batch = {0};
     ls_status status = ls_model_make(recipe, sample, device, &model);
     struct ls_memory memory = {0};
-    if (status == LS_OK)
-        memory = ls_memory_of(recipe, &model, NULL, NULL, device->compute_queues, comm->rank, comm->size);
+    if (status == LS_OK) memory = ls_memory_of(recipe, &model, NULL, NULL, device, comm->rank, comm->size);
     const struct ls_engine_spec spec = {device, comm, &model, recipe};
     if (status == LS_OK) status = ls_engine_open(&spec, &engine);
     status = ls_comm_agree(comm, status);

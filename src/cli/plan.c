@@ -93,9 +93,9 @@ static ls_status plan(struct ls_recipe *recipe, const char *sample_text, int ran
     struct ls_model model;
     ls_status status = ls_model_make(recipe, &sample, device, &model);
     if (status == LS_OK) {
-        const struct ls_memory memory = ls_memory_of(
-            recipe, &model, inputs->train ? ls_dataset_info(inputs->train) : NULL,
-            inputs->test ? ls_dataset_info(inputs->test) : NULL, device->compute_queues, 0, ranks);
+        const struct ls_memory memory =
+            ls_memory_of(recipe, &model, inputs->train ? ls_dataset_info(inputs->train) : NULL,
+                         inputs->test ? ls_dataset_info(inputs->test) : NULL, device, 0, ranks);
         print_plan(recipe, &model, &memory, device, ranks);
         status = ls_memory_check(recipe, &sample, device, &memory);
         if (status == LS_OK && device->memory_limit > 0) printf("fits device.memory\n");

@@ -3,6 +3,7 @@
 #include "cpu/internal.h"
 
 #include <ctype.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,10 @@ ls_status ls_cpu_open(const struct ls_cpu_options *options, struct ls_device **d
     if (options->kernels == LS_CPU_ONEDNN && !ls_cpu_library())
         return LS_FAIL(LS_INPUT,
                        "device.kernels: oneDNN was not built into this lockstep: use auto or plain");
+    // oneDNN's products pack their operands into memory that they allocate and free each time. From a
+    // thread's heap that leaves ever other holes, tens of megabytes beyond the plan; mapped by themselves
+    // they leave none.
+    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     struct ls_cpu_device *cpu = calloc(1, sizeof *cpu);
     if (!cpu) return LS_FAIL(LS_SYSTEM, "no memory for a device");
     cpu->base.api = &ls_cpu_api;

@@ -58,14 +58,31 @@ static int slots_of(const struct ls_recipe *recipe) {
     return recipe->train.momentum != 0 ? 1 : 0;
 }
 
+// Generated code is there once programs are loaded, and not known before: they are, for a moment.
+static size_t program_bytes(struct ls_device *device, const struct ls_model *model, int queues) {
+    const struct ls_device_api *api = device->api;
+    struct ls_queue *queue[MAX_QUEUES];
+    struct ls_program *train = NULL, *eval = NULL;
+    int open = 0;
+    while (open < queues && open < MAX_QUEUES && api->queue_open(device, "plan", &queue[open]) == LS_OK)
+        open++;
+    (void)(api->load(device, model->train, queue, open, &train) == LS_OK &&
+           api->load(device, model->eval, queue, open, &eval) == LS_OK);
+    const int64_t bytes = ls_resident_bytes();
+    if (eval) api->unload(eval);
+    if (train) api->unload(train);
+    while (open > 0) api->queue_close(queue[--open]);
+    return bytes > 0 ? (size_t)bytes : 0;
+}
+
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
-                              int queues, int rank, int ranks) {
+                              struct ls_device *device, int rank, int ranks) {
     const struct ls_layout *layout = model->train->layout;
     const int lanes = (int)recipe->train.lanes;
     const struct ls_lane_range range = ls_lanes_of(rank, ranks, lanes);
     const int local = range.end - range.begin;
-    if (queues > local) queues = local;
+    const int queues = device->compute_queues < local ? device->compute_queues : local;
     struct ls_memory memory = {0};
     memory.weights = (layout->param_floats + layout->state_floats) * sizeof(float);
     memory.optimizer = (size_t)slots_of(recipe) * layout->param_floats * sizeof(float);
@@ -86,7 +103,7 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     memory.communication =
         ls_reducer_scratch_bytes(rank, ranks, lanes, recipe->train.fast, largest_bucket(model->train));
     if (rank == 0) memory.checkpoint = memory.weights + memory.optimizer;
-    memory.program = (size_t)ls_resident_bytes();
+    memory.program = program_bytes(device, model, queues);
     memory.total = memory.program + memory.weights + memory.gradients + memory.optimizer +
                    memory.activations + memory.workspace + memory.input + memory.communication +
                    memory.checkpoint;

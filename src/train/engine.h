@@ -33,12 +33,12 @@ struct ls_memory {
     size_t input;       // the ring of batches
     size_t communication;
     size_t checkpoint; // the copy that is written while training goes on
-    size_t program; // what the process held when the plan was made: heaps and generated code of the libraries
+    size_t program; // what the process holds beside these: heaps of the libraries, and the code they generate
     size_t total;
 };
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
-                              int queues, int rank, int ranks);
+                              struct ls_device *device, int rank, int ranks);
 struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order, int64_t batch_samples);
 
 struct ls_step_control {

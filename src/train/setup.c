@@ -98,7 +98,7 @@ ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recip
 
 // The largest number of samples a lane whose whole plan fits; 0 if not even one does.
 static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
-                            const struct ls_device *device) {
+                            struct ls_device *device) {
     int64_t fits = 0, fails = recipe->train.batch / recipe->train.lanes;
     while (fails - fits > 1) {
         struct ls_recipe tried = *recipe;
@@ -107,8 +107,7 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
         struct ls_model model;
         bool fit = ls_model_make(&tried, sample, device, &model) == LS_OK;
         if (fit) {
-            const struct ls_memory memory =
-                ls_memory_of(&tried, &model, NULL, NULL, device->compute_queues, 0, 1);
+            const struct ls_memory memory = ls_memory_of(&tried, &model, NULL, NULL, device, 0, 1);
             fit = (int64_t)memory.total <= device->memory_limit;
         }
         ls_model_free(&model);
@@ -121,7 +120,7 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
 }
 
 ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
-                          const struct ls_device *device, const struct ls_memory *memory) {
+                          struct ls_device *device, const struct ls_memory *memory) {
     if (device->memory_limit <= 0 || (int64_t)memory->total <= device->memory_limit) return LS_OK;
     char needed[32], limit[32];
     const int64_t lane = largest_lane(recipe, sample, device);

@@ -80,9 +80,9 @@ static ls_status scan_data(struct run *run) {
 static ls_status make_model(struct run *run) {
     const struct ls_sample_shape sample = ls_sample_shape_of(ls_dataset_info(run->train));
     LS_TRY(ls_model_make(&run->recipe, &sample, run->device, &run->model));
-    const struct ls_memory memory = ls_memory_of(
-        &run->recipe, &run->model, ls_dataset_info(run->train), run->test ? ls_dataset_info(run->test) : NULL,
-        run->device->compute_queues, run->comm->rank, run->comm->size);
+    const struct ls_memory memory = ls_memory_of(&run->recipe, &run->model, ls_dataset_info(run->train),
+                                                 run->test ? ls_dataset_info(run->test) : NULL, run->device,
+                                                 run->comm->rank, run->comm->size);
     LS_TRY(ls_memory_check(&run->recipe, &sample, run->device, &memory));
     char bytes[32];
     ls_note("model: %s, %" PRId64 " parameters; %d ranks share %" PRId64 " lanes of %" PRId64
