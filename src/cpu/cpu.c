@@ -3,46 +3,86 @@
 #include "cpu/internal.h"
 
 #include <ctype.h>
-#include <malloc.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef __GLIBC__
 #include <gnu/libc-version.h>
 #endif
 
+// What the first processor of /proc/cpuinfo says of itself; "" for what it does not say.
+struct processor {
+    char name[64], family[16], model[16], stepping[16];            // x86
+    char implementer[16], part[16], variant[16], revision[16];     // ARM
+};
+
 // The text behind "key … :" of a line of /proc/cpuinfo, or NULL.
-static char *cpuinfo_value(char *line, const char *key) {
+static const char *cpuinfo_value(char *line, const char *key) {
     if (strncmp(line, key, strlen(key)) != 0) return NULL;
-    char *value = strchr(line, ':');
-    if (!value) return NULL;
-    value++;
+    char *value = line + strlen(key);
+    while (isspace((unsigned char)*value)) value++;
+    if (*value++ != ':') return NULL; // another key that begins alike
     while (isspace((unsigned char)*value)) value++;
     value[strcspn(value, "\n")] = 0;
     return value;
 }
 
-void ls_cpu_model(char *name, size_t size) {
-    snprintf(name, size, "unknown processor");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    if (!file) return;
-    char line[512], implementer[64] = "", part[64] = "";
-    bool found = false;
-    while (!found && fgets(line, sizeof line, file)) {
+static struct processor read_processor(void) {
+    struct processor found = {0};
+    const struct {
+        const char *key;
         char *value;
-        if ((value = cpuinfo_value(line, "model name"))) {
-            snprintf(name, size, "%s", value);
-            found = true;
-        } else if ((value = cpuinfo_value(line, "CPU implementer"))) {
-            snprintf(implementer, sizeof implementer, "%s", value);
-        } else if ((value = cpuinfo_value(line, "CPU part"))) {
-            snprintf(part, sizeof part, "%s", value);
+        size_t size;
+    } entries[] = {
+        {"model name", found.name, sizeof found.name},
+        {"cpu family", found.family, sizeof found.family},
+        {"model", found.model, sizeof found.model},
+        {"stepping", found.stepping, sizeof found.stepping},
+        {"CPU implementer", found.implementer, sizeof found.implementer},
+        {"CPU part", found.part, sizeof found.part},
+        {"CPU variant", found.variant, sizeof found.variant},
+        {"CPU revision", found.revision, sizeof found.revision},
+    };
+    FILE *file = fopen("/proc/cpuinfo", "r");
+    if (!file) return found;
+    char line[512];
+    while (fgets(line, sizeof line, file) && line[0] != '\n') { // an empty line ends a processor
+        for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+            const char *value = cpuinfo_value(line, entries[i].key);
+            if (value) snprintf(entries[i].value, entries[i].size, "%s", value);
         }
     }
     fclose(file);
-    if (!found && implementer[0]) snprintf(name, size, "ARM implementer %s part %s", implementer, part);
+    return found;
+}
+
+static void name_processor(const struct processor *processor, char *name, size_t size) {
+    if (processor->name[0])
+        snprintf(name, size, "%s", processor->name);
+    else if (processor->implementer[0])
+        snprintf(name, size, "ARM implementer %s part %s", processor->implementer, processor->part);
+    else
+        snprintf(name, size, "unknown processor");
+}
+
+void ls_cpu_model(char *name, size_t size) {
+    const struct processor processor = read_processor();
+    name_processor(&processor, name, size);
+}
+
+// "L1d 32K, L2 512K, L3 32768K", as the C library was told by the processor; 0K where it was not. Libraries cut
+// their work to the caches, and so choose the order of sums.
+static void describe_caches(char *text, size_t size) {
+    const int level[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE};
+    long kilobytes[3];
+    for (int i = 0; i < 3; i++) {
+        const long bytes = sysconf(level[i]);
+        kilobytes[i] = bytes > 0 ? bytes / 1024 : 0;
+    }
+    snprintf(text, size, "L1d %ldK, L2 %ldK, L3 %ldK", kilobytes[0], kilobytes[1], kilobytes[2]);
 }
 
 const char *ls_cpu_library(void) {
@@ -86,11 +126,19 @@ static const char *library_isa(enum ls_cpu_kernels choice) {
     return "";
 }
 
-static void describe(struct ls_cpu_device *cpu, int threads) {
-    char model[80];
-    ls_cpu_model(model, sizeof model);
-    snprintf(cpu->base.name, sizeof cpu->base.name, "%s, %d thread%s", model, threads,
+// Everything that may give other bits. Never cut: two devices with equal beginnings would pass for one.
+static ls_status describe(struct ls_cpu_device *cpu, int threads) {
+    const struct processor processor = read_processor();
+    char name[80], steps[64], caches[96];
+    name_processor(&processor, name, sizeof name);
+    snprintf(cpu->base.name, sizeof cpu->base.name, "%s, %d thread%s", name, threads,
              threads == 1 ? "" : "s");
+    if (processor.implementer[0])
+        snprintf(steps, sizeof steps, "variant %s revision %s", processor.variant, processor.revision);
+    else
+        snprintf(steps, sizeof steps, "family %s model %s stepping %s", processor.family, processor.model,
+                 processor.stepping);
+    describe_caches(caches, sizeof caches);
     // exp and log are libm's, whose variants depend on the processor and its version.
 #ifdef __GLIBC__
     const char *libm = gnu_get_libc_version();
@@ -98,8 +146,13 @@ static void describe(struct ls_cpu_device *cpu, int threads) {
     const char *libm = "?";
 #endif
     const char *isa = library_isa(cpu->choice);
-    snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint, "cpu %s; %s; %s%s%s; libm %s", model,
-             cpu->plain->level, library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
+    const int length = snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint,
+                                "cpu %s, %s; %s; %s; %s%s%s; libm %s", name, steps, caches,
+                                cpu->plain->level, library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
+    if (length < 0 || (size_t)length >= sizeof cpu->base.fingerprint)
+        return LS_FAIL(LS_SYSTEM, "the description of the processor has %d bytes, at most %zu fit", length,
+                       sizeof cpu->base.fingerprint - 1);
+    return LS_OK;
 }
 
 ls_status ls_cpu_open(const struct ls_cpu_options *options, struct ls_device **device) {
@@ -108,18 +161,18 @@ ls_status ls_cpu_open(const struct ls_cpu_options *options, struct ls_device **d
     if (options->kernels == LS_CPU_ONEDNN && !ls_cpu_library())
         return LS_FAIL(LS_INPUT,
                        "device.kernels: oneDNN was not built into this lockstep: use auto or plain");
-    // oneDNN's products pack their operands into memory that they allocate and free each time. From a
-    // thread's heap that leaves ever other holes, tens of megabytes beyond the plan; mapped by themselves
-    // they leave none.
-    (void)mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     struct ls_cpu_device *cpu = calloc(1, sizeof *cpu);
     if (!cpu) return LS_FAIL(LS_SYSTEM, "no memory for a device");
     cpu->base.api = &ls_cpu_api;
     cpu->base.compute_queues = options->threads;
     cpu->choice = options->kernels;
     cpu->plain = ls_plain();
+    ls_status status = describe(cpu, options->threads);
+    if (status != LS_OK) {
+        free(cpu);
+        return status;
+    }
     pthread_mutex_init(&cpu->lock, NULL);
-    describe(cpu, options->threads);
     *device = &cpu->base;
     return LS_OK;
 }

@@ -20,8 +20,8 @@ struct ls_kernel_call {
     void *made; // from `make`; this queue's own, used by one thread at a time
 };
 
-// One thread makes, runs and unmakes a kernel without help from others; different threads do so side by side,
-// each with what it made itself.
+// What `make` gives is for one queue: the thread that loads the program makes and unmakes it, the queue's
+// thread runs it, never both at once. Threads of different queues run side by side, each with its own.
 struct ls_kernel {
     const char *library; // "plain", "onednn"
     // Can this kernel run the node, on this processor? If so, *workspace is the bytes that it needs while it

@@ -5,7 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { PIECE_BYTES = 1 << 20, LEAST_ROWS = 128, TILE = 16 };
+// SLAB: columns of one product. It packs them into memory that oneDNN allocates, which no plan counts: so,
+// not much.
+enum { PIECE_BYTES = 1 << 20, LEAST_ROWS = 128, TILE = 16, SLAB = 512 };
 
 static int64_t row_length(const struct ls_onednn_conv *conv) {
     return conv->kernel_h * conv->kernel_w * conv->in;
@@ -95,6 +97,18 @@ static void add_bias(float *restrict y, const float *restrict bias, int64_t rows
         for (int64_t k = 0; k < n; k++) y[i * n + k] += bias[k];
 }
 
+// dw [out, length] (+)= dy [out, rows] columns [rows, length]
+static dnnl_status_t multiply_slabs(const struct ls_onednn_conv *conv, int64_t rows, const float *dy,
+                                    const float *columns, bool add, float *dw) {
+    int64_t length = row_length(conv);
+    for (int64_t at = 0; at < length; at += SLAB) {
+        dnnl_status_t status = dnnl_sgemm('N', 'N', conv->out, smaller(SLAB, length - at), rows, 1, dy, rows,
+                                          columns + at, length, add, dw + at, length);
+        if (status != dnnl_success) return status;
+    }
+    return dnnl_success;
+}
+
 // `rows` pixels of y from `begin` on.
 static dnnl_status_t run_piece(const struct ls_onednn_conv *conv, const struct ls_kernel_call *call,
                                int64_t begin, int64_t rows) {
@@ -104,8 +118,7 @@ static dnnl_status_t run_piece(const struct ls_onednn_conv *conv, const struct l
     if (conv->kind == LS_ONEDNN_CONV_WEIGHT_GRAD) {
         float *dy = columns + rows * length;
         transpose(dy, (const float *)call->in[1] + begin * out, rows, out);
-        return dnnl_sgemm('N', 'N', out, length, rows, 1, dy, rows, columns, length, begin > 0, call->out[0],
-                          length);
+        return multiply_slabs(conv, rows, dy, columns, begin > 0, call->out[0]);
     }
     float *y = (float *)call->out[0] + begin * out;
     dnnl_status_t status =
