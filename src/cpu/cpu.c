@@ -15,8 +15,8 @@
 
 // What the first processor of /proc/cpuinfo says of itself; "" for what it does not say.
 struct processor {
-    char name[64], family[16], model[16], stepping[16];            // x86
-    char implementer[16], part[16], variant[16], revision[16];     // ARM
+    char name[64], family[16], model[16], stepping[16];        // x86
+    char implementer[16], part[16], variant[16], revision[16]; // ARM
 };
 
 // The text behind "key … :" of a line of /proc/cpuinfo, or NULL.
@@ -73,8 +73,8 @@ void ls_cpu_model(char *name, size_t size) {
     name_processor(&processor, name, size);
 }
 
-// "L1d 32K, L2 512K, L3 32768K", as the C library was told by the processor; 0K where it was not. Libraries cut
-// their work to the caches, and so choose the order of sums.
+// "L1d 32K, L2 512K, L3 32768K", as the C library was told by the processor; 0K where it was not. Libraries
+// cut their work to the caches, and so choose the order of sums.
 static void describe_caches(char *text, size_t size) {
     const int level[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE};
     long kilobytes[3];
@@ -129,7 +129,7 @@ static const char *library_isa(enum ls_cpu_kernels choice) {
 // Everything that may give other bits. Never cut: two devices with equal beginnings would pass for one.
 static ls_status describe(struct ls_cpu_device *cpu, int threads) {
     const struct processor processor = read_processor();
-    char name[80], steps[64], caches[96];
+    char name[80], steps[80], caches[96];
     name_processor(&processor, name, sizeof name);
     snprintf(cpu->base.name, sizeof cpu->base.name, "%s, %d thread%s", name, threads,
              threads == 1 ? "" : "s");
@@ -147,8 +147,8 @@ static ls_status describe(struct ls_cpu_device *cpu, int threads) {
 #endif
     const char *isa = library_isa(cpu->choice);
     const int length = snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint,
-                                "cpu %s, %s; %s; %s; %s%s%s; libm %s", name, steps, caches,
-                                cpu->plain->level, library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
+                                "cpu %s, %s; %s; %s; %s%s%s; libm %s", name, steps, caches, cpu->plain->level,
+                                library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
     if (length < 0 || (size_t)length >= sizeof cpu->base.fingerprint)
         return LS_FAIL(LS_SYSTEM, "the description of the processor has %d bytes, at most %zu fit", length,
                        sizeof cpu->base.fingerprint - 1);

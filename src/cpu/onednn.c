@@ -88,7 +88,7 @@ const struct ls_kernel *ls_onednn_kernel(enum ls_op_id op) {
     return describers[op] ? &kernel : NULL;
 }
 
-static char library[48];
+static char library[48], isa_name[32];
 static bool has_bf16;
 static pthread_once_t facts_once = PTHREAD_ONCE_INIT;
 
@@ -116,6 +116,11 @@ static bool trains_bf16(int kind) {
 static void gather_facts(void) {
     const dnnl_version_t *version = dnnl_version();
     snprintf(library, sizeof library, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    if (ls_dnnl_isa_name(isa))
+        snprintf(isa_name, sizeof isa_name, "%s", ls_dnnl_isa_name(isa));
+    else // newer than this code, or without a name: the number tells it from others
+        snprintf(isa_name, sizeof isa_name, "isa %#x", (unsigned)isa);
     has_bf16 = trains_bf16(LS_ONEDNN_CONV_FORWARD) && trains_bf16(LS_ONEDNN_CONV_INPUT_GRAD) &&
                trains_bf16(LS_ONEDNN_CONV_WEIGHT_GRAD);
 }
@@ -131,7 +136,8 @@ bool ls_onednn_has_bf16(void) {
 }
 
 const char *ls_onednn_isa(void) {
-    return ls_dnnl_isa_name(dnnl_get_effective_cpu_isa());
+    pthread_once(&facts_once, gather_facts);
+    return isa_name;
 }
 
 #endif

@@ -153,7 +153,7 @@ const char *ls_dnnl_isa_name(dnnl_cpu_isa_t isa) {
     case dnnl_cpu_isa_avx512_core_fp16: return "avx512_core_fp16";
     case dnnl_cpu_isa_avx512_core_amx_fp16: return "avx512_core_amx_fp16";
 #endif
-    default: return "other";
+    default: return NULL;
     }
 }
 

@@ -45,4 +45,4 @@ dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t eng
                              ls_dnnl_desc weights, ls_dnnl_desc bias, ls_dnnl_desc dst,
                              dnnl_primitive_attr_t attr);
 
-const char *ls_dnnl_isa_name(dnnl_cpu_isa_t isa); // "avx2"; "other" for one that is not in the list
+const char *ls_dnnl_isa_name(dnnl_cpu_isa_t isa); // "avx2"; NULL: not in the list
