@@ -37,7 +37,6 @@ struct ls_engine {
     struct ls_decision *decision;
     struct ls_update_range *ranges;
     int n_ranges;
-    double compute_ended; // when the last lane's queue was through; written by queue 0
 };
 
 // ---- memory
@@ -333,6 +332,10 @@ struct ls_replica ls_engine_replica(struct ls_engine *engine) {
 // ---- a step
 // ---------------------------------------------------------------------------------------------------
 
+static struct ls_event *segment_done(const struct ls_engine *engine, int q, int s) {
+    return engine->segment_done[q * engine->train->n_segments + s];
+}
+
 // What lane-sized chunk `chunk` of a batch looks like to queue q.
 static struct ls_lane lane_on(const struct ls_engine *engine, const struct ls_plan *plan, int q,
                               const struct ls_batch *batch, int chunk, float *output) {
@@ -363,34 +366,55 @@ static void set_controls(struct ls_engine *engine, const struct ls_batch *batch,
     }
 }
 
-// The lanes of a wave, segment by segment. Bucket s is folded on queue s modulo queues, always the same, so
-// that the folds of one bucket are in order; a lane overwrites a buffer only after the folds that read it.
+// Segment s of each lane of the wave, side by side.
+static void enqueue_segment(struct ls_engine *engine, const struct ls_fold_wave *wave,
+                            const struct ls_batch *batch, int s) {
+    for (int q = 0; q < wave->width; q++) {
+        const int chunk = wave->first_lane + q - engine->lanes.begin;
+        const struct ls_lane lane =
+            lane_on(engine, engine->train, q, batch, chunk, engine->buffers[wave->buffer[q]]);
+        engine->api->run(engine->queue[q], engine->train_program, s, &lane);
+        engine->api->record(engine->queue[q], segment_done(engine, q, s));
+    }
+}
+
+// Bucket s is folded on queue s modulo queues, always the same, so that the folds of one bucket are in order.
+static void enqueue_fold(struct ls_engine *engine, const struct ls_fold_wave *wave, int s) {
+    const struct ls_device_api *api = engine->api;
+    const struct ls_bucket *bucket = &engine->train->buckets[s];
+    struct ls_queue *folder = engine->queue[s % engine->n_queues];
+    for (int q = 0; q < wave->width; q++) api->wait(folder, segment_done(engine, q, s));
+    for (int i = 0; i < wave->n_adds; i++) {
+        float *to = engine->buffers[wave->adds[i].to] + bucket->offset;
+        api->add(folder, to, to, engine->buffers[wave->adds[i].from] + bucket->offset, bucket->count);
+    }
+    api->record(folder, engine->folded[s]);
+}
+
+static void enqueue_reduce(struct ls_engine *engine, int s) {
+    const struct ls_bucket *bucket = &engine->train->buckets[s];
+    engine->api->wait(engine->comm_queue, engine->folded[s]);
+    ls_reduce(engine->reducer, engine->buffers, bucket->offset, bucket->count, engine->comm_queue);
+    engine->api->record(engine->comm_queue, engine->reduced[s]);
+}
+
+// The lanes of a wave, then its folds. In the last wave of several ranks a bucket is folded, and travels, as
+// soon as its segment ends; elsewhere that would only make the queues wait for each other more often.
 static void enqueue_wave(struct ls_engine *engine, const struct ls_fold_wave *wave,
                          const struct ls_batch *batch, bool last) {
-    const struct ls_device_api *api = engine->api;
     const int segments = engine->train->n_segments;
+    const bool overlaps = last && engine->transport->size > 1;
+    // A lane overwrites a buffer only after the folds that read it.
     for (int q = 0; q < wave->width; q++)
-        for (int s = 0; s < segments; s++) api->wait(engine->queue[q], engine->folded[s]);
+        for (int s = 0; s < segments; s++) engine->api->wait(engine->queue[q], engine->folded[s]);
     for (int s = 0; s < segments; s++) {
-        for (int q = 0; q < wave->width; q++) {
-            const int chunk = wave->first_lane + q - engine->lanes.begin;
-            const struct ls_lane lane =
-                lane_on(engine, engine->train, q, batch, chunk, engine->buffers[wave->buffer[q]]);
-            api->run(engine->queue[q], engine->train_program, s, &lane);
-            api->record(engine->queue[q], engine->segment_done[q * segments + s]);
-        }
-        struct ls_queue *folder = engine->queue[s % engine->n_queues];
-        for (int q = 0; q < wave->width; q++) api->wait(folder, engine->segment_done[q * segments + s]);
-        const struct ls_bucket *bucket = &engine->train->buckets[s];
-        for (int i = 0; i < wave->n_adds; i++) {
-            float *to = engine->buffers[wave->adds[i].to] + bucket->offset;
-            api->add(folder, to, to, engine->buffers[wave->adds[i].from] + bucket->offset, bucket->count);
-        }
-        api->record(folder, engine->folded[s]);
-        if (!last) continue;
-        api->wait(engine->comm_queue, engine->folded[s]);
-        ls_reduce(engine->reducer, engine->buffers, bucket->offset, bucket->count, engine->comm_queue);
-        api->record(engine->comm_queue, engine->reduced[s]);
+        enqueue_segment(engine, wave, batch, s);
+        if (overlaps) enqueue_fold(engine, wave, s);
+        if (overlaps) enqueue_reduce(engine, s);
+    }
+    for (int s = 0; s < segments && !overlaps; s++) {
+        enqueue_fold(engine, wave, s);
+        if (last) enqueue_reduce(engine, s);
     }
 }
 
@@ -485,8 +509,11 @@ ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
     set_controls(engine, batch, control);
     for (int w = 0; w < engine->fold->n_waves; w++)
         enqueue_wave(engine, &engine->fold->waves[w], batch, w + 1 == engine->fold->n_waves);
+    // Exposed is the time from the end of the last lane to that of the last reduction.
     double compute_ended = 0, reduce_ended = 0;
     double *const ends[2] = {&compute_ended, &reduce_ended};
+    for (int q = 0; q < engine->n_queues; q++)
+        api->wait(engine->queue[0], segment_done(engine, q, engine->train->n_segments - 1));
     api->call(engine->queue[0], note_time, &ends[0], sizeof ends[0]);
     api->call(engine->comm_queue, note_time, &ends[1], sizeof ends[1]);
     enqueue_update(engine, control);
@@ -500,7 +527,8 @@ ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
         .skipped = engine->decision->skip != 0,
         .stop = metrics[LS_METRIC_STOP] > 0,
         .fault = metrics[LS_METRIC_FAULT] > 0,
-        .comm_exposed = reduce_ended > compute_ended ? reduce_ended - compute_ended : 0,
+        .comm_exposed =
+            engine->transport->size > 1 && reduce_ended > compute_ended ? reduce_ended - compute_ended : 0,
     };
     return LS_OK;
 }
