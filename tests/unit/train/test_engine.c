@@ -1,0 +1,299 @@
+// The engine under adverse timing: its queues meet at events alone, so a queue that is late must change
+// nothing. A device that sleeps before each task of one queue, of each in turn, or of queues drawn at random,
+// must give the bits of one queue that is never kept waiting: losses, norms, evaluations, parameters and
+// statistics.
+//
+// Under mpirun the late engine is spread over the ranks; what it is held to is each rank's own, alone.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/philox.h"
+#include "cpu/cpu.h"
+#include "train/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { STEPS = 3, LANES = 8, QUEUES = 3, LANE_SAMPLES = 2, SAMPLES = LANES * LANE_SAMPLES };
+enum { SIZE = 8, PIXELS = SIZE * SIZE, CLASSES = 10, MOST_QUEUES = 8, NAP_MICROSECONDS = 1000 };
+
+static const char recipe_text[] = "seed: 3\n"
+                                  "model: {zoo: cnn, classes: 10, dropout: 0.25}\n"
+                                  "data: {train: synthetic}\n"
+                                  "train:\n"
+                                  "  steps: 3\n"
+                                  "  batch: 16\n"
+                                  "  lanes: 8\n"
+                                  "  clip: 0.5\n" // so the norm and the decision reach the parameters
+                                  "  bucket: 64KiB\n"
+                                  "  loss: cross_entropy\n"
+                                  "  optimizer: {sgd: {momentum: 0.9, weight_decay: 0.001}}\n"
+                                  "device: {kernels: plain}\n";
+
+static struct ls_comm world, alone = {.size = 1, .local_size = 1};
+static struct ls_recipe recipe;
+static struct ls_batch samples;
+
+static void ok(ls_status status) {
+    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
+}
+
+// ---- a device that is late
+enum { AT_RANDOM = -1 };
+
+static struct {
+    const struct ls_device_api *real;
+    int starved; // a queue, by the order in which they were opened, or AT_RANDOM
+    uint64_t seed, draws;
+    struct ls_queue *queue[MOST_QUEUES];
+    int n_queues;
+} late;
+
+static ls_status nap(void *argument) {
+    (void)argument;
+    nanosleep(&(struct timespec){.tv_nsec = NAP_MICROSECONDS * 1000}, NULL);
+    return LS_OK;
+}
+
+static void delay(struct ls_queue *queue) {
+    const bool drawn = ls_philox(late.seed, LS_RANDOM_TEST, late.draws++, 0).word[0] % 4 == 0;
+    const bool starved = late.starved != AT_RANDOM && queue == late.queue[late.starved];
+    if (starved || (late.starved == AT_RANDOM && drawn)) late.real->call(queue, nap, NULL, 0);
+}
+
+static ls_status late_queue_open(struct ls_device *device, const char *name, struct ls_queue **queue) {
+    assert_true(late.n_queues < MOST_QUEUES);
+    LS_TRY(late.real->queue_open(device, name, queue));
+    late.queue[late.n_queues++] = *queue;
+    return LS_OK;
+}
+
+static void late_copy(struct ls_queue *queue, void *to, const void *from, size_t bytes) {
+    delay(queue);
+    late.real->copy(queue, to, from, bytes);
+}
+
+static void late_add(struct ls_queue *queue, float *to, const float *a, const float *b, size_t n) {
+    delay(queue);
+    late.real->add(queue, to, a, b, n);
+}
+
+static void late_call(struct ls_queue *queue, ls_status (*function)(void *), const void *argument,
+                      size_t bytes) {
+    delay(queue);
+    late.real->call(queue, function, argument, bytes);
+}
+
+static void late_square_sums(struct ls_queue *queue, const float *data, size_t n, size_t begin, size_t end,
+                             double *sums) {
+    delay(queue);
+    late.real->square_sums(queue, data, n, begin, end, sums);
+}
+
+static void late_decide(struct ls_queue *queue, const struct ls_decide *decide) {
+    delay(queue);
+    late.real->decide(queue, decide);
+}
+
+static void late_update(struct ls_queue *queue, const struct ls_update *update) {
+    delay(queue);
+    late.real->update(queue, update);
+}
+
+static void late_update_states(struct ls_queue *queue, const struct ls_update_states *update) {
+    delay(queue);
+    late.real->update_states(queue, update);
+}
+
+static void late_run(struct ls_queue *queue, struct ls_program *program, int segment,
+                     const struct ls_lane *lane) {
+    delay(queue);
+    late.real->run(queue, program, segment, lane);
+}
+
+static struct ls_device_api late_api(const struct ls_device_api *real) {
+    struct ls_device_api api = *real;
+    api.queue_open = late_queue_open;
+    api.copy = late_copy;
+    api.add = late_add;
+    api.call = late_call;
+    api.square_sums = late_square_sums;
+    api.decide = late_decide;
+    api.update = late_update;
+    api.update_states = late_update_states;
+    api.run = late_run;
+    return api;
+}
+
+// ---- a run
+struct outcome {
+    struct {
+        double loss, accuracy, norm;
+        float metrics[LANES][3], results[SAMPLES * CLASSES];
+    } steps[STEPS];
+    float *weights; // parameters, momentum, statistics
+    size_t n;
+};
+
+static void fill_samples(uint64_t step) {
+    samples.first_position = step * SAMPLES;
+    for (uint64_t i = 0; i < SAMPLES; i++) {
+        const uint64_t position = samples.first_position + i;
+        uint8_t *pixels = (uint8_t *)samples.samples + i * PIXELS;
+        for (uint64_t k = 0; k < PIXELS; k++)
+            pixels[k] = (uint8_t)ls_philox(1, LS_RANDOM_TEST, k, position).word[0];
+        ((int32_t *)samples.targets)[i] =
+            (int32_t)ls_below(ls_philox(2, LS_RANDOM_TEST, 0, position).word[0], CLASSES);
+    }
+}
+
+// The samples of this rank's lanes.
+static struct ls_batch share_of(struct ls_lane_range lanes) {
+    const int64_t begin = (int64_t)lanes.begin * LANE_SAMPLES;
+    return (struct ls_batch){
+        .first_position = samples.first_position + (uint64_t)begin,
+        .n = (int64_t)(lanes.end - lanes.begin) * LANE_SAMPLES,
+        .valid = (int64_t)(lanes.end - lanes.begin) * LANE_SAMPLES,
+        .samples = (uint8_t *)samples.samples + begin * PIXELS,
+        .targets = (int32_t *)samples.targets + begin,
+        .augment = samples.augment + begin * LS_AUGMENT_WORDS,
+        .weight = samples.weight + begin,
+    };
+}
+
+static void run_steps(struct ls_engine *engine, struct outcome *outcome) {
+    for (int step = 0; step < STEPS; step++) {
+        const struct ls_step_control control = {
+            .step = (uint64_t)step, .updates = (uint64_t)step, .lr = 0.1f};
+        struct ls_step_result result;
+        fill_samples((uint64_t)step);
+        const struct ls_batch batch = share_of(ls_engine_lanes(engine));
+        ok(ls_engine_step(engine, &batch, &control, &result));
+        assert_false(result.skipped);
+        outcome->steps[step].loss = result.loss;
+        outcome->steps[step].accuracy = result.accuracy;
+        outcome->steps[step].norm = result.grad_norm;
+        ok(ls_engine_evaluate(engine, &samples, LANES, outcome->steps[step].metrics,
+                              outcome->steps[step].results));
+    }
+}
+
+static void keep_weights(struct ls_engine *engine, const struct ls_layout *layout, struct outcome *outcome) {
+    const struct ls_replica replica = ls_engine_replica(engine);
+    const size_t params = layout->param_floats, states = layout->state_floats;
+    outcome->n = 2 * params + states;
+    outcome->weights = malloc(outcome->n * sizeof(float));
+    assert_non_null(outcome->weights);
+    memcpy(outcome->weights, replica.params, params * sizeof(float));
+    memcpy(outcome->weights + params, replica.slot[0], params * sizeof(float));
+    memcpy(outcome->weights + 2 * params, replica.states, states * sizeof(float));
+}
+
+static struct outcome train(struct ls_comm *comm, int queues, bool is_late) {
+    static const struct ls_sample_shape shape = {.height = SIZE,
+                                                 .width = SIZE,
+                                                 .channels = 1,
+                                                 .type = LS_U8,
+                                                 .target_is_class = true,
+                                                 .target_values = 1};
+    struct outcome outcome = {0};
+    struct ls_device *device;
+    struct ls_model model;
+    struct ls_engine *engine;
+    ok(ls_cpu_open(&(struct ls_cpu_options){queues, LS_CPU_PLAIN}, &device));
+    late.real = device->api;
+    late.n_queues = 0;
+    memset(late.queue, 0, sizeof late.queue);
+    const struct ls_device_api api = late_api(device->api);
+    if (is_late) device->api = &api;
+    ok(ls_model_make(&recipe, &shape, device, &model));
+    // Fewer, and some of what can go wrong would not show: folds on each queue, and a share of the norm too.
+    assert_true(model.train->n_segments > QUEUES);
+    assert_true(model.train->layout->param_floats > (size_t)QUEUES * LS_NORM_BLOCK);
+    assert_true(model.train->layout->n_states > 0);
+    ok(ls_engine_open(&(struct ls_engine_spec){device, comm, &model, &recipe}, &engine));
+    run_steps(engine, &outcome);
+    keep_weights(engine, model.train->layout, &outcome);
+    ls_engine_close(engine);
+    ls_model_free(&model);
+    device->api->close(device);
+    return outcome;
+}
+
+// ---- tests
+static struct outcome expected;
+
+static void check(const char *how, int which) {
+    struct outcome found = train(&world, QUEUES, true);
+    for (int i = 0; i < STEPS; i++) {
+        if (found.steps[i].loss != expected.steps[i].loss || found.steps[i].norm != expected.steps[i].norm)
+            fail_msg("%s %d, step %d: loss %.17g, norm %.17g; expected %.17g, %.17g", how, which, i,
+                     found.steps[i].loss, found.steps[i].norm, expected.steps[i].loss,
+                     expected.steps[i].norm);
+        if (memcmp(&found.steps[i], &expected.steps[i], sizeof found.steps[i]) != 0)
+            fail_msg("%s %d: the accuracy or the evaluation of step %d differs", how, which, i);
+    }
+    assert_int_equal(found.n, expected.n);
+    for (size_t i = 0; i < found.n; i++)
+        if (memcmp(&found.weights[i], &expected.weights[i], sizeof(float)) != 0)
+            fail_msg("%s %d: weight %zu of %zu is %.9g, expected %.9g", how, which, i, found.n,
+                     (double)found.weights[i], (double)expected.weights[i]);
+    free(found.weights);
+}
+
+static void test_starved_queues(void **state) {
+    (void)state;
+    // Ranks of few lanes have fewer queues; they run along.
+    for (late.starved = 0; late.starved <= QUEUES; late.starved++) check("starved queue", late.starved);
+    assert_true(late.n_queues == QUEUES + 1 || world.size > 1);
+}
+
+static void test_random_delays(void **state) {
+    (void)state;
+    late.starved = AT_RANDOM;
+    for (late.seed = 0; late.seed < 4; late.seed++) check("delays of seed", (int)late.seed);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    ok(ls_recipe_parse(recipe_text, "recipe", ".", NULL, 0, &recipe));
+    assert_int_equal(recipe.train.lanes, LANES);
+    assert_int_equal(recipe.train.batch, SAMPLES);
+    samples = (struct ls_batch){.n = SAMPLES, .valid = SAMPLES};
+    samples.samples = calloc(SAMPLES, PIXELS);
+    samples.targets = calloc(SAMPLES, sizeof(int32_t));
+    samples.augment = calloc((size_t)SAMPLES * LS_AUGMENT_WORDS, sizeof(int32_t));
+    samples.weight = calloc(SAMPLES, sizeof(float));
+    assert_true(samples.samples && samples.targets && samples.augment && samples.weight);
+    for (int i = 0; i < SAMPLES; i++) samples.weight[i] = 1;
+    expected = train(&alone, 1, false);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    free(expected.weights);
+    free(samples.samples);
+    free(samples.targets);
+    free(samples.augment);
+    free(samples.weight);
+    ls_recipe_free(&recipe);
+    return 0;
+}
+
+int main(void) {
+    if (ls_comm_open(&world) != LS_OK) return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_starved_queues),
+        cmocka_unit_test(test_random_delays),
+    };
+    const int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+    // Where a check fails on one rank, the others wait for it: they are ended too.
+    ls_comm_end(&world, failed ? LS_SYSTEM : LS_OK);
+    return failed;
+}
