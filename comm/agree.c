@@ -131,6 +131,7 @@ ls_status ls_comm_agree_same(struct ls_comm *comm, ls_status status, const char 
     int usual = 0;
     const int odd = gathered == LS_OK ? find_odd(hashes, comm->size, &usual) : -1;
     free(hashes);
+    if (gathered == LS_OK) ((struct ls_comm_state *)comm->state)->agreed = LS_OK;
     if (odd < 0) return gathered;
     return name_difference(comm, status, what, text, odd, usual);
 }

@@ -12,7 +12,7 @@ struct ls_comm_state {
     MPI_Comm mpi, data; // of the control plane and of the transport: their messages never meet
     bool started_mpi;   // so it ends it
     atomic_bool lost;   // a call has failed: other ranks may be gone
-    ls_status agreed;   // what ls_comm_agree returned last
+    ls_status agreed;   // what ls_comm_agree or ls_comm_agree_same returned last on all ranks
 };
 
 enum { LS_MPI_PIECE_BYTES = 1 << 30 }; // counts in MPI are int

@@ -33,7 +33,7 @@ static void print(const struct request *request, const struct ls_session *sessio
 static ls_status work(struct ls_comm *comm, void *context) {
     const struct request *request = context;
     struct ls_session session;
-    LS_TRY(ls_session_open(comm, request->checkpoint, request->data, false, &session));
+    LS_TRY(ls_session_open(comm, request->checkpoint, request->data, true, &session));
     struct ls_evaluator *evaluator = NULL;
     struct ls_evaluation evaluation = {0};
     ls_status status = ls_comm_agree(comm, ls_data_scan(session.dataset, &session.recipe, comm));

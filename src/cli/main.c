@@ -106,7 +106,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], commands[i].name) != 0) continue;
         ls_status status = commands[i].run(&commands[i], argc - 2, argv + 2);
         if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
-        if (status != LS_OK && ls_error_last()->status != LS_OK) print_error();
+        if (status != LS_OK && ls_error_last()->status != LS_OK && ls_world_prints()) print_error();
         ls_world_end(status);
         return status;
     }

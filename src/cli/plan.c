@@ -75,8 +75,13 @@ static ls_status look_at_data(const struct ls_recipe *recipe, struct inputs *inp
     return ls_data_same_shape(ls_dataset_info(inputs->train), ls_dataset_info(inputs->test));
 }
 
-static ls_status plan(struct ls_recipe *recipe, const char *sample_text, int ranks, struct inputs *inputs) {
-    const struct ls_comm alone = {.size = 1, .local_size = 1};
+static ls_status plan(struct ls_recipe *recipe, const char *sample_text, int64_t ranks,
+                      struct inputs *inputs) {
+    if (ranks < 1 || ranks > recipe->train.lanes)
+        return LS_FAIL(LS_INPUT, "--ranks: expected 1 to train.lanes: %lld, found %lld",
+                       (long long)recipe->train.lanes, (long long)ranks);
+    // Ranks of one host share its cores, as they would in training.
+    const struct ls_comm alone = {.size = (int)ranks, .local_size = (int)ranks};
     struct ls_sample_shape sample;
     if (sample_text) {
         LS_TRY(parse_sample(sample_text, &sample));
@@ -85,9 +90,6 @@ static ls_status plan(struct ls_recipe *recipe, const char *sample_text, int ran
     } else {
         LS_TRY(look_at_data(recipe, inputs, &sample));
     }
-    if (ranks < 1 || ranks > recipe->train.lanes)
-        return LS_FAIL(LS_INPUT, "--ranks: expected 1 to train.lanes: %lld, found %d",
-                       (long long)recipe->train.lanes, ranks);
     struct ls_device *device = NULL;
     LS_TRY(ls_device_choose(recipe, &alone, false, &device));
     struct ls_model model;
@@ -95,8 +97,8 @@ static ls_status plan(struct ls_recipe *recipe, const char *sample_text, int ran
     if (status == LS_OK) {
         const struct ls_memory memory =
             ls_memory_of(recipe, &model, inputs->train ? ls_dataset_info(inputs->train) : NULL,
-                         inputs->test ? ls_dataset_info(inputs->test) : NULL, device, 0, ranks);
-        print_plan(recipe, &model, &memory, device, ranks);
+                         inputs->test ? ls_dataset_info(inputs->test) : NULL, device, 0, (int)ranks);
+        print_plan(recipe, &model, &memory, device, (int)ranks);
         status = ls_memory_check(recipe, &sample, device, &memory);
         if (status == LS_OK && device->memory_limit > 0) printf("fits device.memory\n");
     }
@@ -110,7 +112,8 @@ ls_status ls_command_plan(const struct ls_command *command, int argc, char **arg
     const char *sample = NULL;
     bool helped = false;
     const struct ls_option options[] = {
-        {"--ranks", NULL, LS_INTEGER, &ranks, "N", "of how many ranks (default 1)"},
+        {"--ranks", NULL, LS_INTEGER, &ranks, "N",
+         "of how many ranks on one host (default 1); device.threads=T says how many threads each has"},
         {"--device-memory", NULL, LS_SIZE, &memory, "SIZE", "does it fit into so much? 6GiB, 512MiB"},
         {"--sample", NULL, LS_WORD, &sample, "HxWxC",
          "plan for u8 samples of this shape without looking at the data"},
@@ -124,7 +127,7 @@ ls_status ls_command_plan(const struct ls_command *command, int argc, char **arg
     LS_TRY(ls_recipe_read(argv[0], (const char *const *)(argv + 1), n - 1, &recipe));
     if (memory > 0) recipe.device.memory = memory;
     struct inputs inputs = {0};
-    ls_status status = plan(&recipe, sample, (int)ranks, &inputs);
+    ls_status status = plan(&recipe, sample, ranks, &inputs);
     if (inputs.train) ls_dataset_close(inputs.train);
     if (inputs.test) ls_dataset_close(inputs.test);
     ls_recipe_free(&recipe);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct request {
@@ -101,11 +102,25 @@ static ls_status predict(const struct request *request, struct ls_session *sessi
     return status;
 }
 
+// The output takes no input's place.
+static ls_status keep_apart(const struct request *request) {
+    const char *const inputs[] = {request->input, request->checkpoint};
+    struct stat out, in;
+    if (stat(request->output, &out) != 0) return LS_OK;
+    for (int i = 0; i < 2; i++)
+        if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return LS_FAIL(LS_INPUT, "-o %s: would overwrite its own input", request->output);
+    return LS_OK;
+}
+
 static ls_status work(struct ls_comm *comm, void *context) {
     const struct request *request = context;
-    if (comm->size > 1) return LS_FAIL(LS_INPUT, "predict runs on one rank, found %d", comm->size);
+    ls_status fit =
+        comm->size > 1 ? LS_FAIL(LS_INPUT, "predict runs on one rank, found %d", comm->size) : LS_OK;
+    if (fit == LS_OK) fit = keep_apart(request);
+    LS_TRY(ls_comm_agree(comm, fit));
     struct ls_session session;
-    LS_TRY(ls_session_open(comm, request->checkpoint, request->input, true, &session));
+    LS_TRY(ls_session_open(comm, request->checkpoint, request->input, false, &session));
     // The output appears under its name when it is whole.
     struct ls_text temporary = {0};
     ls_text_add(&temporary, "%s.tmp.%ld", request->output, (long)getpid());

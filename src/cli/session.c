@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static ls_status open_data(struct ls_session *session, const char *data, bool target_optional) {
+static ls_status open_data(struct ls_session *session, const char *data, bool with_targets) {
     struct ls_recipe *recipe = &session->recipe;
     const char *const patterns[] = {data};
     if (!data && recipe->data.test.n == 0)
@@ -11,8 +11,8 @@ static ls_status open_data(struct ls_session *session, const char *data, bool ta
         .patterns = data ? patterns : (const char *const *)recipe->data.test.items,
         .n_patterns = data ? 1 : recipe->data.test.n,
         .input = recipe->data.input,
-        .target = recipe->data.target,
-        .target_optional = target_optional,
+        .target = with_targets ? recipe->data.target : NULL,
+        .target_optional = !with_targets,
         .what = data ? "data" : "data.test",
         .axes = recipe->data.axes,
     };
@@ -20,11 +20,12 @@ static ls_status open_data(struct ls_session *session, const char *data, bool ta
 }
 
 static ls_status open_parts(struct ls_session *session, const char *checkpoint, const char *data,
-                            bool target_optional) {
+                            bool with_targets) {
     struct ls_comm *comm = session->comm;
     LS_TRY(ls_checkpoint_read_header(checkpoint, &session->header));
     LS_TRY(ls_recipe_parse(session->header.recipe, checkpoint, ".", NULL, 0, &session->recipe));
-    LS_TRY(open_data(session, data, target_optional));
+    session->recipe.device.kind = "auto"; // trained on a GPU, used on a laptop
+    LS_TRY(open_data(session, data, with_targets));
     LS_TRY(ls_device_choose(&session->recipe, comm, false, &session->device));
     struct ls_sample_shape sample = ls_sample_shape_of(ls_dataset_info(session->dataset));
     if (!ls_dataset_info(session->dataset)->has_target) {
@@ -37,10 +38,10 @@ static ls_status open_parts(struct ls_session *session, const char *checkpoint, 
     return ls_engine_open(&spec, &session->engine);
 }
 
-ls_status ls_session_open(struct ls_comm *comm, const char *checkpoint, const char *data,
-                          bool target_optional, struct ls_session *session) {
+ls_status ls_session_open(struct ls_comm *comm, const char *checkpoint, const char *data, bool with_targets,
+                          struct ls_session *session) {
     *session = (struct ls_session){.comm = comm};
-    ls_status status = ls_comm_agree(comm, open_parts(session, checkpoint, data, target_optional));
+    ls_status status = ls_comm_agree(comm, open_parts(session, checkpoint, data, with_targets));
     if (status == LS_OK)
         status =
             ls_replica_load(session->engine, session->model.train->layout, comm, checkpoint, false, NULL);

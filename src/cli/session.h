@@ -14,7 +14,8 @@ struct ls_session {
     struct ls_engine *engine;
 };
 
-// `data`: a pattern instead of the recipe's test set, or NULL. All ranks call it; errors are agreed on.
-ls_status ls_session_open(struct ls_comm *comm, const char *checkpoint, const char *data,
-                          bool target_optional, struct ls_session *session);
+// `data`: a pattern instead of the recipe's test set, or NULL. Without `with_targets` none are read. All
+// ranks call it; errors are agreed on.
+ls_status ls_session_open(struct ls_comm *comm, const char *checkpoint, const char *data, bool with_targets,
+                          struct ls_session *session);
 void ls_session_close(struct ls_session *session);

@@ -54,7 +54,7 @@ static ls_status show_model(const char *name) {
 
 static ls_status print_dataset(void *context, const char *name, const struct ls_h5_dataset *info) {
     (void)context;
-    printf("  %-44s %s", name, info->type == LS_DTYPES ? "?" : ls_dtype_name(info->type));
+    printf("  %-44s %s", name, info->type == LS_DTYPES ? "text or other" : ls_dtype_name(info->type));
     for (int i = 0; i < info->rank; i++) printf("%s%lld", i ? "x" : " ", (long long)info->dim[i]);
     printf("%s%s\n", info->why_slow ? "  through H5Dread: " : "", info->why_slow ? info->why_slow : "");
     return LS_OK;
@@ -62,7 +62,7 @@ static ls_status print_dataset(void *context, const char *name, const struct ls_
 
 static void print_attributes(struct ls_h5 *file) {
     static const char *const names[] = {"format", "version", "uuid", "split", "axes"};
-    static const char *const numbers[] = {"shard_index", "shard_count"};
+    static const char *const numbers[] = {"shard", "shards"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char text[256];
         bool found = false;
@@ -85,8 +85,8 @@ static ls_status show_checkpoint(const char *path, struct ls_h5 *file) {
     printf("  seed %llu, batch %llu, lanes %llu, skipped steps %llu\n", (unsigned long long)header.state.seed,
            (unsigned long long)header.state.batch, (unsigned long long)header.state.lanes,
            (unsigned long long)header.state.skipped);
-    if (header.state.best_accuracy >= 0)
-        printf("  best accuracy so far %.4f at step %llu\n", header.state.best_accuracy,
+    if (header.state.best_score >= 0)
+        printf("  best accuracy so far %.4f at step %llu\n", header.state.best_score,
                (unsigned long long)header.state.best_step);
     ls_checkpoint_header_free(&header);
     return ls_h5_visit(file, "/", print_dataset, NULL);

@@ -2,6 +2,9 @@
 
 #include "base/log.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static struct ls_comm world;
 static bool is_open;
 
@@ -13,6 +16,16 @@ ls_status ls_with_world(ls_status (*work)(struct ls_comm *comm, void *context), 
     // A communication error is not agreed on: whoever sees it says so.
     if (status != LS_OK && status != LS_COMM && world.rank != 0) ls_error_clear();
     return status;
+}
+
+bool ls_world_prints(void) {
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    if (is_open) return true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *rank = getenv(names[i]);
+        if (rank) return strcmp(rank, "0") == 0;
+    }
+    return true;
 }
 
 void ls_world_end(ls_status status) {

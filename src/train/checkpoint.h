@@ -19,9 +19,10 @@ struct ls_checkpoint_state {
     uint64_t skipped;        // steps skipped so far
     uint64_t skipped_in_row; // … just now
     uint64_t samples, batch, lanes, data_identity;
-    double best_accuracy; // of the evaluations so far; -1: none
+    double best_score; // the best accuracy, or, without classes, minus the least loss; NAN: none yet
     uint64_t best_step;
-    uint64_t evaluated_step; // of the last evaluation; 0: none
+    uint64_t evaluated_step;         // of the last evaluation; 0: none
+    double last_loss, last_accuracy; // of the last evaluation, or, where there was none, of the last step
 };
 
 // What goes into a file, or came out of one. Buffers have the layout's flat form, gaps zero.

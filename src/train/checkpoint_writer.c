@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "train/checkpoint_parts.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static void tell(struct ls_checkpoint_writer *writer, double seconds) {
 static void prune(const struct ls_checkpoint_writer *writer) {
     const struct ls_checkpoint_state *state = &writer->copy.state;
     ls_checkpoint_prune_until(writer->folder, writer->keep,
-                              state->best_accuracy < 0 ? UINT64_MAX : state->best_step, state->step);
+                              isnan(state->best_score) ? UINT64_MAX : state->best_step, state->step);
 }
 
 static ls_status write_one(struct ls_checkpoint_writer *writer) {

@@ -252,13 +252,16 @@ static ls_status open_parts(struct ls_engine *engine, const struct ls_engine_spe
                            engine->recipe->train.fast, largest_bucket(engine->train), &engine->reducer);
 }
 
+ls_status ls_engine_check_ranks(const struct ls_recipe *recipe, const struct ls_comm *comm) {
+    if (comm->size <= recipe->train.lanes) return LS_OK;
+    return LS_FAIL(
+        LS_INPUT,
+        "%d ranks share train.lanes: %lld; start at most as many ranks as lanes, or raise train.lanes",
+        comm->size, (long long)recipe->train.lanes);
+}
+
 ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **out) {
-    const int lanes = (int)spec->recipe->train.lanes;
-    if (spec->comm->size > lanes)
-        return LS_FAIL(
-            LS_INPUT,
-            "%d ranks share train.lanes: %d; start at most as many ranks as lanes, or raise train.lanes",
-            spec->comm->size, lanes);
+    LS_TRY(ls_engine_check_ranks(spec->recipe, spec->comm));
     struct ls_engine *engine = calloc(1, sizeof *engine);
     if (!engine) return LS_FAIL(LS_SYSTEM, "out of memory");
     engine->device = spec->device;
@@ -267,8 +270,8 @@ ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **o
     engine->train = spec->model->train;
     engine->eval = spec->model->eval;
     engine->layout = spec->model->train->layout;
-    engine->lanes_total = lanes;
-    engine->lanes = ls_lanes_of(spec->comm->rank, spec->comm->size, lanes);
+    engine->lanes_total = (int)spec->recipe->train.lanes;
+    engine->lanes = ls_lanes_of(spec->comm->rank, spec->comm->size, engine->lanes_total);
     engine->n_queues = spec->device->compute_queues;
     if (engine->n_queues > MAX_QUEUES) engine->n_queues = MAX_QUEUES;
     if (engine->n_queues > engine->lanes.end - engine->lanes.begin)

@@ -56,6 +56,8 @@ struct ls_step_result {
     double comm_exposed;       // seconds that compute waited for communication
 };
 
+// More ranks than lanes: LS_INPUT.
+ls_status ls_engine_check_ranks(const struct ls_recipe *recipe, const struct ls_comm *comm);
 ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **engine);
 void ls_engine_close(struct ls_engine *engine);
 

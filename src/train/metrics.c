@@ -41,15 +41,26 @@ static uint64_t step_of(const char *line, size_t length) {
     return strtoull(number, NULL, 10);
 }
 
-// Copies the lines of steps up to `step`; counts those left behind.
-static ls_status copy_lines(FILE *from, FILE *to, const char *path, uint64_t step, uint64_t *dropped) {
+struct cut {
+    uint64_t step, evaluated_step;
+};
+
+static bool stays(const char *line, size_t length, const struct cut *cut) {
+    const uint64_t at = step_of(line, length);
+    if (at == UINT64_MAX || at > cut->step) return false;
+    if (strstr(line, "\"kind\":\"end\"")) return false;
+    return at <= cut->evaluated_step || !strstr(line, "\"kind\":\"eval\"");
+}
+
+// Copies the lines that stay; counts the others.
+static ls_status copy_lines(FILE *from, FILE *to, const char *path, const struct cut *cut,
+                            uint64_t *dropped) {
     char *line = NULL;
     size_t capacity = 0;
     ssize_t length;
     bool written = true;
     while (written && (length = getline(&line, &capacity, from)) >= 0) {
-        uint64_t at = step_of(line, (size_t)length);
-        if (at == UINT64_MAX || at > step) {
+        if (!stays(line, (size_t)length, cut)) {
             (*dropped)++;
         } else {
             written = fwrite(line, 1, (size_t)length, to) == (size_t)length;
@@ -62,11 +73,11 @@ static ls_status copy_lines(FILE *from, FILE *to, const char *path, uint64_t ste
     return LS_OK;
 }
 
-static ls_status cut_back_into(FILE *from, const char *temporary, const char *path, uint64_t step) {
+static ls_status cut_back_into(FILE *from, const char *temporary, const char *path, const struct cut *cut) {
     FILE *to = fopen(temporary, "we");
     if (!to) return LS_FAIL(LS_SYSTEM, "%s: cannot create: %s", temporary, strerror(errno));
     uint64_t dropped = 0;
-    ls_status status = copy_lines(from, to, path, step, &dropped);
+    ls_status status = copy_lines(from, to, path, cut, &dropped);
     if (fclose(to) != 0 && status == LS_OK)
         status = LS_FAIL(LS_SYSTEM, "%s: cannot write: %s", temporary, strerror(errno));
     // A file that may stay as it is keeps its identity, for whoever is reading along.
@@ -75,13 +86,13 @@ static ls_status cut_back_into(FILE *from, const char *temporary, const char *pa
     return status;
 }
 
-static ls_status cut_back(const char *path, uint64_t step) {
+static ls_status cut_back(const char *path, const struct cut *cut) {
     FILE *from = fopen(path, "re");
     if (!from && errno == ENOENT) return LS_OK;
     if (!from) return LS_FAIL(LS_INPUT, "%s: cannot open: %s", path, strerror(errno));
     struct ls_text temporary = {0};
     ls_text_add(&temporary, "%s.tmp", path);
-    ls_status status = cut_back_into(from, temporary.data, path, step);
+    ls_status status = cut_back_into(from, temporary.data, path, cut);
     ls_text_free(&temporary);
     fclose(from);
     return status;
@@ -210,9 +221,10 @@ void ls_metrics_end(struct ls_metrics *metrics, const struct ls_metrics_end *end
 // ---- open and close
 // ---------------------------------------------------------------------------------------------
 
-ls_status ls_metrics_open(const char *path, uint64_t step, struct ls_metrics **metrics) {
+ls_status ls_metrics_open(const char *path, uint64_t step, uint64_t evaluated_step,
+                          struct ls_metrics **metrics) {
     *metrics = NULL;
-    LS_TRY(cut_back(path, step));
+    LS_TRY(cut_back(path, &(struct cut){step, evaluated_step}));
     int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (file < 0) return LS_FAIL(LS_INPUT, "%s: cannot open to write: %s", path, strerror(errno));
     struct ls_metrics *opened = calloc(1, sizeof *opened);

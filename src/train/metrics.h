@@ -41,9 +41,11 @@ struct ls_metrics_end {
     double seconds;
 };
 
-// Opens or makes the file. Of what is there already, lines of steps after `step` go, and so do lines that a
-// crash has cut or garbled: the file is replaced as a whole, or left as it is.
-ls_status ls_metrics_open(const char *path, uint64_t step, struct ls_metrics **metrics);
+// Opens or makes the file. Of what is there already, lines of steps after `step` go, evaluations after
+// `evaluated_step`, the ends of runs that go on now, and lines that a crash has cut or garbled: the file is
+// replaced as a whole, or left as it is.
+ls_status ls_metrics_open(const char *path, uint64_t step, uint64_t evaluated_step,
+                          struct ls_metrics **metrics);
 // Each adds a line; any thread may. A write error is warned of once, the file cut back to its last whole
 // line, and training goes on; the next line tries again.
 void ls_metrics_start(struct ls_metrics *metrics, const struct ls_metrics_start *start);

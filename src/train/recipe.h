@@ -47,7 +47,6 @@ struct ls_recipe {
         int64_t crop_pad;
         bool flip;
         int64_t threads, prefetch; // readers of a rank; batches read ahead
-        bool verify;               // check stored CRCs as samples are read
     } data;
     struct {
         struct ls_span length; // epochs: or steps:

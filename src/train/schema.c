@@ -88,9 +88,7 @@ const struct ls_key ls_schema[] = {
            .help = "exchange left and right in half of the samples"),
     KEY("data.threads", INTEGER, AT(data.threads), .preset = "2", RANGE(1, 256), .help = "readers of a rank"),
     KEY("data.prefetch", INTEGER, AT(data.prefetch), .preset = "4", RANGE(1, 1024),
-        .help = "lane batches read ahead"),
-    KEY("data.verify", FLAG, AT(data.verify), .preset = "true",
-        .help = "check the stored checksum of each sample that is read"),
+        .help = "batches that a rank reads ahead"),
 
     SECTION("train", "how it is trained"),
     RESULT("train.epochs", EPOCHS, AT(train.length), .example = "5", RANGE(0, LS_SPAN_MOST), .above = true,
@@ -99,7 +97,7 @@ const struct ls_key ls_schema[] = {
            .rival = "train.epochs", .help = "updates of the weights, however large the data"),
     RESULT("train.batch", INTEGER, AT(train.batch), .preset = "256", RANGE(1, MOST_BATCH),
            .help = "samples of a step, over all ranks"),
-    RESULT("train.lanes", INTEGER, AT(train.lanes), .preset = "8", RANGE(1, 65536),
+    RESULT("train.lanes", INTEGER, AT(train.lanes), .preset = "8", RANGE(1, 4096),
            .help =
                "parts that a batch is cut into and ranks share out; divides batch. As many ranks can help"),
     RESULT("train.precision", WORD, .preset = "fp32", .words = "fp32 tf32 bf16 fp16", .get = get_precision,
@@ -149,10 +147,10 @@ const struct ls_key ls_schema[] = {
         .help = "gradients that are reduced together"),
     KEY("train.nan_limit", INTEGER, AT(train.nan_limit), .preset = "10", RANGE(1, 1e9),
         .help = "steps in a row that may be skipped because loss or gradient are not finite"),
-    KEY("train.audit_every", INTEGER, AT(train.audit_every), .preset = "0", RANGE(0, 1e12),
-        .help = "steps between recomputing a lane on another rank; 0 for never"),
+    KEY("train.audit_every", INTEGER, AT(train.audit_every), .preset = "0", RANGE(0, 0),
+        .help = "steps between recomputing a lane on another rank; this version takes only 0, never"),
     KEY("train.timeout", DURATION, AT(train.timeout), .preset = "300s", RANGE(0.1, 1e9),
-        .help = "no progress of a rank for so long ends the run"),
+        .help = "no progress of a rank for so long is to end the run; nothing watches in this version"),
 
     SECTION("eval", "testing; done at the end in any case"),
     KEY("eval.every", SPAN, AT(eval.every), .preset = "1 epoch", RANGE(0, LS_SPAN_MOST),

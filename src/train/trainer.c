@@ -13,6 +13,7 @@
 #include "train/stop.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,6 @@ struct run {
     struct ls_clock clock;
     uint64_t steps;                   // of the whole run
     struct ls_checkpoint_state state; // after the last step done
-    struct ls_evaluation evaluation;  // the last one
     struct ls_step_result last;
     double seconds_in_steps;
     uint64_t steps_here; // since this process started
@@ -55,12 +55,7 @@ static ls_status read_recipe(struct run *run) {
     const struct ls_train_request *request = run->request;
     LS_TRY(ls_recipe_read(request->recipe, request->overrides, request->n_overrides, &run->recipe));
     ls_recipe_print(&run->recipe, &run->resolved);
-    if (run->comm->size > run->recipe.train.lanes)
-        return LS_FAIL(LS_INPUT,
-                       "%d ranks share train.lanes: %" PRId64
-                       "; start at most as many ranks as lanes, or raise train.lanes",
-                       run->comm->size, run->recipe.train.lanes);
-    return LS_OK;
+    return ls_engine_check_ranks(&run->recipe, run->comm);
 }
 
 static ls_status open_data(struct run *run) {
@@ -70,6 +65,17 @@ static ls_status open_data(struct run *run) {
         LS_TRY(ls_data_same_shape(ls_dataset_info(run->train), ls_dataset_info(run->test)));
     }
     return LS_OK;
+}
+
+// A node whose copy of the data is another would train on it without a word.
+static ls_status agree_on_data(struct run *run) {
+    const struct ls_dataset_info *train = ls_dataset_info(run->train);
+    const struct ls_dataset_info *test = run->test ? ls_dataset_info(run->test) : NULL;
+    char text[128];
+    snprintf(text, sizeof text,
+             "%" PRId64 " samples, identity %016" PRIx64 "; %" PRId64 " test samples, %016" PRIx64,
+             train->samples, train->identity, test ? test->samples : 0, test ? test->identity : 0);
+    return ls_comm_agree_same(run->comm, LS_INPUT, "the data", text);
 }
 
 static ls_status scan_data(struct run *run) {
@@ -143,7 +149,9 @@ static void fresh_state(struct run *run) {
         .batch = run->clock.batch,
         .lanes = (uint64_t)run->recipe.train.lanes,
         .data_identity = ls_dataset_info(run->train)->identity,
-        .best_accuracy = -1,
+        .best_score = NAN,
+        .last_loss = NAN,
+        .last_accuracy = NAN,
     };
 }
 
@@ -248,7 +256,8 @@ static void checkpoint_written(void *context, uint64_t step, const char *path, d
 static ls_status open_writers(struct run *run) {
     if (!chief(run)) return LS_OK;
     LS_TRY(ls_run_folder_write_recipe(run->folder, run->resolved.data));
-    LS_TRY(ls_metrics_open(ls_run_folder_metrics(run->folder), run->state.step, &run->metrics));
+    LS_TRY(ls_metrics_open(ls_run_folder_metrics(run->folder), run->state.step, run->state.evaluated_step,
+                           &run->metrics));
     const struct ls_checkpoint like = snapshot(run);
     LS_TRY(ls_checkpoint_writer_open(ls_run_folder_checkpoints(run->folder), like.layout, &like,
                                      run->recipe.checkpoint.keep, &run->writer));
@@ -282,26 +291,35 @@ static bool due(const struct run *run, const struct ls_span *every, uint64_t ste
     return step == run->steps || ls_span_due(every, &run->clock, step);
 }
 
-static ls_status evaluate(struct run *run) {
+// Where there are no classes there is no accuracy.
+static double accuracy_of(const struct run *run, double accuracy) {
+    return run->recipe.train.loss == LS_RECIPE_CROSS_ENTROPY ? accuracy : NAN;
+}
+
+// Leaves state.evaluated_step behind state.step where a signal cut it short.
+static ls_status evaluate(struct run *run, bool stoppable) {
     if (!run->evaluator) return LS_OK;
     struct ls_evaluation evaluation;
-    LS_TRY(ls_evaluate(run->evaluator, true, NULL, NULL, &evaluation));
+    LS_TRY(ls_evaluate(run->evaluator, stoppable, NULL, NULL, &evaluation));
     if (evaluation.abandoned) return LS_OK;
-    run->evaluation = evaluation;
     run->state.evaluated_step = run->state.step;
+    run->state.last_loss = evaluation.loss;
+    run->state.last_accuracy = accuracy_of(run, evaluation.accuracy);
     if (!chief(run)) return LS_OK;
     ls_progress_clear(run->progress);
-    ls_metrics_eval(run->metrics, run->state.step, evaluation.loss, evaluation.accuracy, evaluation.samples);
+    ls_metrics_eval(run->metrics, run->state.step, run->state.last_loss, run->state.last_accuracy,
+                    (uint64_t)evaluation.samples);
     ls_note("step %" PRIu64 " (epoch %.2f): test loss %.4f, accuracy %.4f", run->state.step,
-            epoch_of(run, run->state.step), evaluation.loss, evaluation.accuracy);
+            epoch_of(run, run->state.step), run->state.last_loss, run->state.last_accuracy);
     return LS_OK;
 }
 
 static ls_status checkpoint(struct run *run) {
     LS_TRY(compare_replicas(run));
-    if (run->state.evaluated_step == run->state.step && run->evaluation.samples > 0 &&
-        run->evaluation.accuracy > run->state.best_accuracy) {
-        run->state.best_accuracy = run->evaluation.accuracy;
+    const double score = isnan(run->state.last_accuracy) ? -run->state.last_loss : run->state.last_accuracy;
+    const bool evaluated = run->evaluator && run->state.evaluated_step == run->state.step;
+    if (evaluated && !(score <= run->state.best_score)) {
+        run->state.best_score = score;
         run->state.best_step = run->state.step;
     }
     if (!chief(run)) return LS_OK;
@@ -336,7 +354,7 @@ static void report_step(struct run *run, double lr, double seconds, double waite
         .step = run->state.step,
         .epoch = epoch_of(run, run->state.step),
         .loss = run->last.loss,
-        .accuracy = run->last.accuracy,
+        .accuracy = accuracy_of(run, run->last.accuracy),
         .lr = lr,
         .grad_norm = run->last.grad_norm,
         .samples_per_s = (double)run->clock.batch / seconds,
@@ -356,6 +374,7 @@ static ls_status give_up(struct run *run) {
     run->state.step -= row;
     run->state.skipped -= row;
     run->state.skipped_in_row = 0;
+    if (run->state.evaluated_step > run->state.step) run->state.evaluated_step = run->state.step;
     LS_TRY(checkpoint(run));
     ls_status status = chief(run) ? ls_checkpoint_writer_finish(run->writer) : LS_OK;
     LS_TRY(ls_comm_agree(run->comm, status));
@@ -390,6 +409,10 @@ static ls_status one_step(struct run *run) {
     run->state.step++;
     run->state.skipped += run->last.skipped;
     run->state.skipped_in_row = run->last.skipped ? run->state.skipped_in_row + 1 : 0;
+    if (!run->evaluator) {
+        run->state.last_loss = run->last.loss;
+        run->state.last_accuracy = accuracy_of(run, run->last.accuracy);
+    }
     const double seconds = ls_now() - start;
     run->seconds_in_steps += seconds;
     run->steps_here++;
@@ -403,17 +426,19 @@ static ls_status loop(struct run *run) {
     // An evaluation that a signal cut short is made up for.
     if (run->state.step > 0 && run->state.evaluated_step != run->state.step &&
         due(run, &run->recipe.eval.every, run->state.step))
-        LS_TRY(evaluate(run));
+        LS_TRY(evaluate(run, true));
     while (run->state.step < run->steps) {
         LS_TRY(one_step(run));
         if (run->state.skipped_in_row >= (uint64_t)run->recipe.train.nan_limit) return give_up(run);
         bool stop = run->last.stop;
         if (!stop && due(run, &run->recipe.eval.every, run->state.step)) {
-            LS_TRY(evaluate(run));
+            LS_TRY(evaluate(run, true));
             stop = run->evaluator && run->state.evaluated_step != run->state.step;
         }
         if (stop) return preempted(run);
-        if (due(run, &run->recipe.checkpoint.every, run->state.step)) LS_TRY(checkpoint(run));
+        // Amid skipped steps nothing is new, and giving up must find the newest file to be from before them.
+        const bool fine = run->state.skipped_in_row == 0 || run->state.step == run->steps;
+        if (fine && due(run, &run->recipe.checkpoint.every, run->state.step)) LS_TRY(checkpoint(run));
     }
     return LS_OK;
 }
@@ -430,13 +455,13 @@ static ls_status end_files(struct run *run, const struct ls_metrics_end *end) {
 
 static ls_status finish(struct run *run, double started, struct ls_train_summary *summary) {
     LS_TRY(compare_replicas(run));
-    // A run that was complete when it was resumed still ends with its figures.
-    if (run->evaluator && run->evaluation.samples == 0) LS_TRY(evaluate(run));
+    // A run that was complete when it was resumed ends with the figures that it had.
+    if (run->evaluator && run->state.evaluated_step != run->state.step) LS_TRY(evaluate(run, false));
     *summary = (struct ls_train_summary){
         .complete = true,
         .step = run->state.step,
-        .loss = run->evaluation.samples > 0 ? run->evaluation.loss : run->last.loss,
-        .accuracy = run->evaluation.samples > 0 ? run->evaluation.accuracy : run->last.accuracy,
+        .loss = run->state.last_loss,
+        .accuracy = run->state.last_accuracy,
         .params_hash = params_hash(run),
     };
     const struct ls_metrics_end end = {
@@ -469,8 +494,11 @@ static ls_status open_run(struct run *run) {
     ls_note("data: %s", ls_dataset_path_note(run->train));
     LS_TRY(ls_comm_agree(comm, make_model(run)));
     LS_TRY(ls_comm_agree(comm, scan_data(run)));
-    LS_TRY(ls_comm_agree(comm, open_folder(run)));
+    LS_TRY(agree_on_data(run));
     LS_TRY(ls_comm_agree(comm, open_engine(run)));
+    LS_TRY(ls_comm_agree(
+        comm, chief(run) && run->recipe.model.from ? ls_checkpoint_verify(run->recipe.model.from) : LS_OK));
+    LS_TRY(ls_comm_agree(comm, open_folder(run)));
     run->clock = (struct ls_clock){.batch = (uint64_t)run->recipe.train.batch,
                                    .samples = (uint64_t)ls_dataset_info(run->train)->samples};
     run->steps = ls_span_steps(&run->recipe.train.length, &run->clock);
