@@ -104,6 +104,35 @@ class Commands(lockstep.Case):
         self.bad("predict", newest, "no-such.h5", "-o", self.folder / "none.h5")
         self.assertEqual(list(self.folder.glob("none.h5*")), [])
 
+    def test_predict_reads_no_targets(self):
+        newest = self.checkpoint()
+        x, _ = lockstep.images(9)
+        for labels in (-numpy.ones(9, "i4"), numpy.zeros((9, 4), "f4")):
+            with h5py.File(self.folder / "unlabelled.h5", "w") as file:
+                file["images"], file["labels"] = x, labels
+            self.ok("predict", newest, self.folder / "unlabelled.h5", "-o", self.folder / "out.h5")
+        before = (self.folder / "unlabelled.h5").read_bytes()
+        self.assertIn("own input", self.bad("predict", newest, self.folder / "unlabelled.h5", "-o", self.folder / "unlabelled.h5"))
+        self.assertEqual((self.folder / "unlabelled.h5").read_bytes(), before)
+
+    def test_complete_run_resumed(self):
+        for changes in ({}, {"data.test": []}):
+            out = f"complete{len(changes)}"
+            recipe = lockstep.recipe(self.folder, changes)
+            first = lockstep.done_line(self.train(recipe, out=out))
+            again = lockstep.done_line(self.train(recipe, "--resume", out=out))
+            self.assertEqual(first, again)
+            self.assertEqual(len(lockstep.metrics(self.folder / out, "end")), 1)
+            steps = [line["step"] for line in lockstep.metrics(self.folder / out, "eval")]
+            self.assertEqual(len(steps), len(set(steps)))
+
+    @unittest.skipIf(lockstep.QUICK, "sanitizers keep shadow memory")
+    def test_memory_is_as_planned(self):
+        words = ("--model", "resnet18", "--size", 64, "--batch", 32, "--lanes", 2, "--steps", 2, "--json")
+        for threads in (1, 2):
+            found = json.loads(self.ok("bench", "step", *words, "--threads", threads))
+            self.assertLess(abs(found["peak_bytes"] / found["plan_bytes"] - 1), 0.05, found)
+
     def test_check_and_show(self):
         newest = self.checkpoint()
         shard = self.folder / "data" / "test-00000.h5"
@@ -131,6 +160,7 @@ class Commands(lockstep.Case):
 
     def test_bench_and_doctor(self):
         found = json.loads(self.ok("bench", "step", "--model", "lenet", "--batch", 8, "--lanes", 2, "--threads", 1, "--json"))
+        self.assertIn("--precision", self.bad("bench", "step", "--precision", "fp32, clip: 1").replace("train.precision", "--precision"))
         self.assertGreater(found["samples_per_s"], 0)
         self.assertGreater(found["peak_bytes"], 0)
         self.assertEqual((found["model"], found["batch"], found["lanes"], found["threads"]), ("lenet", 8, 2, 1))
@@ -202,6 +232,7 @@ class Commands(lockstep.Case):
         self.train(recipe)
         losses = [line["loss"] for line in lockstep.metrics(self.folder / "run", "step")]
         self.assertLess(losses[-1], losses[0] / 10)
+        self.assertIsNone(lockstep.metrics(self.folder / "run", "end")[0]["accuracy"])
         three = lockstep.done_line(self.train(recipe, ranks=3, out="three"))
         self.assertEqual(three["params"], lockstep.metrics(self.folder / "run", "end")[0]["params_hash"])
 

@@ -1,6 +1,7 @@
 """Bad input: one clear message with its place, exit status 2, nothing half-written."""
 import pathlib
 import shutil
+import subprocess
 import unittest
 
 import h5py
@@ -51,6 +52,31 @@ class Refusals(lockstep.Case):
             with self.subTest(expected=expected):
                 self.refuse(*expected, path=path)
         self.refuse("no-such.yaml", path=self.folder / "no-such.yaml")
+
+    def test_too_many_lanes(self):
+        self.refuse("train.lanes", "8192", "4096", changes={"train.lanes": 8192, "train.batch": 8192})
+
+    def test_audit(self):
+        self.refuse("train.audit_every", changes={"train.audit_every": 5})
+
+    def test_model_from_what_is_no_checkpoint(self):
+        self.refuse("none.h5", changes={"model.from": "none.h5"})
+        self.refuse("train-00000.h5", changes={"model.from": "data/train-00000.h5"})
+
+    def test_ranks_with_other_data(self):
+        # Each rank sees the folder of its own host.
+        recipe = lockstep.recipe(self.folder)
+        lockstep.write_shards(self.folder / "other", "train", *lockstep.images(500), shards=3)
+        lockstep.write_shards(self.folder / "other", "test", *lockstep.images(100), shards=1)
+        script = 'mount --bind "$1/other" "$1/data"; shift; exec "$@"'
+        words = [lockstep.PROGRAM, "train", recipe, "--out", str(self.folder / "run")]
+        result = subprocess.run(lockstep.MPIRUN + ["-n", "1", *words, ":", "-n", "1", "unshare", "-m", "bash", "-c", script, "bash",
+                                                   str(self.folder), *words],
+                                capture_output=True, text=True, timeout=120, env=lockstep.ENVIRONMENT)
+        if "unshare" in result.stderr:
+            self.skipTest("needs mount namespaces: " + result.stderr.splitlines()[0])
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertIn("the data", result.stderr)
 
     def test_precision(self):
         self.refuse("train.precision", "fp23", changes={"train.precision": "fp23"})

@@ -8,6 +8,7 @@
 #include "train/checkpoint.h"
 
 #include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -86,7 +87,7 @@ static void make_model(struct model *model, uint64_t step) {
                   .batch = 256,
                   .lanes = 8,
                   .data_identity = 0x8000000000000001u,
-                  .best_accuracy = 0.1,
+                  .best_score = 0.1,
                   .best_step = 7,
                   .evaluated_step = 5},
         .recipe = "seed: 1\nmodel: {zoo: lenet} # gr\xc3\xbc\xc3\x9f"
@@ -629,7 +630,7 @@ static void the_writer_never_prunes_what_it_wrote(void **state) {
     struct ls_checkpoint_writer *writer;
     scratch_write(scratch("step-00000100.h5"), "damaged", 7);
     make_model(&model, 60);
-    model.checkpoint.state.best_accuracy = -1;
+    model.checkpoint.state.best_score = NAN;
     assert_ok(ls_checkpoint_writer_open(scratch_folder, &layout, &model.checkpoint, 1, &writer));
     ls_checkpoint_writer_start(writer, &model.checkpoint);
     ls_checkpoint_writer_close(writer); // waits

@@ -56,7 +56,7 @@ static void assert_holds(const char *path, const char *expected) {
 
 static struct ls_metrics *must_open(const char *path, uint64_t step) {
     struct ls_metrics *metrics;
-    if (ls_metrics_open(path, step, &metrics) != LS_OK) fail_msg("%s", ls_error_last()->text);
+    if (ls_metrics_open(path, step, step, &metrics) != LS_OK) fail_msg("%s", ls_error_last()->text);
     return metrics;
 }
 
@@ -131,14 +131,26 @@ static void a_resumed_run_keeps_what_led_to_its_step(void **state) {
                 "start", "500") "{\"kind\":\"eval\",\"step\":501,\"loss\":1,\"accuracy\":1,\"samples\":1}\n");
 }
 
-static void an_end_at_the_step_stays(void **state) {
+static void the_end_of_a_run_that_goes_on_goes(void **state) {
     struct place *place = *state;
     static const char before[] = LINE("step", "5") LINE("end", "5");
     write_file(place->path, before, strlen(before));
     assert_int_equal(ls_metrics_close(must_open(place->path, 5)), LS_OK);
-    assert_holds(place->path, before);
+    assert_holds(place->path, LINE("step", "5"));
     assert_int_equal(ls_metrics_close(must_open(place->path, 4)), LS_OK);
     assert_holds(place->path, "");
+}
+
+// A signal saved step 5 before its evaluation, which the resumed run made and a crash took: it will be made
+// again.
+static void an_evaluation_after_the_last_known_goes(void **state) {
+    struct place *place = *state;
+    static const char before[] = LINE("eval", "3") LINE("step", "5") LINE("eval", "5");
+    write_file(place->path, before, strlen(before));
+    struct ls_metrics *metrics = NULL;
+    assert_int_equal(ls_metrics_open(place->path, 5, 3, &metrics), LS_OK);
+    assert_int_equal(ls_metrics_close(metrics), LS_OK);
+    assert_holds(place->path, LINE("eval", "3") LINE("step", "5"));
 }
 
 static void lines_that_a_crash_left_go(void **state) {
@@ -206,7 +218,7 @@ static void a_full_disk_loses_whole_lines_and_says_so(void **state) {
 static void a_folder_that_is_not_there(void **state) {
     (void)state;
     struct ls_metrics *metrics;
-    assert_int_equal(ls_metrics_open("/not/there/metrics.jsonl", 0, &metrics), LS_INPUT);
+    assert_int_equal(ls_metrics_open("/not/there/metrics.jsonl", 0, 0, &metrics), LS_INPUT);
     assert_null(metrics);
     assert_int_equal(ls_metrics_close(NULL), LS_OK);
 }
@@ -241,7 +253,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         IN_A_PLACE(lines_are_as_agreed),
         IN_A_PLACE(a_resumed_run_keeps_what_led_to_its_step),
-        IN_A_PLACE(an_end_at_the_step_stays),
+        IN_A_PLACE(the_end_of_a_run_that_goes_on_goes),
+        IN_A_PLACE(an_evaluation_after_the_last_known_goes),
         IN_A_PLACE(lines_that_a_crash_left_go),
         IN_A_PLACE(a_step_inside_a_text_is_none),
         IN_A_PLACE(a_file_without_later_lines_stays_the_same_file),
