@@ -4,14 +4,12 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/lanes.h" // a rank holds a block of lanes
 #include "comm/transport.h"
 
 #include <stdbool.h>
 
 enum { LS_MAX_LANES = 4096, LS_MAX_NODES = 32 };
-
-// Rank r has lanes [ls_lane_begin(r), ls_lane_begin(r + 1)): rV/R, rounded down.
-int ls_lane_begin(int rank, int ranks, int lanes);
 
 // ---- the fold of one rank's lanes ----
 // Made once: which buffer each lane writes its output into, and which additions follow, so that after the

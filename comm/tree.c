@@ -2,10 +2,6 @@
 
 #include <string.h>
 
-int ls_lane_begin(int rank, int ranks, int lanes) {
-    return (int)((long long)rank * lanes / ranks);
-}
-
 static bool right_sibling_is_empty(const struct ls_tree_node *node, int lanes) {
     return node->index % 2 == 0 && ((long long)node->index + 1) << node->level >= lanes;
 }

@@ -2,6 +2,7 @@
 // from the graph and the device's word on workspaces; never from free memory, time, or the number of ranks.
 #pragma once
 
+#include "base/lanes.h"
 #include "graph/graph.h"
 
 struct ls_device;
@@ -123,11 +124,3 @@ struct ls_plan_options {
 ls_status ls_plan_make(struct ls_graph *graph, const struct ls_device *device,
                        const struct ls_plan_options *options, struct ls_plan **plan);
 void ls_plan_free(struct ls_plan *plan); // NULL is allowed
-
-// ---- how ranks hold lanes
-// -----------------------------------------------------------------------------------
-struct ls_lane_range {
-    int begin, end;
-};
-// Lanes [rank * lanes / ranks, (rank + 1) * lanes / ranks), rounded down.
-struct ls_lane_range ls_lanes_of(int rank, int ranks, int lanes);
