@@ -11,7 +11,8 @@
 #define LS_ANYWHERE static inline
 #endif
 
-// What a stream of random numbers is for; part of the key, so that streams of one seed never meet.
+// What a stream of random numbers is for; part of the key, so that streams of one seed never meet (nor those
+// of seeds below 2^32).
 enum ls_purpose {
     LS_RANDOM_WEIGHTS = 1, // counter: element, hash of the parameter's name
     LS_RANDOM_ORDER = 2,   // counter: round and half, epoch
@@ -27,7 +28,7 @@ struct ls_random4 {
 
 LS_ANYWHERE struct ls_random4 ls_philox(uint64_t seed, uint32_t purpose, uint64_t low, uint64_t high) {
     // The purpose goes into the key, spread by an odd constant: the purposes of one seed have different keys.
-    // Seeds far apart (2^32 and more) may share a key under different purposes.
+    // Two seeds that differ in their upper halves may share a key under different purposes.
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32) ^ (purpose * 0x85ebca6bu);
     uint32_t c0 = (uint32_t)low, c1 = (uint32_t)(low >> 32), c2 = (uint32_t)high, c3 = (uint32_t)(high >> 32);
     for (int round = 0; round < 10; round++) {
