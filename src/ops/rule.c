@@ -68,6 +68,10 @@ ls_status ls_infer_same(const struct ls_graph *graph, const struct ls_node *node
 
 ls_status ls_window_places(const char *axis, int64_t size, int64_t kernel, int64_t stride, int64_t pad,
                            int64_t dilation, int64_t *places) {
+    // Attributes are below 2^31; sizes come from shapes of any text. So no product here leaves 64 bits.
+    if (size > INT32_MAX || kernel > INT32_MAX)
+        return LS_FAIL(LS_INPUT, "a window of %s %" PRId64 " over %s %" PRId64 ": expected below 2^31", axis,
+                       kernel, axis, size);
     int64_t reach = dilation * (kernel - 1) + 1;
     if (size + 2 * pad < reach)
         return LS_FAIL(LS_INPUT,
