@@ -145,6 +145,19 @@ ls_status ls_column_read(struct ls_dataset *dataset, struct ls_open_file *file, 
     return LS_OK;
 }
 
+static ls_status read_all_rows(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                               struct ls_scratch *scratch, void **rows) {
+    const struct ls_column *column = &file->shard->columns[id];
+    const size_t bytes = (size_t)file->shard->samples * column->row_bytes;
+    *rows = malloc(bytes);
+    if (!*rows) return LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes of %s", bytes, column->name);
+    ls_status status = ls_column_read(dataset, file, id, 0, file->shard->samples, *rows, scratch);
+    if (status == LS_OK) return LS_OK;
+    free(*rows);
+    *rows = NULL;
+    return status;
+}
+
 // The kept rows of a column, read whole by the first thread that wants one.
 static ls_status kept_rows(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                            struct ls_scratch *scratch, const char **rows) {
@@ -154,16 +167,8 @@ static ls_status kept_rows(struct ls_dataset *dataset, struct ls_open_file *file
     if (!kept) {
         pthread_mutex_lock(&dataset->lock);
         kept = atomic_load_explicit(&column->rows, memory_order_acquire);
-        if (!kept) {
-            size_t bytes = (size_t)file->shard->samples * column->row_bytes;
-            kept = malloc(bytes);
-            status = kept ? ls_column_read(dataset, file, id, 0, file->shard->samples, kept, scratch)
-                          : LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes of %s", bytes, column->name);
-            if (status == LS_OK)
-                atomic_store_explicit(&column->rows, kept, memory_order_release);
-            else
-                free(kept);
-        }
+        if (!kept) status = read_all_rows(dataset, file, id, scratch, &kept);
+        if (kept) atomic_store_explicit(&column->rows, kept, memory_order_release);
         pthread_mutex_unlock(&dataset->lock);
     }
     *rows = kept;
