@@ -152,7 +152,8 @@ class Commands(lockstep.Case):
     def test_plan(self):
         recipe = lockstep.recipe(self.folder)
         self.assertIn("total", self.ok("plan", recipe, "--ranks", 3))
-        message = self.bad("plan", recipe, "--device-memory", "10MiB")
+        total = float(self.ok("plan", recipe).split("total")[1].split()[0])
+        message = self.bad("plan", recipe, "--device-memory", f"{int(total * 0.93 * 1024)}KiB")
         self.assertIn("largest lane that fits", message)
         self.assertIn("fits", self.ok("plan", recipe, "--device-memory", "4GiB"))
         self.ok("plan", recipe, "--sample", "64x64x3", "data.normalize.mean=[0.5]")

@@ -72,7 +72,7 @@ class Refusals(lockstep.Case):
         words = [lockstep.PROGRAM, "train", recipe, "--out", str(self.folder / "run")]
         result = subprocess.run(lockstep.MPIRUN + ["-n", "1", *words, ":", "-n", "1", "unshare", "-m", "bash", "-c", script, "bash",
                                                    str(self.folder), *words],
-                                capture_output=True, text=True, timeout=120, env=lockstep.ENVIRONMENT)
+                                capture_output=True, text=True, timeout=120, env=lockstep.WITH_MPI)
         if "unshare" in result.stderr:
             self.skipTest("needs mount namespaces: " + result.stderr.splitlines()[0])
         self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
