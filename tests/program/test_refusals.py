@@ -68,11 +68,13 @@ class Refusals(lockstep.Case):
         recipe = lockstep.recipe(self.folder)
         lockstep.write_shards(self.folder / "other", "train", *lockstep.images(500), shards=3)
         lockstep.write_shards(self.folder / "other", "test", *lockstep.images(100), shards=1)
-        script = 'mount --bind "$1/other" "$1/data"; shift; exec "$@"'
-        words = [lockstep.PROGRAM, "train", recipe, "--out", str(self.folder / "run")]
-        result = subprocess.run(lockstep.MPIRUN + ["-n", "1", *words, ":", "-n", "1", "unshare", "-m", "bash", "-c", script, "bash",
-                                                   str(self.folder), *words],
-                                capture_output=True, text=True, timeout=120, env=lockstep.WITH_MPI)
+        script = """
+            [ "${OMPI_COMM_WORLD_RANK:-${PMIX_RANK:-0}}" = 1 ] || exec "${@:2}"
+            exec unshare -m bash -c 'mount --bind "$1/other" "$1/data"; shift; exec "$@"' bash "$@"
+        """
+        words = ["bash", "-c", script, "bash", str(self.folder), lockstep.PROGRAM, "train", recipe, "--out", str(self.folder / "run")]
+        result = subprocess.run(lockstep.MPIRUN + ["-n", "2", *words], capture_output=True, text=True, timeout=120,
+                                env=lockstep.WITH_MPI)
         if "unshare" in result.stderr:
             self.skipTest("needs mount namespaces: " + result.stderr.splitlines()[0])
         self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
