@@ -155,7 +155,7 @@ static ls_status open_queues(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
     const size_t arena = larger(engine->train->arena_bytes, engine->eval->arena_bytes);
     for (int q = 0; q < engine->n_queues; q++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "lane %d", q);
         LS_TRY(api->queue_open(engine->device, name, &engine->queue[q]));
         LS_TRY(api->event_open(engine->device, &engine->summed[q]));
