@@ -433,6 +433,8 @@ static void test_bf16(void **state) {
         return;
     }
     assert_int_equal(check_conv(LS_BF16, &conv), 4);
+    struct conv blind = {1, 16, 2, 2, 32, 1, 2, 3, 3, 0, 1, 1, 1, 1, false};
+    assert_int_equal(check_conv(LS_BF16, &blind), 3);
     // A reference implementation of the library's is slower than ours, and refused: so most, not all.
     int convs = 0, linears = 0;
     for (int i = 0; i < 50; i++) {
