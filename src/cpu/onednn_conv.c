@@ -30,7 +30,14 @@ static dnnl_status_t add_y(struct ls_onednn_task *task, const struct ls_onednn_c
     return ls_onednn_operand_add(task, argument, output, index, conv->type, 4, dims, dnnl_nhwc, dnnl_nhwc);
 }
 
+// oneDNN 3.7's brgemm convolution, of processors with AVX-512, reads other columns than those of the one
+// window where there is one and it has a stride.
+static bool has_one_wide_strided_window(const struct ls_onednn_conv *conv) {
+    return conv->out_w == 1 && conv->kernel_w > 1 && conv->window.stride[1] > 1;
+}
+
 static dnnl_status_t describe_forward(struct ls_onednn_task *task, const struct ls_onednn_conv *conv) {
+    if (has_one_wide_strided_window(conv)) return dnnl_unimplemented;
     LS_DNNL_TRY(add_x(task, conv, DNNL_ARG_SRC, false));
     LS_DNNL_TRY(add_weights(task, conv, DNNL_ARG_WEIGHTS, false, 1, conv->type));
     dnnl_dims_t channels = {conv->out};

@@ -35,6 +35,20 @@ def start(*words, ranks=1, **options):
                             env=WITH_MPI if ranks > 1 else ENVIRONMENT, stdin=subprocess.DEVNULL, **options)
 
 
+def reap(process, timeout=120):
+    """What the launcher printed, once it has ended. Open MPI 4.1's mpirun can block in its own finalization when all its
+    ranks are killed while they start: with none of them left, it is ended too."""
+    try:
+        return process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        left = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "stat=,args="], capture_output=True, text=True).stdout
+        alive = [line for line in left.splitlines() if not line.startswith("Z")]
+        process.kill()
+        process.communicate()
+        if alive:
+            raise AssertionError(f"still running after {timeout} s: {alive}") from None
+
+
 def images(n, size=16, channels=1, classes=4, seed=1):
     """Learnable samples: noise, and a bright band whose place says the class."""
     random = numpy.random.default_rng(seed)

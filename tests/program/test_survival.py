@@ -53,7 +53,7 @@ class Survival(lockstep.Case):
                     for pid in children(process.pid) or [process.pid]:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
-                    process.communicate(timeout=120)
+                    lockstep.reap(process, timeout=30)
                 result = self.train(self.recipe, "--resume", ranks=ranks[trial % 8], out=out)
                 self.assertEqual(lockstep.done_line(result)["params"], self.undisturbed)
                 self.check_metrics(out)

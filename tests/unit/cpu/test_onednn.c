@@ -332,6 +332,13 @@ static struct conv square(int64_t batch, int64_t in, int64_t size, int64_t out, 
     return (struct conv){batch, in, size, size, out, kernel, kernel, stride, stride, pad, pad, 1, 1, 1, true};
 }
 
+// The library's forward kernels are wrong there, or have been.
+static void test_one_wide_strided_window(void **state) {
+    (void)state;
+    struct conv conv = {2, 1, 7, 4, 8, 2, 4, 1, 3, 1, 0, 1, 1, 1, false};
+    assert_int_equal(check_conv(LS_F32, &conv), 2);
+}
+
 // What residual networks are made of must be oneDNN's.
 static void test_common_shapes(void **state) {
     (void)state;
@@ -434,7 +441,7 @@ static void test_bf16(void **state) {
     }
     assert_int_equal(check_conv(LS_BF16, &conv), 4);
     struct conv blind = {1, 16, 2, 2, 32, 1, 2, 3, 3, 0, 1, 1, 1, 1, false};
-    assert_int_equal(check_conv(LS_BF16, &blind), 3);
+    assert_int_equal(check_conv(LS_BF16, &blind), 1);
     // A reference implementation of the library's is slower than ours, and refused: so most, not all.
     int convs = 0, linears = 0;
     for (int i = 0; i < 50; i++) {
@@ -554,11 +561,17 @@ static void test_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),         cmocka_unit_test(test_common_shapes),
-        cmocka_unit_test(test_random_convs),  cmocka_unit_test(test_depthwise),
-        cmocka_unit_test(test_wide_convs),    cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_bf16),          cmocka_unit_test(test_relu_keeps_nan),
-        cmocka_unit_test(test_threads_agree), cmocka_unit_test(test_what_it_is_not_for),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_common_shapes),
+        cmocka_unit_test(test_one_wide_strided_window),
+        cmocka_unit_test(test_random_convs),
+        cmocka_unit_test(test_depthwise),
+        cmocka_unit_test(test_wide_convs),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_relu_keeps_nan),
+        cmocka_unit_test(test_threads_agree),
+        cmocka_unit_test(test_what_it_is_not_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
