@@ -41,9 +41,8 @@ static ls_status first_failing(struct ls_comm *comm, ls_status mine, int *first)
     const struct ls_comm_state *state = comm->state;
     *first = mine == LS_OK ? comm->size : comm->rank;
     MPI_Request request;
-    LS_TRY(ls_mpi_check(comm, MPI_Iallreduce(MPI_IN_PLACE, first, 1, MPI_INT, MPI_MIN, state->mpi, &request),
-                        "agreeing on a status"));
-    return ls_mpi_wait(comm, 1, &request, MPI_STATUSES_IGNORE, 0, "agreeing on a status");
+    const int code = MPI_Iallreduce(MPI_IN_PLACE, first, 1, MPI_INT, MPI_MIN, state->mpi, &request);
+    return ls_mpi_collective(comm, code, &request, sizeof *first, "the agreement on a status");
 }
 
 ls_status ls_comm_agree(struct ls_comm *comm, ls_status mine) {

@@ -1,7 +1,9 @@
 // Opening and closing the world, and its collective calls.
 #include "comm/comm.h"
 
+#include "base/pulse.h"
 #include "comm/mpi_calls.h"
+#include "comm/watchdog.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -74,26 +76,49 @@ ls_status ls_comm_open(struct ls_comm *comm) {
     comm->state = state;
     ls_status status = start_mpi(state);
     if (status == LS_OK) status = find_places(comm);
+    if (status == LS_OK) status = ls_watchdog_open(comm, &state->watchdog);
     if (status != LS_OK) ls_comm_close(comm);
     return status;
+}
+
+void ls_comm_set_timeout(struct ls_comm *comm, double seconds) {
+    const struct ls_comm_state *state = comm->state;
+    if (state && state->watchdog) ls_watchdog_set_timeout(state->watchdog, seconds);
 }
 
 void ls_comm_close(struct ls_comm *comm) {
     struct ls_comm_state *state = comm->state;
     if (!state) return;
     if (state->lost && comm->size > 1) MPI_Abort(MPI_COMM_WORLD, LS_COMM);
+    ls_pulse_phase(LS_ENDING);
+    ls_watchdog_leave(state->watchdog);
     if (state->data != MPI_COMM_NULL) MPI_Comm_free(&state->data);
     if (state->mpi != MPI_COMM_NULL) MPI_Comm_free(&state->mpi);
     if (state->started_mpi) MPI_Finalize();
+    ls_watchdog_close(state->watchdog);
     free(state);
     comm->state = NULL;
 }
 
+bool ls_comm_all_know(const struct ls_comm *comm, ls_status status) {
+    const struct ls_comm_state *state = comm->state;
+    if (!state || comm->size == 1) return true;
+    return status == LS_OK || status == LS_PREEMPTED || status == LS_NUMBERS || status == state->agreed;
+}
+
+bool ls_comm_prints(const struct ls_comm *comm, ls_status status) {
+    const struct ls_comm_state *state = comm->state;
+    if (ls_comm_all_know(comm, status)) return comm->rank == 0;
+    return status != LS_COMM || !state->watchdog;
+}
+
 void ls_comm_end(struct ls_comm *comm, ls_status status) {
     const struct ls_comm_state *state = comm->state;
-    const bool all_know = status == LS_OK || status == LS_PREEMPTED || status == LS_NUMBERS ||
-                          (state && status == state->agreed);
-    if (state && comm->size > 1 && !all_know) MPI_Abort(MPI_COMM_WORLD, (int)status);
+    if (!ls_comm_all_know(comm, status)) {
+        const char *text = ls_comm_prints(comm, status) ? NULL : ls_error_last()->text;
+        if (state->watchdog) ls_watchdog_end_all(state->watchdog, status, text);
+        MPI_Abort(MPI_COMM_WORLD, (int)status);
+    }
     ls_comm_close(comm);
 }
 
@@ -123,17 +148,11 @@ const char *ls_comm_library(void) {
 
 // ---- collective calls ----
 
-static ls_status start_and_wait(struct ls_comm *comm, int code, MPI_Request *request, size_t bytes,
-                                const char *what) {
-    LS_TRY(ls_mpi_check(comm, code, what));
-    return ls_mpi_wait(comm, 1, request, MPI_STATUSES_IGNORE, (double)bytes, what);
-}
-
 ls_status ls_comm_barrier(struct ls_comm *comm) {
     const struct ls_comm_state *state = comm->state;
     if (!state) return LS_OK;
     MPI_Request request;
-    return start_and_wait(comm, MPI_Ibarrier(state->mpi, &request), &request, 0, "barrier");
+    return ls_mpi_collective(comm, MPI_Ibarrier(state->mpi, &request), &request, 0, "the barrier");
 }
 
 ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int root) {
@@ -142,8 +161,8 @@ ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int 
     for (char *at = data; bytes > 0;) {
         const size_t n = bytes < LS_MPI_PIECE_BYTES ? bytes : LS_MPI_PIECE_BYTES;
         MPI_Request request;
-        LS_TRY(start_and_wait(comm, MPI_Ibcast(at, (int)n, MPI_BYTE, root, state->mpi, &request), &request, n,
-                              "broadcast"));
+        LS_TRY(ls_mpi_collective(comm, MPI_Ibcast(at, (int)n, MPI_BYTE, root, state->mpi, &request), &request,
+                                 n, "the broadcast"));
         at += n;
         bytes -= n;
     }
@@ -161,15 +180,15 @@ ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, 
                        LS_MPI_PIECE_BYTES);
     MPI_Request request;
     const int n = (int)bytes_each;
-    return start_and_wait(comm, MPI_Iallgather(mine, n, MPI_BYTE, all, n, MPI_BYTE, state->mpi, &request),
-                          &request, bytes_each * (size_t)comm->size, "gathering from all ranks");
+    return ls_mpi_collective(comm, MPI_Iallgather(mine, n, MPI_BYTE, all, n, MPI_BYTE, state->mpi, &request),
+                             &request, bytes_each * (size_t)comm->size, "the gathering from all ranks");
 }
 
 ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n) {
     const struct ls_comm_state *state = comm->state;
     if (!state || n == 0) return LS_OK;
     MPI_Request request;
-    return start_and_wait(
+    return ls_mpi_collective(
         comm, MPI_Iallreduce(MPI_IN_PLACE, values, n, MPI_UINT64_T, MPI_SUM, state->mpi, &request), &request,
-        (size_t)n * sizeof *values, "sum over ranks");
+        (size_t)n * sizeof *values, "the sum over ranks");
 }

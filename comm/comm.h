@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,12 +19,20 @@ struct ls_comm {
 // MPI where the program was started by a launcher (mpirun, srun with PMIx or PMI), or else a world of one
 // that needs no MPI daemon. LS_INPUT where srun started several tasks that cannot find each other.
 ls_status ls_comm_open(struct ls_comm *comm);
+// With several ranks a watchdog (watchdog.h) looks after them from here on: one that dies, hangs or makes
+// another call than the others ends them all, with LS_COMM and one line that names it. `seconds` without a
+// sign of life or of progress are too long; 300 unless set.
+void ls_comm_set_timeout(struct ls_comm *comm, double seconds);
 // Ends MPI in good order, or, where a call of MPI has failed and other ranks may be lost, at once.
 void ls_comm_close(struct ls_comm *comm);
-// Closes with the status that this rank ends with. In good order where all ranks know of it: LS_OK,
-// LS_PREEMPTED, LS_NUMBERS, or what ls_comm_agree or ls_comm_agree_same returned last. Any other is this
-// rank's alone, the others wait for it somewhere: all ranks are ended at once with this status, and with
-// other ranks this does not return. So print the error before.
+// Do all ranks end with this status? LS_OK, LS_PREEMPTED, LS_NUMBERS, and what ls_comm_agree or
+// ls_comm_agree_same returned last. Any other is this rank's alone, and the others wait for it somewhere.
+bool ls_comm_all_know(const struct ls_comm *comm, ls_status status);
+// Should this rank print the error that it ends with? Of an error that all know, rank 0 does; of one of its
+// own, this rank; what MPI says when another rank is lost is left to the watchdog, which knows more.
+bool ls_comm_prints(const struct ls_comm *comm, ls_status status);
+// Closes with the status that this rank ends with, in good order where all know it; else all ranks are ended
+// with it, and this does not return. So print the error before.
 void ls_comm_end(struct ls_comm *comm, ls_status status);
 const char *ls_comm_library(void); // "Open MPI 4.1.4"
 

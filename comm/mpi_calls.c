@@ -1,6 +1,7 @@
 #include "comm/mpi_calls.h"
 
 #include "base/clock.h"
+#include "base/pulse.h"
 
 #include <sched.h>
 #include <time.h>
@@ -30,7 +31,10 @@ ls_status ls_mpi_wait(struct ls_comm *comm, int n, MPI_Request *requests, MPI_St
         if (code == MPI_ERR_IN_STATUS && statuses != MPI_STATUSES_IGNORE)
             for (int i = 0; i < n; i++) LS_TRY(ls_mpi_check(comm, statuses[i].MPI_ERROR, what));
         LS_TRY(ls_mpi_check(comm, code, what));
-        if (done) return LS_OK;
+        if (done) {
+            ls_pulse_tick();
+            return LS_OK;
+        }
         if (sleeping) {
             const struct timespec pause = {.tv_nsec = SLEEP_NS};
             nanosleep(&pause, NULL);
@@ -39,4 +43,13 @@ ls_status ls_mpi_wait(struct ls_comm *comm, int n, MPI_Request *requests, MPI_St
             sleeping = ls_now() > give_up_spinning;
         }
     }
+}
+
+ls_status ls_mpi_collective(struct ls_comm *comm, int code, MPI_Request *request, size_t bytes,
+                            const char *what) {
+    LS_TRY(ls_mpi_check(comm, code, what));
+    ls_pulse_enter(what, bytes);
+    ls_status status = ls_mpi_wait(comm, 1, request, MPI_STATUSES_IGNORE, (double)bytes, what);
+    ls_pulse_leave();
+    return status;
 }

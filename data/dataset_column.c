@@ -1,5 +1,7 @@
 #include "data/dataset_parts.h"
 
+#include "base/pulse.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,7 @@ static ls_status read_parts(const struct ls_open_file *file, const struct ls_col
             return LS_FAIL(LS_INPUT, "%s: is truncated: dataset '%s' goes on, but the file ends at byte %lld",
                            path, column->name, (long long)offset);
         offset += got;
+        ls_pulse_tick();
         n = drop_read(parts, n, (size_t)got);
     }
     return LS_OK;

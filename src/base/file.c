@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/pulse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -131,6 +133,7 @@ static ls_status write_all(const char *path, int fd, const char *data, size_t by
         if (n < 0) return LS_FAIL(LS_SYSTEM, "%s: cannot write: %s", path, strerror(errno));
         data += n;
         bytes -= (size_t)n;
+        ls_pulse_tick();
     }
     return LS_OK;
 }

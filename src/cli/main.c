@@ -79,8 +79,6 @@ static void print_version(void) {
     printf("  CUDA module: not installed\n");
 }
 
-// Errors that the ranks agreed on come out of rank 0 alone; what a command prints before it opened the ranks,
-// of each.
 static void print_error(void) {
     const struct ls_error *error = ls_error_last();
     fprintf(stderr, "lockstep: error: %s\n", error->text);
@@ -106,7 +104,7 @@ int main(int argc, char **argv) {
         if (strcmp(argv[1], commands[i].name) != 0) continue;
         ls_status status = commands[i].run(&commands[i], argc - 2, argv + 2);
         if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
-        if (status != LS_OK && ls_error_last()->status != LS_OK && ls_world_prints()) print_error();
+        if (status != LS_OK && ls_error_last()->status != LS_OK && ls_world_prints(status)) print_error();
         ls_world_end(status);
         return status;
     }

@@ -13,14 +13,12 @@ ls_status ls_with_world(ls_status (*work)(struct ls_comm *comm, void *context), 
     is_open = true;
     ls_log_enable(world.rank == 0);
     ls_status status = work(&world, context);
-    // A communication error is not agreed on: whoever sees it says so.
-    if (status != LS_OK && status != LS_COMM && world.rank != 0) ls_error_clear();
     return status;
 }
 
-bool ls_world_prints(void) {
+bool ls_world_prints(ls_status status) {
     static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    if (is_open) return true;
+    if (is_open) return ls_comm_prints(&world, status);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *rank = getenv(names[i]);
         if (rank) return strcmp(rank, "0") == 0;

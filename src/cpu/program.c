@@ -2,6 +2,8 @@
 // lane is one task that walks its nodes.
 #include "cpu/internal.h"
 
+#include "base/pulse.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +119,7 @@ static ls_status run_node(const struct segment *segment, int i, char *const base
     for (int k = 0; k < node->n_out; k++) call.out[k] = at(base, &plan->places[node->out[k]]);
     if (plan->workspace_bytes[i] > 0) call.workspace = at(base, &plan->workspace[i]);
     call.made = segment->made[i];
+    ls_pulse_tick();
     return segment->program->kernels[i]->run(&call);
 }
 

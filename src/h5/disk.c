@@ -11,6 +11,8 @@
 #define _GNU_SOURCE // memfd_create, dup3
 #include "h5/internal.h"
 
+#include "base/pulse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -86,6 +88,7 @@ static ls_status write_at(const struct ls_h5_disk *disk, const char *path, int64
         ssize_t n = pwrite(disk->file, data, bytes, offset);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return cannot_write(path, n < 0 ? errno : ENOSPC);
+        ls_pulse_tick();
         data += n;
         offset += n;
         bytes -= (size_t)n;

@@ -1,6 +1,8 @@
 // Finding, describing and reading datasets.
 #include "h5/internal.h"
 
+#include "base/pulse.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +262,7 @@ static ls_status read_rows(struct ls_h5 *file, const char *name, int64_t begin, 
         H5Dread(dataset, ls_h5_memory_type(type), rows.in_memory, rows.in_file, H5P_DEFAULT, out) < 0)
         status = LS_H5_FAIL(file, "cannot read dataset", name);
     release(&rows);
+    ls_pulse_tick();
     return status;
 }
 

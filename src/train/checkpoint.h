@@ -72,9 +72,11 @@ struct ls_checkpoint_writer; // a thread with its own copy of the buffers
 ls_status ls_checkpoint_writer_open(const char *folder, const struct ls_layout *layout,
                                     const struct ls_checkpoint *like, int64_t keep,
                                     struct ls_checkpoint_writer **writer);
-// Copies what is given and returns; waits first for a write still under way. A past write's error comes out
-// of ls_checkpoint_writer_finish, and is warned of at once.
+// Copies what is given and returns; waits first for a write still under way. An error is warned of at once,
+// and comes out of ls_checkpoint_writer_flush until a later write succeeds, of ls_checkpoint_writer_finish
+// for good.
 void ls_checkpoint_writer_start(struct ls_checkpoint_writer *writer, const struct ls_checkpoint *checkpoint);
+ls_status ls_checkpoint_writer_flush(struct ls_checkpoint_writer *writer);
 ls_status ls_checkpoint_writer_finish(
     struct ls_checkpoint_writer *writer); // waits; the first error since open; stays open
 void ls_checkpoint_writer_close(struct ls_checkpoint_writer *writer);

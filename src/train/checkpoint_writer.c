@@ -18,7 +18,7 @@ struct ls_checkpoint_writer {
     pthread_mutex_t lock; // of what follows
     pthread_cond_t changed;
     bool busy, closing;
-    struct ls_error first_error;
+    struct ls_error first_error, newest_error; // of all writes; of the last one: LS_OK where that went well
     void (*done)(void *context, uint64_t step, const char *path, double seconds, uint64_t bytes);
     void *done_context;
 };
@@ -61,7 +61,8 @@ static void *run(void *context) {
         pthread_mutex_unlock(&writer->lock);
         ls_status status = write_one(writer);
         pthread_mutex_lock(&writer->lock);
-        if (status != LS_OK && writer->first_error.status == LS_OK) writer->first_error = *ls_error_last();
+        writer->newest_error = status == LS_OK ? (struct ls_error){0} : *ls_error_last();
+        if (writer->first_error.status == LS_OK) writer->first_error = writer->newest_error;
         writer->busy = false;
         pthread_cond_broadcast(&writer->changed);
     }
@@ -176,13 +177,20 @@ void ls_checkpoint_writer_start(struct ls_checkpoint_writer *writer, const struc
     pthread_mutex_unlock(&writer->lock);
 }
 
-ls_status ls_checkpoint_writer_finish(struct ls_checkpoint_writer *writer) {
+static ls_status wait_for(struct ls_checkpoint_writer *writer, const struct ls_error *error) {
     pthread_mutex_lock(&writer->lock);
     wait_until_idle(writer);
-    ls_status status = LS_OK;
-    if (writer->first_error.status != LS_OK) status = ls_error_adopt(&writer->first_error);
+    ls_status status = error->status == LS_OK ? LS_OK : ls_error_adopt(error);
     pthread_mutex_unlock(&writer->lock);
     return status;
+}
+
+ls_status ls_checkpoint_writer_flush(struct ls_checkpoint_writer *writer) {
+    return wait_for(writer, &writer->newest_error);
+}
+
+ls_status ls_checkpoint_writer_finish(struct ls_checkpoint_writer *writer) {
+    return wait_for(writer, &writer->first_error);
 }
 
 void ls_checkpoint_writer_close(struct ls_checkpoint_writer *writer) {

@@ -1,6 +1,7 @@
 #include "train/engine.h"
 
 #include "base/clock.h"
+#include "base/pulse.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -394,11 +395,36 @@ static void enqueue_fold(struct ls_engine *engine, const struct ls_fold_wave *wa
     api->record(folder, engine->folded[s]);
 }
 
+// For the watchdog, which sees by it that ranks are in different buckets.
+struct reduce_note {
+    int bucket;
+    uint64_t bytes;
+};
+
+static ls_status note_reduce_begins(void *argument) {
+    const struct reduce_note *note = argument;
+    char call[LS_PULSE_TEXT];
+    snprintf(call, sizeof call, "the all-reduce of bucket %d", note->bucket);
+    ls_pulse_enter(call, note->bytes);
+    return LS_OK;
+}
+
+static ls_status note_reduce_ends(void *argument) {
+    (void)argument;
+    ls_pulse_leave();
+    return LS_OK;
+}
+
 static void enqueue_reduce(struct ls_engine *engine, int s) {
+    const struct ls_device_api *api = engine->api;
     const struct ls_bucket *bucket = &engine->train->buckets[s];
-    engine->api->wait(engine->comm_queue, engine->folded[s]);
+    const struct reduce_note note = {s, bucket->count * sizeof(float)};
+    const bool watched = engine->transport->size > 1;
+    api->wait(engine->comm_queue, engine->folded[s]);
+    if (watched) api->call(engine->comm_queue, note_reduce_begins, &note, sizeof note);
     ls_reduce(engine->reducer, engine->buffers, bucket->offset, bucket->count, engine->comm_queue);
-    engine->api->record(engine->comm_queue, engine->reduced[s]);
+    if (watched) api->call(engine->comm_queue, note_reduce_ends, NULL, 0);
+    api->record(engine->comm_queue, engine->reduced[s]);
 }
 
 // The lanes of a wave, then its folds. In the last wave of several ranks a bucket is folded, and travels, as

@@ -150,7 +150,7 @@ const struct ls_key ls_schema[] = {
     KEY("train.audit_every", INTEGER, AT(train.audit_every), .preset = "0", RANGE(0, 0),
         .help = "steps between recomputing a lane on another rank; this version takes only 0, never"),
     KEY("train.timeout", DURATION, AT(train.timeout), .preset = "300s", RANGE(0.1, 1e9),
-        .help = "no progress of a rank for so long is to end the run; nothing watches in this version"),
+        .help = "a rank that cannot be heard, or makes no progress, for so long ends the run with status 4"),
 
     SECTION("eval", "testing; done at the end in any case"),
     KEY("eval.every", SPAN, AT(eval.every), .preset = "1 epoch", RANGE(0, LS_SPAN_MOST),

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/pulse.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
@@ -55,6 +56,7 @@ static ls_status read_recipe(struct run *run) {
     const struct ls_train_request *request = run->request;
     LS_TRY(ls_recipe_read(request->recipe, request->overrides, request->n_overrides, &run->recipe));
     ls_recipe_print(&run->recipe, &run->resolved);
+    ls_comm_set_timeout(run->comm, run->recipe.train.timeout);
     return ls_engine_check_ranks(&run->recipe, run->comm);
 }
 
@@ -300,7 +302,9 @@ static double accuracy_of(const struct run *run, double accuracy) {
 static ls_status evaluate(struct run *run, bool stoppable) {
     if (!run->evaluator) return LS_OK;
     struct ls_evaluation evaluation;
+    ls_pulse_phase(LS_EVALUATING);
     LS_TRY(ls_evaluate(run->evaluator, stoppable, NULL, NULL, &evaluation));
+    ls_pulse_phase(LS_TRAINING);
     if (evaluation.abandoned) return LS_OK;
     run->state.evaluated_step = run->state.step;
     run->state.last_loss = evaluation.loss;
@@ -330,8 +334,10 @@ static ls_status checkpoint(struct run *run) {
 
 // After a signal: the checkpoint is whole on disk before anyone ends.
 static ls_status preempted(struct run *run) {
+    ls_pulse_phase(LS_SAVING);
     LS_TRY(checkpoint(run));
-    ls_status status = chief(run) ? ls_checkpoint_writer_finish(run->writer) : LS_OK;
+    // What failed to be written before was warned of then; this file makes up for it.
+    ls_status status = chief(run) ? ls_checkpoint_writer_flush(run->writer) : LS_OK;
     LS_TRY(ls_comm_agree(run->comm, status));
     if (chief(run)) ls_progress_clear(run->progress);
     ls_note("stopped by a signal at step %" PRIu64 "; the checkpoint is written: --resume goes on",
@@ -375,6 +381,7 @@ static ls_status give_up(struct run *run) {
     run->state.skipped -= row;
     run->state.skipped_in_row = 0;
     if (run->state.evaluated_step > run->state.step) run->state.evaluated_step = run->state.step;
+    ls_pulse_phase(LS_SAVING);
     LS_TRY(checkpoint(run));
     ls_status status = chief(run) ? ls_checkpoint_writer_finish(run->writer) : LS_OK;
     LS_TRY(ls_comm_agree(run->comm, status));
@@ -407,6 +414,7 @@ static ls_status one_step(struct run *run) {
     if (run->last.fault) return ls_comm_agree(run->comm, reading == LS_OK ? LS_OK : ls_error_adopt(&error));
     request_batch(run, step + (uint64_t)run->recipe.data.prefetch);
     run->state.step++;
+    ls_pulse_step(run->state.step);
     run->state.skipped += run->last.skipped;
     run->state.skipped_in_row = run->last.skipped ? run->state.skipped_in_row + 1 : 0;
     if (!run->evaluator) {
@@ -421,6 +429,8 @@ static ls_status one_step(struct run *run) {
 }
 
 static ls_status loop(struct run *run) {
+    ls_pulse_step(run->state.step);
+    ls_pulse_phase(LS_TRAINING);
     for (int64_t ahead = 0; ahead < run->recipe.data.prefetch; ahead++)
         request_batch(run, run->state.step + (uint64_t)ahead);
     // An evaluation that a signal cut short is made up for.
@@ -477,11 +487,21 @@ static ls_status finish(struct run *run, double started, struct ls_train_summary
         .device = run->device->name,
         .seconds = ls_now() - started,
     };
+    ls_pulse_phase(LS_SAVING);
     return ls_comm_agree(run->comm, chief(run) ? end_files(run, &end) : LS_OK);
 }
 
 // ---- a whole run
 // ----------------------------------------------------------------------------------------------
+
+// A signal may come while the run is prepared: nothing is there to be saved then.
+static ls_status stop_if_asked(struct run *run) {
+    uint64_t wishes = ls_stop_wanted() ? 1 : 0;
+    LS_TRY(ls_comm_sum_u64(run->comm, &wishes, 1));
+    if (wishes == 0) return LS_OK;
+    ls_note("stopped by a signal before the first step; --resume starts, or goes on");
+    return LS_PREEMPTED;
+}
 
 static ls_status open_run(struct run *run) {
     struct ls_comm *comm = run->comm;
@@ -495,6 +515,7 @@ static ls_status open_run(struct run *run) {
     LS_TRY(ls_comm_agree(comm, make_model(run)));
     LS_TRY(ls_comm_agree(comm, scan_data(run)));
     LS_TRY(agree_on_data(run));
+    LS_TRY(stop_if_asked(run));
     LS_TRY(ls_comm_agree(comm, open_engine(run)));
     LS_TRY(ls_comm_agree(
         comm, chief(run) && run->recipe.model.from ? ls_checkpoint_verify(run->recipe.model.from) : LS_OK));
@@ -504,6 +525,7 @@ static ls_status open_run(struct run *run) {
     run->steps = ls_span_steps(&run->recipe.train.length, &run->clock);
     fresh_state(run);
     LS_TRY(choose_start(run));
+    LS_TRY(stop_if_asked(run));
     return ls_comm_agree(comm, open_writers(run));
 }
 

@@ -49,6 +49,14 @@ def reap(process, timeout=120):
             raise AssertionError(f"still running after {timeout} s: {alive}") from None
 
 
+def is_running(pid):
+    """Is there such a process, other than a dead one that nobody has waited for?"""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def images(n, size=16, channels=1, classes=4, seed=1):
     """Learnable samples: noise, and a bright band whose place says the class."""
     random = numpy.random.default_rng(seed)

@@ -1,0 +1,150 @@
+#include "comm/judge.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---- words ----
+
+__attribute__((format(printf, 2, 3))) static void say(char *text, const char *format, ...) {
+    const size_t used = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + used, LS_VERDICT_TEXT - used, format, arguments);
+    va_end(arguments);
+}
+
+static void say_rank(char *text, const struct ls_witness *ranks, int rank) {
+    say(text, "rank %d (host %s)", rank, ranks[rank].host);
+}
+
+static void say_call(char *text, const struct ls_pulse *pulse) {
+    say(text, "%s", pulse->calls ? pulse->call : "no collective call");
+    if (pulse->bytes) say(text, " of %" PRIu64 " bytes", pulse->bytes);
+}
+
+// " while evaluating at step 17 in the barrier"
+static void say_place(char *text, const struct ls_pulse *pulse) {
+    if (pulse->phase != LS_TRAINING) say(text, " while %s", ls_phase_name(pulse->phase));
+    if (pulse->phase != LS_STARTING) say(text, " at step %" PRIu64, pulse->step);
+    if (!pulse->waiting) return;
+    say(text, " in ");
+    say_call(text, pulse);
+}
+
+// What the others are waiting in: a call that `culprit` has not entered.
+static void say_missed(char *text, const struct ls_witness *ranks, int n, int culprit) {
+    for (int r = 0; r < n; r++) {
+        if (r == culprit || !ranks[r].watched || !ranks[r].pulse.waiting) continue;
+        if (ranks[r].pulse.calls <= ranks[culprit].pulse.calls) continue;
+        say(text, "; it missed ");
+        say_call(text, &ranks[r].pulse);
+        say(text, ", where rank %d is at step %" PRIu64, r, ranks[r].pulse.step);
+        return;
+    }
+}
+
+// ---- the cases ----
+
+static bool anyone_died(const struct ls_witness *ranks, int n, char *text) {
+    for (int r = 0; r < n; r++) {
+        if (!ranks[r].dead) continue;
+        say_rank(text, ranks, r);
+        say(text, " died; last seen");
+        say_place(text, &ranks[r].pulse);
+        return true;
+    }
+    return false;
+}
+
+static bool anyone_silent(const struct ls_witness *ranks, int n, double timeout, char *text) {
+    int first = -1, more = 0;
+    for (int r = 0; r < n; r++) {
+        if (!ranks[r].watched || ranks[r].silent < timeout) continue;
+        if (first < 0)
+            first = r;
+        else
+            more++;
+    }
+    if (first < 0) return false;
+    say_rank(text, ranks, first);
+    if (more) say(text, " and %d more", more);
+    say(text, " could not be heard for %.0f s (stopped, or its host or link is down); last seen", timeout);
+    say_place(text, &ranks[first].pulse);
+    say_missed(text, ranks, n, first);
+    return true;
+}
+
+static bool same_call(const struct ls_pulse *a, const struct ls_pulse *b) {
+    return a->bytes == b->bytes && strcmp(a->call, b->call) == 0;
+}
+
+static int count_alike(const struct ls_witness *ranks, int n, int rank) {
+    int alike = 0;
+    for (int r = 0; r < n; r++)
+        alike += ranks[r].watched && ranks[r].pulse.calls == ranks[rank].pulse.calls &&
+                 same_call(&ranks[r].pulse, &ranks[rank].pulse);
+    return alike;
+}
+
+static bool calls_differ(const struct ls_witness *ranks, int n, char *text) {
+    for (int a = 0; a < n; a++) {
+        if (!ranks[a].watched || ranks[a].pulse.calls == 0) continue;
+        for (int b = a + 1; b < n; b++) {
+            if (!ranks[b].watched || ranks[b].pulse.calls != ranks[a].pulse.calls) continue;
+            if (same_call(&ranks[a].pulse, &ranks[b].pulse)) break; // as good as a: a's later matches are b's
+            const bool a_is_odd = count_alike(ranks, n, a) < count_alike(ranks, n, b);
+            const int odd = a_is_odd ? a : b, usual = a_is_odd ? b : a;
+            say_rank(text, ranks, odd);
+            say(text, " is in ");
+            say_call(text, &ranks[odd].pulse);
+            say(text, " where rank %d is in ", usual);
+            say_call(text, &ranks[usual].pulse);
+            say(text, ", at step %" PRIu64, ranks[usual].pulse.step);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool anyone_stuck(const struct ls_witness *ranks, int n, double timeout, char *text) {
+    for (int r = 0; r < n; r++) {
+        if (!ranks[r].watched || ranks[r].pulse.waiting || ranks[r].still < timeout) continue;
+        say_rank(text, ranks, r);
+        say(text, " made no progress for %.0f s", ranks[r].still);
+        say_place(text, &ranks[r].pulse);
+        say_missed(text, ranks, n, r);
+        return true;
+    }
+    return false;
+}
+
+static bool all_wait(const struct ls_witness *ranks, int n, double timeout, char *text) {
+    int behind = -1, ahead = -1;
+    for (int r = 0; r < n; r++) {
+        if (!ranks[r].watched) continue;
+        if (!ranks[r].pulse.waiting || ranks[r].still < timeout) return false;
+        if (behind < 0 || ranks[r].pulse.calls < ranks[behind].pulse.calls) behind = r;
+        if (ahead < 0 || ranks[r].pulse.calls > ranks[ahead].pulse.calls) ahead = r;
+    }
+    if (behind < 0) return false;
+    if (ranks[behind].pulse.calls < ranks[ahead].pulse.calls) {
+        say_rank(text, ranks, behind);
+        say(text, " made no progress for %.0f s", ranks[behind].still);
+        say_place(text, &ranks[behind].pulse);
+        say_missed(text, ranks, n, behind);
+    } else {
+        say(text, "nothing moved for %.0f s", ranks[behind].still);
+        say_place(text, &ranks[behind].pulse);
+        say(text, ", in which all ranks are: the network between them?");
+    }
+    return true;
+}
+
+bool ls_judge(const struct ls_witness *ranks, int n, double timeout, char text[LS_VERDICT_TEXT]) {
+    text[0] = 0;
+    return anyone_died(ranks, n, text) || anyone_silent(ranks, n, timeout, text) ||
+           calls_differ(ranks, n, text) || anyone_stuck(ranks, n, timeout, text) ||
+           all_wait(ranks, n, timeout, text);
+}

@@ -1,0 +1,58 @@
+"""Whatever dies or hangs, every rank ends soon, and one line names the culprit."""
+import os
+import signal
+import time
+import unittest
+
+import lockstep
+from test_survival import children
+
+
+class Watchdog(lockstep.Case):
+    def setUp(self):
+        super().setUp()
+        self.recipe = lockstep.recipe(self.folder, {"train.steps": 100000, "train.timeout": "4s", "eval.every": "1000 steps",
+                                                    "checkpoint.every": "1000 steps"})
+
+    def disturb(self, number, victim, ranks=3):
+        """Signals a rank in the midst of training; what was printed as errors, and the exit status."""
+        out = self.folder / f"run{number}-{victim}"
+        process = lockstep.start("train", self.recipe, "--out", out, ranks=ranks)
+        deadline = time.time() + 120
+        metrics = out / "metrics.jsonl"
+        while process.poll() is None and not (metrics.exists() and '"step"' in metrics.read_text()):
+            self.assertLess(time.time(), deadline)
+            time.sleep(0.02)
+        pids = sorted(children(process.pid))
+        self.assertEqual(len(pids), ranks)
+        began = time.time()
+        os.kill(pids[victim], number)
+        stderr = lockstep.reap(process, timeout=60)[1]
+        self.assertLess(time.time() - began, 4 + 15)
+        for pid in pids:
+            self.assertFalse(lockstep.is_running(pid), f"process {pid} is left")
+        errors = [line for line in stderr.splitlines() if "lockstep: error:" in line]
+        return errors, process.returncode
+
+    def test_killed_ranks_are_named(self):
+        for victim in (0, 2):
+            with self.subTest(victim=victim):
+                errors, status = self.disturb(signal.SIGKILL, victim)
+                self.assertNotEqual(status, 0)
+                # The launcher may be quicker than the line.
+                for error in errors:
+                    self.assertIn(f"rank {victim} (host", error)
+                self.assertLessEqual(len(errors), 1, errors)
+
+    def test_stopped_ranks_are_named(self):
+        for victim in (0, 1):
+            with self.subTest(victim=victim):
+                errors, status = self.disturb(signal.SIGSTOP, victim)
+                self.assertEqual(len(errors), 1, errors)
+                self.assertIn(f"rank {victim} (host", errors[0])
+                self.assertIn("could not be heard for 4 s", errors[0])
+                self.assertEqual(status, 4)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
