@@ -1,0 +1,62 @@
+// A run, for the files of this folder that it is spread over: run_open.c makes it, trainer.c takes the steps,
+// run_files.c writes what is kept.
+#pragma once
+
+#include "train/checkpoint.h"
+#include "train/evaluate.h"
+#include "train/metrics.h"
+#include "train/progress.h"
+#include "train/runfolder.h"
+#include "train/schedule.h"
+#include "train/trainer.h"
+
+// In the order in which it is opened; closed the other way round.
+struct ls_run {
+    struct ls_comm *comm;
+    const struct ls_train_request *request;
+    struct ls_recipe recipe;
+    struct ls_text resolved; // the recipe, as the run folder and the checkpoints keep it
+    struct ls_device *device;
+    struct ls_dataset *train, *test; // test may be NULL
+    struct ls_model model;
+    struct ls_engine *engine;
+    struct ls_reader *reader;
+    struct ls_evaluator *evaluator;
+    // Rank 0 only:
+    struct ls_run_folder *folder;
+    struct ls_metrics *metrics;
+    struct ls_progress *progress;
+    struct ls_checkpoint_writer *writer;
+
+    struct ls_clock clock;
+    uint64_t steps;                   // of the whole run
+    struct ls_checkpoint_state state; // after the last step done
+    struct ls_step_result last;
+    double seconds_in_steps;
+    uint64_t steps_here; // since this process started
+};
+
+static inline bool ls_run_writes(const struct ls_run *run) {
+    return run->comm->rank == 0;
+}
+
+// ---- run_open.c: collective ----
+
+// Everything up to the first step. LS_PREEMPTED where a signal came before it: then nothing is to be saved.
+ls_status ls_run_open(struct ls_run *run);
+void ls_run_close(struct ls_run *run); // also what ls_run_open left half open
+
+// ---- run_files.c: collective where they compare or agree; rank 0 alone writes ----
+
+// Recipe, metrics, the checkpoint writer and the progress bar.
+ls_status ls_run_open_files(struct ls_run *run);
+uint64_t ls_run_params_hash(const struct ls_run *run);
+// The replicas agree by construction; one that does not computes wrongly, and is named (LS_COMM) before its
+// weights are kept.
+ls_status ls_run_compare_replicas(struct ls_run *run);
+// Starts to write the state after the last step; training goes on meanwhile.
+ls_status ls_run_checkpoint(struct ls_run *run);
+// After a signal: LS_PREEMPTED once the checkpoint is whole on disk, before anyone ends.
+ls_status ls_run_preempted(struct ls_run *run);
+// Rank 0: what could not be written while training went on is an error now.
+ls_status ls_run_end_files(struct ls_run *run, const struct ls_metrics_end *end);

@@ -1,0 +1,107 @@
+// What a run writes, and when: on rank 0, after all ranks have compared what they hold.
+#include "train/run.h"
+
+#include "base/log.h"
+#include "base/pulse.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+static struct ls_checkpoint snapshot(struct ls_run *run) {
+    const struct ls_replica replica = ls_engine_replica(run->engine);
+    struct ls_checkpoint checkpoint = {
+        .layout = run->model.train->layout,
+        .params = replica.params,
+        .states = replica.states,
+        .state = run->state,
+        .recipe = run->resolved.data,
+        .model = run->model.description.data,
+        .fingerprint = run->device->fingerprint,
+        .version = run->request->version,
+    };
+    for (int i = 0; i < LS_MAX_SLOTS; i++) {
+        checkpoint.slot[i] = replica.slot[i];
+        checkpoint.slot_names[i] = replica.slot_names[i];
+    }
+    return checkpoint;
+}
+
+uint64_t ls_run_params_hash(const struct ls_run *run) {
+    return ls_params_hash(run->model.train->layout, ls_engine_replica(run->engine).params);
+}
+
+ls_status ls_run_compare_replicas(struct ls_run *run) {
+    char text[32];
+    snprintf(text, sizeof text, "%016" PRIx64, ls_run_params_hash(run));
+    return ls_comm_agree_same(run->comm, LS_COMM, "the hash of the parameters", text);
+}
+
+static void checkpoint_written(void *context, uint64_t step, const char *path, double seconds,
+                               uint64_t bytes) {
+    struct ls_run *run = context;
+    ls_metrics_checkpoint(run->metrics, step, path, seconds, bytes);
+}
+
+ls_status ls_run_open_files(struct ls_run *run) {
+    if (!ls_run_writes(run)) return LS_OK;
+    LS_TRY(ls_run_folder_write_recipe(run->folder, run->resolved.data));
+    LS_TRY(ls_metrics_open(ls_run_folder_metrics(run->folder), run->state.step, run->state.evaluated_step,
+                           &run->metrics));
+    const struct ls_checkpoint like = snapshot(run);
+    LS_TRY(ls_checkpoint_writer_open(ls_run_folder_checkpoints(run->folder), like.layout, &like,
+                                     run->recipe.checkpoint.keep, &run->writer));
+    ls_checkpoint_writer_on_done(run->writer, checkpoint_written, run);
+    const struct ls_metrics_start start = {
+        .step = run->state.step,
+        .ranks = run->comm->size,
+        .lanes = run->recipe.train.lanes,
+        .batch = run->recipe.train.batch,
+        .steps = run->steps,
+        .samples = run->clock.samples,
+        .parameters = run->model.train->layout->parameters,
+        .model = run->recipe.model.zoo,
+        .device = run->device->name,
+        .fingerprint = run->device->fingerprint,
+        .version = run->request->version,
+    };
+    ls_metrics_start(run->metrics, &start);
+    return ls_progress_open(run->steps, run->state.step, run->clock.samples, run->clock.batch,
+                            &run->progress);
+}
+
+ls_status ls_run_checkpoint(struct ls_run *run) {
+    LS_TRY(ls_run_compare_replicas(run));
+    const double score = isnan(run->state.last_accuracy) ? -run->state.last_loss : run->state.last_accuracy;
+    const bool evaluated = run->evaluator && run->state.evaluated_step == run->state.step;
+    if (evaluated && !(score <= run->state.best_score)) {
+        run->state.best_score = score;
+        run->state.best_step = run->state.step;
+    }
+    if (!ls_run_writes(run)) return LS_OK;
+    const struct ls_checkpoint now = snapshot(run);
+    ls_checkpoint_writer_start(run->writer, &now);
+    return LS_OK;
+}
+
+ls_status ls_run_preempted(struct ls_run *run) {
+    ls_pulse_phase(LS_SAVING);
+    LS_TRY(ls_run_checkpoint(run));
+    // What failed to be written before was warned of then; this file makes up for it.
+    ls_status status = ls_run_writes(run) ? ls_checkpoint_writer_flush(run->writer) : LS_OK;
+    LS_TRY(ls_comm_agree(run->comm, status));
+    if (ls_run_writes(run)) ls_progress_clear(run->progress);
+    ls_note("stopped by a signal at step %" PRIu64 "; the checkpoint is written: --resume goes on",
+            run->state.step);
+    ls_error_clear();
+    return LS_PREEMPTED;
+}
+
+ls_status ls_run_end_files(struct ls_run *run, const struct ls_metrics_end *end) {
+    ls_progress_clear(run->progress);
+    ls_status status = ls_checkpoint_writer_finish(run->writer);
+    ls_metrics_end(run->metrics, end);
+    const ls_status lines = ls_metrics_close(run->metrics);
+    run->metrics = NULL;
+    return status == LS_OK ? lines : status;
+}

@@ -1,0 +1,230 @@
+// From the recipe to a run that may take its first step, and back.
+#include "train/run.h"
+
+#include "base/log.h"
+#include "train/setup.h"
+#include "train/stop.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- what it is made of ----
+
+static ls_status read_recipe(struct ls_run *run) {
+    const struct ls_train_request *request = run->request;
+    LS_TRY(ls_recipe_read(request->recipe, request->overrides, request->n_overrides, &run->recipe));
+    ls_recipe_print(&run->recipe, &run->resolved);
+    ls_comm_set_timeout(run->comm, run->recipe.train.timeout);
+    return ls_engine_check_ranks(&run->recipe, run->comm);
+}
+
+static ls_status open_data(struct ls_run *run) {
+    LS_TRY(ls_data_open(&run->recipe, false, &run->train));
+    if (run->recipe.data.test.n > 0) {
+        LS_TRY(ls_data_open(&run->recipe, true, &run->test));
+        LS_TRY(ls_data_same_shape(ls_dataset_info(run->train), ls_dataset_info(run->test)));
+    }
+    return LS_OK;
+}
+
+// A node whose copy of the data is another would train on it without a word.
+static ls_status agree_on_data(struct ls_run *run) {
+    const struct ls_dataset_info *train = ls_dataset_info(run->train);
+    const struct ls_dataset_info *test = run->test ? ls_dataset_info(run->test) : NULL;
+    char text[128];
+    snprintf(text, sizeof text,
+             "%" PRId64 " samples, identity %016" PRIx64 "; %" PRId64 " test samples, %016" PRIx64,
+             train->samples, train->identity, test ? test->samples : 0, test ? test->identity : 0);
+    return ls_comm_agree_same(run->comm, LS_INPUT, "the data", text);
+}
+
+static ls_status scan_data(struct ls_run *run) {
+    LS_TRY(ls_data_scan(run->train, &run->recipe, run->comm));
+    return run->test ? ls_data_scan(run->test, &run->recipe, run->comm) : LS_OK;
+}
+
+static ls_status make_model(struct ls_run *run) {
+    const struct ls_sample_shape sample = ls_sample_shape_of(ls_dataset_info(run->train));
+    LS_TRY(ls_model_make(&run->recipe, &sample, run->device, &run->model));
+    const struct ls_memory memory = ls_memory_of(&run->recipe, &run->model, ls_dataset_info(run->train),
+                                                 run->test ? ls_dataset_info(run->test) : NULL, run->device,
+                                                 run->comm->rank, run->comm->size);
+    LS_TRY(ls_memory_check(&run->recipe, &sample, run->device, &memory));
+    char bytes[32];
+    ls_note("model: %s, %" PRId64 " parameters; %d ranks share %" PRId64 " lanes of %" PRId64
+            " samples; rank 0 takes %s",
+            run->recipe.model.zoo, run->model.train->layout->parameters, run->comm->size,
+            run->recipe.train.lanes, run->model.train->lane_batch,
+            ls_format_bytes(bytes, (double)memory.total));
+    return LS_OK;
+}
+
+static ls_status reader_alloc(void *device, size_t bytes, void **memory) {
+    return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
+}
+
+static void reader_free(void *device, void *memory) {
+    ((struct ls_device *)device)->api->free_host(device, memory);
+}
+
+static ls_status open_engine(struct ls_run *run) {
+    const struct ls_engine_spec spec = {run->device, run->comm, &run->model, &run->recipe};
+    LS_TRY(ls_engine_open(&spec, &run->engine));
+    const struct ls_lane_range lanes = ls_engine_lanes(run->engine);
+    const int64_t samples = (lanes.end - lanes.begin) * run->model.train->lane_batch;
+    struct ls_reader_spec reading = ls_reader_spec_of(&run->recipe, false, samples);
+    reading.alloc = reader_alloc;
+    reading.free = reader_free;
+    reading.context = run->device;
+    LS_TRY(ls_reader_open(run->train, &reading, &run->reader));
+    if (!run->test) return LS_OK;
+    return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test,
+                             &run->evaluator);
+}
+
+static const char *default_folder(const struct ls_train_request *request, char *out, size_t bytes) {
+    if (request->out) return request->out;
+    const char *slash = strrchr(request->recipe, '/');
+    const char *name = slash ? slash + 1 : request->recipe;
+    const char *dot = strrchr(name, '.');
+    snprintf(out, bytes, "runs/%.*s", (int)(dot && dot != name ? dot - name : (ptrdiff_t)strlen(name)), name);
+    return out;
+}
+
+static ls_status open_folder(struct ls_run *run) {
+    if (!ls_run_writes(run)) return LS_OK;
+    char name[1024];
+    return ls_run_folder_open(default_folder(run->request, name, sizeof name), run->request->resume,
+                              &run->folder);
+}
+
+// ---- where it starts ----
+
+static void fresh_state(struct ls_run *run) {
+    run->state = (struct ls_checkpoint_state){
+        .seed = run->recipe.seed,
+        .loss_scale = 1,
+        .samples = run->clock.samples,
+        .batch = run->clock.batch,
+        .lanes = (uint64_t)run->recipe.train.lanes,
+        .data_identity = ls_dataset_info(run->train)->identity,
+        .best_score = NAN,
+        .last_loss = NAN,
+        .last_accuracy = NAN,
+    };
+}
+
+// Rank 0: may the run go on from this file with the recipe as it is now?
+static ls_status fits(struct ls_run *run, const char *path) {
+    struct ls_checkpoint_header header;
+    LS_TRY(ls_checkpoint_read_header(path, &header));
+    struct ls_recipe saved;
+    ls_status status = ls_recipe_parse(header.recipe, path, ".", NULL, 0, &saved);
+    if (status == LS_OK) {
+        status = ls_recipe_same_result(&saved, &run->recipe);
+        if (status != LS_OK) ls_error_prefix("cannot resume from %s", path);
+        ls_recipe_free(&saved);
+    }
+    if (status == LS_OK && header.state.data_identity != ls_dataset_info(run->train)->identity)
+        status = LS_FAIL(LS_INPUT,
+                         "cannot resume from %s: data.train is not the set that the run began with (files, "
+                         "sizes or identities differ)",
+                         path);
+    if (status == LS_OK && strcmp(header.fingerprint, run->device->fingerprint) != 0)
+        ls_warn("the run began on \"%s\" and goes on on \"%s\": the result may differ in its last bits",
+                header.fingerprint, run->device->fingerprint);
+    ls_checkpoint_header_free(&header);
+    return status;
+}
+
+static ls_status take_weights_from(struct ls_run *run) {
+    const struct ls_layout *layout = run->model.train->layout;
+    struct ls_replica replica = ls_engine_replica(run->engine);
+    int taken = 0, left = 0;
+    ls_status status = LS_OK;
+    if (ls_run_writes(run)) {
+        status = ls_checkpoint_read_matching(run->recipe.model.from, layout, replica.params, replica.states,
+                                             &taken, &left);
+        if (status == LS_OK)
+            ls_note("model.from: %d parameters and statistics taken from %s, %d start anew", taken,
+                    run->recipe.model.from, left);
+    }
+    LS_TRY(ls_comm_agree(run->comm, status));
+    LS_TRY(ls_comm_broadcast(run->comm, replica.params, layout->param_floats * sizeof(float), 0));
+    return ls_comm_broadcast(run->comm, replica.states, layout->state_floats * sizeof(float), 0);
+}
+
+static ls_status choose_start(struct ls_run *run) {
+    char path[4096] = "";
+    ls_status status = LS_OK;
+    if (ls_run_writes(run) && run->request->resume) {
+        char *newest = NULL;
+        status = ls_checkpoint_newest(ls_run_folder_checkpoints(run->folder), &newest);
+        if (status == LS_OK && newest) status = fits(run, newest);
+        if (newest) snprintf(path, sizeof path, "%s", newest);
+        free(newest);
+    }
+    LS_TRY(ls_comm_agree(run->comm, status));
+    LS_TRY(ls_comm_broadcast(run->comm, path, sizeof path, 0));
+    if (path[0] == 0) return run->recipe.model.from ? take_weights_from(run) : LS_OK;
+    LS_TRY(ls_replica_load(run->engine, run->model.train->layout, run->comm, path, true, &run->state));
+    ls_note("resuming from %s, step %" PRIu64, path, run->state.step);
+    return LS_OK;
+}
+
+// ---- all of it ----
+
+// A signal may come while the run is prepared: nothing is there to be saved then.
+static ls_status stop_if_asked(struct ls_run *run) {
+    uint64_t wishes = ls_stop_wanted() ? 1 : 0;
+    LS_TRY(ls_comm_sum_u64(run->comm, &wishes, 1));
+    if (wishes == 0) return LS_OK;
+    ls_note("stopped by a signal before the first step; --resume starts, or goes on");
+    return LS_PREEMPTED;
+}
+
+ls_status ls_run_open(struct ls_run *run) {
+    struct ls_comm *comm = run->comm;
+    LS_TRY(ls_comm_agree(comm, read_recipe(run)));
+    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the recipe", run->resolved.data));
+    LS_TRY(ls_comm_agree(comm, ls_device_choose(&run->recipe, comm, true, &run->device)));
+    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the device (equal bits need equal devices)",
+                              run->device->fingerprint));
+    LS_TRY(ls_comm_agree(comm, open_data(run)));
+    ls_note("data: %s", ls_dataset_path_note(run->train));
+    LS_TRY(ls_comm_agree(comm, make_model(run)));
+    LS_TRY(ls_comm_agree(comm, scan_data(run)));
+    LS_TRY(agree_on_data(run));
+    LS_TRY(stop_if_asked(run));
+    LS_TRY(ls_comm_agree(comm, open_engine(run)));
+    LS_TRY(ls_comm_agree(comm, ls_run_writes(run) && run->recipe.model.from
+                                   ? ls_checkpoint_verify(run->recipe.model.from)
+                                   : LS_OK));
+    LS_TRY(ls_comm_agree(comm, open_folder(run)));
+    run->clock = (struct ls_clock){.batch = (uint64_t)run->recipe.train.batch,
+                                   .samples = (uint64_t)ls_dataset_info(run->train)->samples};
+    run->steps = ls_span_steps(&run->recipe.train.length, &run->clock);
+    fresh_state(run);
+    LS_TRY(choose_start(run));
+    LS_TRY(stop_if_asked(run));
+    return ls_comm_agree(comm, ls_run_open_files(run));
+}
+
+void ls_run_close(struct ls_run *run) {
+    if (run->writer) ls_checkpoint_writer_close(run->writer);
+    if (run->progress) ls_progress_close(run->progress);
+    (void)ls_metrics_close(run->metrics); // its error came out of end_files, or another one came first
+    if (run->folder) ls_run_folder_close(run->folder);
+    if (run->reader) ls_reader_close(run->reader);
+    ls_evaluator_close(run->evaluator);
+    ls_engine_close(run->engine);
+    ls_model_free(&run->model);
+    if (run->test) ls_dataset_close(run->test);
+    if (run->train) ls_dataset_close(run->train);
+    if (run->device) run->device->api->close(run->device);
+    ls_text_free(&run->resolved);
+    ls_recipe_free(&run->recipe);
+}
