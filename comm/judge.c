@@ -47,9 +47,16 @@ static void say_missed(char *text, const struct ls_witness *ranks, int n, int cu
 
 // ---- the cases ----
 
-static bool anyone_died(const struct ls_witness *ranks, int n, char *text) {
+// Where the words of the verdict go.
+static char *accuse(struct ls_verdict *verdict, int rank) {
+    *verdict = (struct ls_verdict){.rank = rank};
+    return verdict->text;
+}
+
+static bool anyone_died(const struct ls_witness *ranks, int n, struct ls_verdict *verdict) {
     for (int r = 0; r < n; r++) {
         if (!ranks[r].dead) continue;
+        char *text = accuse(verdict, r);
         say_rank(text, ranks, r);
         say(text, " died; last seen");
         say_place(text, &ranks[r].pulse);
@@ -58,7 +65,7 @@ static bool anyone_died(const struct ls_witness *ranks, int n, char *text) {
     return false;
 }
 
-static bool anyone_silent(const struct ls_witness *ranks, int n, double timeout, char *text) {
+static bool anyone_silent(const struct ls_witness *ranks, int n, double timeout, struct ls_verdict *verdict) {
     int first = -1, more = 0;
     for (int r = 0; r < n; r++) {
         if (!ranks[r].watched || ranks[r].silent < timeout) continue;
@@ -68,6 +75,8 @@ static bool anyone_silent(const struct ls_witness *ranks, int n, double timeout,
             more++;
     }
     if (first < 0) return false;
+    char *text = accuse(verdict, first);
+    verdict->silent = true;
     say_rank(text, ranks, first);
     if (more) say(text, " and %d more", more);
     say(text, " could not be heard for %.0f s (stopped, or its host or link is down); last seen", timeout);
@@ -88,7 +97,7 @@ static int count_alike(const struct ls_witness *ranks, int n, int rank) {
     return alike;
 }
 
-static bool calls_differ(const struct ls_witness *ranks, int n, char *text) {
+static bool calls_differ(const struct ls_witness *ranks, int n, struct ls_verdict *verdict) {
     for (int a = 0; a < n; a++) {
         if (!ranks[a].watched || ranks[a].pulse.calls == 0) continue;
         for (int b = a + 1; b < n; b++) {
@@ -96,6 +105,7 @@ static bool calls_differ(const struct ls_witness *ranks, int n, char *text) {
             if (same_call(&ranks[a].pulse, &ranks[b].pulse)) break; // as good as a: a's later matches are b's
             const bool a_is_odd = count_alike(ranks, n, a) < count_alike(ranks, n, b);
             const int odd = a_is_odd ? a : b, usual = a_is_odd ? b : a;
+            char *text = accuse(verdict, odd);
             say_rank(text, ranks, odd);
             say(text, " is in ");
             say_call(text, &ranks[odd].pulse);
@@ -108,9 +118,10 @@ static bool calls_differ(const struct ls_witness *ranks, int n, char *text) {
     return false;
 }
 
-static bool anyone_stuck(const struct ls_witness *ranks, int n, double timeout, char *text) {
+static bool anyone_stuck(const struct ls_witness *ranks, int n, double timeout, struct ls_verdict *verdict) {
     for (int r = 0; r < n; r++) {
         if (!ranks[r].watched || ranks[r].pulse.waiting || ranks[r].still < timeout) continue;
+        char *text = accuse(verdict, r);
         say_rank(text, ranks, r);
         say(text, " made no progress for %.0f s", ranks[r].still);
         say_place(text, &ranks[r].pulse);
@@ -120,7 +131,7 @@ static bool anyone_stuck(const struct ls_witness *ranks, int n, double timeout, 
     return false;
 }
 
-static bool all_wait(const struct ls_witness *ranks, int n, double timeout, char *text) {
+static bool all_wait(const struct ls_witness *ranks, int n, double timeout, struct ls_verdict *verdict) {
     int behind = -1, ahead = -1;
     for (int r = 0; r < n; r++) {
         if (!ranks[r].watched) continue;
@@ -129,7 +140,9 @@ static bool all_wait(const struct ls_witness *ranks, int n, double timeout, char
         if (ahead < 0 || ranks[r].pulse.calls > ranks[ahead].pulse.calls) ahead = r;
     }
     if (behind < 0) return false;
-    if (ranks[behind].pulse.calls < ranks[ahead].pulse.calls) {
+    const bool one_is_behind = ranks[behind].pulse.calls < ranks[ahead].pulse.calls;
+    char *text = accuse(verdict, one_is_behind ? behind : -1);
+    if (one_is_behind) {
         say_rank(text, ranks, behind);
         say(text, " made no progress for %.0f s", ranks[behind].still);
         say_place(text, &ranks[behind].pulse);
@@ -142,9 +155,8 @@ static bool all_wait(const struct ls_witness *ranks, int n, double timeout, char
     return true;
 }
 
-bool ls_judge(const struct ls_witness *ranks, int n, double timeout, char text[LS_VERDICT_TEXT]) {
-    text[0] = 0;
-    return anyone_died(ranks, n, text) || anyone_silent(ranks, n, timeout, text) ||
-           calls_differ(ranks, n, text) || anyone_stuck(ranks, n, timeout, text) ||
-           all_wait(ranks, n, timeout, text);
+bool ls_judge(const struct ls_witness *ranks, int n, double timeout, struct ls_verdict *verdict) {
+    return anyone_died(ranks, n, verdict) || anyone_silent(ranks, n, timeout, verdict) ||
+           calls_differ(ranks, n, verdict) || anyone_stuck(ranks, n, timeout, verdict) ||
+           all_wait(ranks, n, timeout, verdict);
 }

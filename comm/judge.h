@@ -18,8 +18,14 @@ struct ls_witness { // one a rank
 
 enum { LS_VERDICT_TEXT = 512 };
 
+struct ls_verdict {
+    int rank;    // to blame; -1: none more than the others
+    bool silent; // it cannot be heard: its host or the network may be gone, not just the process
+    char text[LS_VERDICT_TEXT];
+};
+
 // The first that holds of: a rank is dead; one is silent for `timeout`; calls of one number differ between
 // ranks; one is still for `timeout` and not because it waits for others; all wait, and nothing moved for
-// `timeout`. Then true, and `text` has a line without an end, such as
+// `timeout`. Then true, and verdict->text has a line without an end, such as
 //     rank 2 (host n3) died; last seen at step 17 in the all-reduce of bucket 3 of 4096 bytes
-bool ls_judge(const struct ls_witness *ranks, int n, double timeout, char text[LS_VERDICT_TEXT]);
+bool ls_judge(const struct ls_witness *ranks, int n, double timeout, struct ls_verdict *verdict);

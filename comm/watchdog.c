@@ -16,10 +16,11 @@
 #include <unistd.h>
 
 static const double DEFAULT_TIMEOUT_S = 300, SHORTEST_PERIOD_S = 0.05, LONGEST_PERIOD_S = 0.25;
-static const double GRACE_S = 1;        // a rank's error of communication is often another's death
-static const double STAGGER_S = 1.5;    // between members that print, where the hub is lost
-static const double INTRODUCTION_S = 5; // for a stranger to say who it is
-static const double SUSPENDED_S = 3;    // the thread sleeps no longer than a period by its own will
+static const double GRACE_S = 1; // a rank's error of communication is often another's death
+static const double STAGGER_S = 1, LONGEST_STAGGER_S = 2; // between members that print, where the hub is lost
+static const double LINGER_S = 12;                        // see linger_for
+static const double INTRODUCTION_S = 5;                   // for a stranger to say who it is
+static const double SUSPENDED_S = 3; // the thread sleeps no longer than a period by its own will
 
 struct watched { // one a rank; at a member, the hub's alone is used
     struct ls_wire wire;
@@ -96,27 +97,35 @@ static void pause_for(double seconds) {
     nanosleep(&time, NULL);
 }
 
+// Open MPI's mpirun ends a job whose host is lost once it notices, but waits for that host for ever if a rank
+// ends before. So it is given the time in which it notices where it was told to keep connections alive.
+static double linger_for(const struct ls_watchdog *dog, const struct ls_verdict *verdict) {
+    return verdict->silent && strcmp(dog->ranks[verdict->rank].host, dog->comm->host) != 0 ? LINGER_S : 0;
+}
+
 // The hub's last act. Members that do not listen are left to the launcher.
-static _Noreturn void end_all(struct ls_watchdog *dog, ls_status status, const char *text) {
+static _Noreturn void end_all(struct ls_watchdog *dog, ls_status status, const char *text, double linger) {
     if (text && text[0]) print_line(text);
-    const struct ls_wire_message end = {.kind = LS_WIRE_END, .status = (uint32_t)status};
+    const struct ls_wire_message end = {.kind = LS_WIRE_END, .status = (uint32_t)status, .still = linger};
     for (int r = 1; r < dog->comm->size; r++) ls_wire_send(&dog->ranks[r].wire, &end);
+    pause_for(linger);
     pause_for(0.2); // a launcher kills the others as soon as one ends: let them end by themselves
     _exit((int)status);
 }
 
 // The hub is lost: every member ends, and says so unless a lower rank's end has taken it along.
-static _Noreturn void end_without_hub(const struct ls_watchdog *dog, const char *text) {
+static _Noreturn void end_without_hub(const struct ls_watchdog *dog, const struct ls_verdict *verdict) {
     const double wait = STAGGER_S * (dog->comm->rank - 1);
-    pause_for(wait < 6 ? wait : 6);
-    print_line(text);
+    pause_for(wait < LONGEST_STAGGER_S ? wait : LONGEST_STAGGER_S);
+    print_line(verdict->text);
+    pause_for(linger_for(dog, verdict));
     _exit(LS_COMM);
 }
 
 // ---- what is heard and said ----
 
 static void hear_trouble(struct ls_watchdog *dog, const struct ls_wire_message *trouble) {
-    if (trouble->text[0] == 0) end_all(dog, (ls_status)trouble->status, NULL);
+    if (trouble->text[0] == 0) end_all(dog, (ls_status)trouble->status, NULL, 0);
     if (dog->told_since > 0) return;
     dog->told = *trouble;
     dog->told_since = ls_now();
@@ -130,7 +139,7 @@ static void hear(struct ls_watchdog *dog, struct watched *from, const struct ls_
         from->pulse = message->pulse;
         break;
     case LS_WIRE_BYE: from->left = true; break;
-    case LS_WIRE_END: _exit((int)message->status);
+    case LS_WIRE_END: pause_for(message->still); _exit((int)message->status);
     case LS_WIRE_TROUBLE: hear_trouble(dog, message); break;
     default: break;
     }
@@ -215,14 +224,14 @@ static void judge(struct ls_watchdog *dog, double now) {
         };
         memcpy(witness->host, rank->host, sizeof witness->host);
     }
-    char text[LS_VERDICT_TEXT];
-    if (ls_judge(dog->witnesses, dog->comm->size, timeout_of(dog), text)) {
+    struct ls_verdict verdict;
+    if (ls_judge(dog->witnesses, dog->comm->size, timeout_of(dog), &verdict)) {
         // Members that are gone when the hub wakes up ended because of it, and have said so.
         const bool overslept = dog->woke > 0 && now - dog->woke < SUSPENDED_S;
-        end_all(dog, LS_COMM, overslept ? NULL : text);
+        end_all(dog, LS_COMM, overslept ? NULL : verdict.text, linger_for(dog, &verdict));
     }
     if (dog->told_since > 0 && now - dog->told_since > GRACE_S)
-        end_all(dog, (ls_status)dog->told.status, dog->told.text);
+        end_all(dog, (ls_status)dog->told.status, dog->told.text, 0);
 }
 
 static void judge_hub(struct ls_watchdog *dog, double now) {
@@ -233,8 +242,8 @@ static void judge_hub(struct ls_watchdog *dog, double now) {
     struct ls_witness witness = {
         .watched = true, .dead = hub->dead, .silent = now - hub->heard, .pulse = hub->pulse};
     memcpy(witness.host, hub->host, sizeof witness.host);
-    char text[LS_VERDICT_TEXT];
-    if (ls_judge(&witness, 1, timeout, text)) end_without_hub(dog, text);
+    struct ls_verdict verdict;
+    if (ls_judge(&witness, 1, timeout, &verdict)) end_without_hub(dog, &verdict);
 }
 
 // ---- the thread ----
@@ -265,7 +274,7 @@ static void check_launcher(struct ls_watchdog *dog) {
     char text[LS_VERDICT_TEXT];
     snprintf(text, sizeof text, "rank %d (host %s) has lost its launcher, process %d", dog->comm->rank,
              dog->comm->host, (int)dog->launcher);
-    if (is_hub(dog)) end_all(dog, LS_COMM, text);
+    if (is_hub(dog)) end_all(dog, LS_COMM, text, 0);
     struct ls_wire_message message = {
         .kind = LS_WIRE_TROUBLE, .rank = (uint32_t)dog->comm->rank, .status = LS_COMM};
     memcpy(message.text, text, sizeof message.text);

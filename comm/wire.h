@@ -16,7 +16,7 @@ enum ls_wire_kind {
     LS_WIRE_BEAT,    // both ways: still, pulse
     LS_WIRE_TROUBLE, // member to hub: status; text, empty where the member has printed it
     LS_WIRE_BYE,     // member to hub: no more will come, and all is well
-    LS_WIRE_END,     // hub to member: end with this status
+    LS_WIRE_END,     // hub to member: end with this status, `still` seconds from now
 };
 
 struct ls_wire_message {

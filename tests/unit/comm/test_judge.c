@@ -10,7 +10,7 @@
 
 enum { N = 4 };
 static struct ls_witness ranks[N];
-static char text[LS_VERDICT_TEXT];
+static struct ls_verdict verdict;
 
 // All ranks train at step 7 and wait in their 20th call; nothing has moved for 2 s.
 static int all_well(void **state) {
@@ -26,16 +26,16 @@ static int all_well(void **state) {
 }
 
 static void expect(const char *line) {
-    assert_true(ls_judge(ranks, N, 10, text));
-    assert_string_equal(text, line);
+    assert_true(ls_judge(ranks, N, 10, &verdict));
+    assert_string_equal(verdict.text, line);
 }
 
 static void waiting_is_no_fault(void **state) {
     (void)state;
-    assert_false(ls_judge(ranks, N, 10, text));
+    assert_false(ls_judge(ranks, N, 10, &verdict));
     ranks[1].still = ranks[2].still = ranks[3].still = 100; // for rank 0, which still moves
     ranks[0].pulse.waiting = false;
-    assert_false(ls_judge(ranks, N, 10, text));
+    assert_false(ls_judge(ranks, N, 10, &verdict));
 }
 
 static void a_dead_rank_comes_first(void **state) {
@@ -57,10 +57,10 @@ static void a_silent_rank_is_named_with_what_it_missed(void **state) {
            "at step 7; it "
            "missed the all-reduce of bucket 3 of 4096 bytes, where rank 0 is at step 7");
     ranks[3].watched = false;
-    assert_false(ls_judge(ranks, N, 10, text));
+    assert_false(ls_judge(ranks, N, 10, &verdict));
     ranks[1].silent = ranks[2].silent = 11;
-    assert_true(ls_judge(ranks, N, 10, text));
-    assert_non_null(strstr(text, "rank 1 (host n1) and 1 more could not be heard"));
+    assert_true(ls_judge(ranks, N, 10, &verdict));
+    assert_non_null(strstr(verdict.text, "rank 1 (host n1) and 1 more could not be heard"));
 }
 
 static void the_rank_that_is_still_is_named_not_those_that_wait(void **state) {
@@ -85,7 +85,7 @@ static void a_call_that_only_one_rank_makes_is_named_at_once(void **state) {
            "all-reduce of bucket 3 of "
            "4096 bytes, at step 7");
     ranks[0].pulse.calls = 21; // another number, another call
-    assert_false(ls_judge(ranks, N, 10, text));
+    assert_false(ls_judge(ranks, N, 10, &verdict));
 }
 
 static void where_all_wait_the_one_behind_is_named(void **state) {
@@ -100,7 +100,7 @@ static void where_all_wait_the_one_behind_is_named(void **state) {
            "bytes; it missed the "
            "all-reduce of bucket 3 of 4096 bytes, where rank 0 is at step 7");
     ranks[2].still = 3; // something moves
-    assert_false(ls_judge(ranks, N, 10, text));
+    assert_false(ls_judge(ranks, N, 10, &verdict));
 }
 
 static void a_long_host_name_fits(void **state) {
@@ -108,8 +108,8 @@ static void a_long_host_name_fits(void **state) {
     memset(ranks[0].host, 'h', sizeof ranks[0].host - 1);
     memset(ranks[0].pulse.call, 'c', sizeof ranks[0].pulse.call - 1);
     ranks[0].dead = true;
-    assert_true(ls_judge(ranks, N, 10, text));
-    assert_true(strlen(text) < sizeof text);
+    assert_true(ls_judge(ranks, N, 10, &verdict));
+    assert_true(strlen(verdict.text) < sizeof verdict.text);
 }
 
 int main(void) {
