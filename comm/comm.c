@@ -91,6 +91,7 @@ void ls_comm_close(struct ls_comm *comm) {
     if (!state) return;
     if (state->lost && comm->size > 1) MPI_Abort(MPI_COMM_WORLD, LS_COMM);
     ls_pulse_phase(LS_ENDING);
+    ls_pulse_enter("the end of MPI", 0); // where each rank waits for all
     ls_watchdog_leave(state->watchdog);
     if (state->data != MPI_COMM_NULL) MPI_Comm_free(&state->data);
     if (state->mpi != MPI_COMM_NULL) MPI_Comm_free(&state->mpi);

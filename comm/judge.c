@@ -24,24 +24,38 @@ static void say_call(char *text, const struct ls_pulse *pulse) {
     if (pulse->bytes) say(text, " of %" PRIu64 " bytes", pulse->bytes);
 }
 
-// " while evaluating at step 17 in the barrier"
+// " while evaluating at step 17"
 static void say_place(char *text, const struct ls_pulse *pulse) {
     if (pulse->phase != LS_TRAINING) say(text, " while %s", ls_phase_name(pulse->phase));
     if (pulse->phase != LS_STARTING) say(text, " at step %" PRIu64, pulse->step);
-    if (!pulse->waiting) return;
-    say(text, " in ");
-    say_call(text, pulse);
 }
 
-// What the others are waiting in: a call that `culprit` has not entered.
-static void say_missed(char *text, const struct ls_witness *ranks, int n, int culprit) {
+// A rank that waits for the culprit: in the earliest call that the culprit has not left, as far as is known.
+static int find_waiting(const struct ls_witness *ranks, int n, int culprit) {
+    int found = -1;
     for (int r = 0; r < n; r++) {
-        if (r == culprit || !ranks[r].watched || !ranks[r].pulse.waiting) continue;
-        if (ranks[r].pulse.calls <= ranks[culprit].pulse.calls) continue;
-        say(text, "; it missed ");
-        say_call(text, &ranks[r].pulse);
-        say(text, ", where rank %d is at step %" PRIu64, r, ranks[r].pulse.step);
-        return;
+        const struct ls_witness *rank = &ranks[r];
+        if (r == culprit || !rank->watched || rank->dead || !rank->pulse.waiting) continue;
+        if (rank->pulse.calls < ranks[culprit].pulse.calls) continue;
+        if (found < 0 || rank->pulse.calls < ranks[found].pulse.calls) found = r;
+    }
+    return found;
+}
+
+// Where the culprit is, and what it missed. What it last said of itself may be old; whoever waits for it
+// knows better.
+static void say_missed(char *text, const struct ls_witness *ranks, int n, int culprit) {
+    const struct ls_pulse *itself = &ranks[culprit].pulse;
+    const int waiting = find_waiting(ranks, n, culprit);
+    const struct ls_pulse *call = waiting >= 0 ? &ranks[waiting].pulse : itself;
+    say_place(text, call);
+    if (call->calls > itself->calls) {
+        say(text, ": it missed ");
+        say_call(text, call);
+        say(text, ", in which rank %d waits", waiting);
+    } else if (call->waiting) {
+        say(text, " in ");
+        say_call(text, call);
     }
 }
 
@@ -58,8 +72,8 @@ static bool anyone_died(const struct ls_witness *ranks, int n, struct ls_verdict
         if (!ranks[r].dead) continue;
         char *text = accuse(verdict, r);
         say_rank(text, ranks, r);
-        say(text, " died; last seen");
-        say_place(text, &ranks[r].pulse);
+        say(text, " died");
+        say_missed(text, ranks, n, r);
         return true;
     }
     return false;
@@ -79,14 +93,13 @@ static bool anyone_silent(const struct ls_witness *ranks, int n, double timeout,
     verdict->silent = true;
     say_rank(text, ranks, first);
     if (more) say(text, " and %d more", more);
-    say(text, " could not be heard for %.0f s (stopped, or its host or link is down); last seen", timeout);
-    say_place(text, &ranks[first].pulse);
+    say(text, " could not be heard for %.0f s (stopped, or its host or link is down)", timeout);
     say_missed(text, ranks, n, first);
     return true;
 }
 
 static bool same_call(const struct ls_pulse *a, const struct ls_pulse *b) {
-    return a->bytes == b->bytes && strcmp(a->call, b->call) == 0;
+    return a->bytes == b->bytes && a->call_step == b->call_step && strcmp(a->call, b->call) == 0;
 }
 
 static int count_alike(const struct ls_witness *ranks, int n, int rank) {
@@ -107,11 +120,11 @@ static bool calls_differ(const struct ls_witness *ranks, int n, struct ls_verdic
             const int odd = a_is_odd ? a : b, usual = a_is_odd ? b : a;
             char *text = accuse(verdict, odd);
             say_rank(text, ranks, odd);
-            say(text, " is in ");
+            say(text, " calls ");
             say_call(text, &ranks[odd].pulse);
-            say(text, " where rank %d is in ", usual);
+            say(text, " at step %" PRIu64 " where rank %d calls ", ranks[odd].pulse.call_step, usual);
             say_call(text, &ranks[usual].pulse);
-            say(text, ", at step %" PRIu64, ranks[usual].pulse.step);
+            say(text, " at step %" PRIu64, ranks[usual].pulse.call_step);
             return true;
         }
     }
@@ -124,7 +137,6 @@ static bool anyone_stuck(const struct ls_witness *ranks, int n, double timeout, 
         char *text = accuse(verdict, r);
         say_rank(text, ranks, r);
         say(text, " made no progress for %.0f s", ranks[r].still);
-        say_place(text, &ranks[r].pulse);
         say_missed(text, ranks, n, r);
         return true;
     }
@@ -145,11 +157,12 @@ static bool all_wait(const struct ls_witness *ranks, int n, double timeout, stru
     if (one_is_behind) {
         say_rank(text, ranks, behind);
         say(text, " made no progress for %.0f s", ranks[behind].still);
-        say_place(text, &ranks[behind].pulse);
         say_missed(text, ranks, n, behind);
     } else {
         say(text, "nothing moved for %.0f s", ranks[behind].still);
         say_place(text, &ranks[behind].pulse);
+        say(text, " in ");
+        say_call(text, &ranks[behind].pulse);
         say(text, ", in which all ranks are: the network between them?");
     }
     return true;

@@ -27,5 +27,6 @@ struct ls_verdict {
 // The first that holds of: a rank is dead; one is silent for `timeout`; calls of one number differ between
 // ranks; one is still for `timeout` and not because it waits for others; all wait, and nothing moved for
 // `timeout`. Then true, and verdict->text has a line without an end, such as
-//     rank 2 (host n3) died; last seen at step 17 in the all-reduce of bucket 3 of 4096 bytes
+//     rank 2 (host n3) died at step 17: it missed the all-reduce of bucket 3 of 4096 bytes, in which rank 0
+//     waits
 bool ls_judge(const struct ls_witness *ranks, int n, double timeout, struct ls_verdict *verdict);

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "comm/judge.h"
-#include "comm/wire.h"
+#include "comm/meeting.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,37 +16,31 @@
 #include <unistd.h>
 
 static const double DEFAULT_TIMEOUT_S = 300, SHORTEST_PERIOD_S = 0.05, LONGEST_PERIOD_S = 0.25;
-static const double GRACE_S = 1; // a rank's error of communication is often another's death
-static const double STAGGER_S = 1, LONGEST_STAGGER_S = 2; // between members that print, where the hub is lost
-static const double LINGER_S = 12;                        // see linger_for
-static const double INTRODUCTION_S = 5;                   // for a stranger to say who it is
+static const double GRACE_S = 1;     // a rank's error of communication is often another's death
+static const double SETTLE_S = 0.3;  // from a suspicion to the verdict: more than a period, see confirm
+static const double DEPUTY_S = 2;    // for the deputy to speak where the hub is lost
+static const double LINGER_S = 12;   // see linger_for
 static const double SUSPENDED_S = 3; // the thread sleeps no longer than a period by its own will
 
-struct watched { // one a rank; at a member, the hub's alone is used
-    struct ls_wire wire;
+struct watched { // one a rank; a member uses that of the hub
     double heard, still;
     struct ls_pulse pulse;
     char host[64];
     bool reached, left, dead;
 };
 
-struct stranger { // accepted, and not introduced yet
-    struct ls_wire wire;
-    double since;
-};
-
-enum { STRANGERS = 8 };
-
 struct ls_watchdog {
     struct ls_comm *comm;
-    struct ls_wire_place place;
-    int listening, wake; // wake: an eventfd
+    int deputy; // the rank that speaks where the hub is lost; 0: none
+    int wake;   // an eventfd
     pthread_t thread;
     pid_t launcher;
-    struct watched *ranks;        // [comm->size]
-    struct ls_witness *witnesses; // of the hub
+    // [comm->size], and one more of polled:
+    struct ls_wire
+        *wires; // to all members at the hub; of a member to hub and deputy, of the deputy to members
+    struct watched *ranks;
+    struct ls_witness *witnesses;
     struct pollfd *polled;
-    struct stranger strangers[STRANGERS];
 
     pthread_mutex_t lock; // of what the main thread hands over:
     double timeout;
@@ -56,6 +50,7 @@ struct ls_watchdog {
     // The thread's alone:
     struct ls_wire_message told; // the first trouble that the hub heard of
     double told_since;           // 0: none
+    double suspicious_since;     // 0: not at all
     uint64_t ticks;              // of this process
     double ticked;               // when they last moved
     double woke;                 // when this process or machine last came back from being suspended
@@ -64,6 +59,10 @@ struct ls_watchdog {
 
 static bool is_hub(const struct ls_watchdog *dog) {
     return dog->comm->rank == 0;
+}
+
+static bool is_deputy(const struct ls_watchdog *dog) {
+    return dog->comm->rank == dog->deputy;
 }
 
 static double timeout_of(struct ls_watchdog *dog) {
@@ -103,20 +102,34 @@ static double linger_for(const struct ls_watchdog *dog, const struct ls_verdict 
     return verdict->silent && strcmp(dog->ranks[verdict->rank].host, dog->comm->host) != 0 ? LINGER_S : 0;
 }
 
-// The hub's last act. Members that do not listen are left to the launcher.
+// The last act of the hub, or of the deputy in its place. Members that do not listen are left to the
+// launcher.
 static _Noreturn void end_all(struct ls_watchdog *dog, ls_status status, const char *text, double linger) {
     if (text && text[0]) print_line(text);
     const struct ls_wire_message end = {.kind = LS_WIRE_END, .status = (uint32_t)status, .still = linger};
-    for (int r = 1; r < dog->comm->size; r++) ls_wire_send(&dog->ranks[r].wire, &end);
+    for (int r = 0; r < dog->comm->size; r++) ls_wire_send(&dog->wires[r], &end);
     pause_for(linger);
     pause_for(0.2); // a launcher kills the others as soon as one ends: let them end by themselves
     _exit((int)status);
 }
 
-// The hub is lost: every member ends, and says so unless a lower rank's end has taken it along.
-static _Noreturn void end_without_hub(const struct ls_watchdog *dog, const struct ls_verdict *verdict) {
-    const double wait = STAGGER_S * (dog->comm->rank - 1);
-    pause_for(wait < LONGEST_STAGGER_S ? wait : LONGEST_STAGGER_S);
+static _Noreturn void obey(const struct ls_wire_message *end) {
+    pause_for(end->still);
+    _exit((int)end->status);
+}
+
+// The hub is lost. The deputy says so for all; where it is lost too, everyone does for itself.
+static _Noreturn void end_without_hub(struct ls_watchdog *dog, const struct ls_verdict *verdict) {
+    if (is_deputy(dog)) end_all(dog, LS_COMM, verdict->text, linger_for(dog, verdict));
+    struct ls_wire *deputy = &dog->wires[dog->deputy];
+    for (const double end = ls_now() + DEPUTY_S; ls_now() < end;) {
+        struct pollfd polled = {.fd = deputy->fd, .events = POLLIN};
+        struct ls_wire_message message;
+        poll(&polled, 1, 100);
+        const int got = ls_wire_receive(deputy, &message);
+        if (got > 0 && message.kind == LS_WIRE_END) obey(&message);
+        if (got < 0) ls_wire_close(deputy);
+    }
     print_line(verdict->text);
     pause_for(linger_for(dog, verdict));
     _exit(LS_COMM);
@@ -139,51 +152,19 @@ static void hear(struct ls_watchdog *dog, struct watched *from, const struct ls_
         from->pulse = message->pulse;
         break;
     case LS_WIRE_BYE: from->left = true; break;
-    case LS_WIRE_END: pause_for(message->still); _exit((int)message->status);
+    case LS_WIRE_END: obey(message);
     case LS_WIRE_TROUBLE: hear_trouble(dog, message); break;
     default: break;
     }
 }
 
-static void listen_to(struct ls_watchdog *dog, struct watched *from) {
+static void listen_to(struct ls_watchdog *dog, int rank) {
     struct ls_wire_message message;
     int got;
-    while ((got = ls_wire_receive(&from->wire, &message)) > 0) hear(dog, from, &message);
+    while ((got = ls_wire_receive(&dog->wires[rank], &message)) > 0) hear(dog, &dog->ranks[rank], &message);
     if (got == 0) return;
-    ls_wire_close(&from->wire);
-    from->dead = !from->left;
-}
-
-static struct stranger *free_place(struct ls_watchdog *dog) {
-    for (int i = 0; i < STRANGERS; i++)
-        if (dog->strangers[i].wire.fd < 0) return &dog->strangers[i];
-    return NULL;
-}
-
-static void accept_one(struct ls_watchdog *dog) {
-    struct stranger *stranger = free_place(dog);
-    const int fd = stranger ? accept(dog->listening, NULL, NULL) : -1;
-    if (fd < 0) return;
-    ls_wire_adopt(&stranger->wire, fd);
-    stranger->since = ls_now();
-}
-
-// The first message says which rank it is.
-static void meet(struct ls_watchdog *dog, struct stranger *stranger) {
-    struct ls_wire_message hello;
-    const int got = ls_wire_receive(&stranger->wire, &hello);
-    if (got == 0 && ls_now() - stranger->since < INTRODUCTION_S) return;
-    const bool known = got > 0 && hello.kind == LS_WIRE_HELLO && hello.cookie == dog->place.cookie &&
-                       hello.rank > 0 && hello.rank < (uint32_t)dog->comm->size &&
-                       dog->ranks[hello.rank].wire.fd < 0;
-    if (!known) {
-        ls_wire_close(&stranger->wire);
-        return;
-    }
-    struct watched *rank = &dog->ranks[hello.rank];
-    rank->wire = stranger->wire;
-    rank->heard = ls_now();
-    stranger->wire.fd = -1;
+    ls_wire_close(&dog->wires[rank]);
+    dog->ranks[rank].dead = !dog->ranks[rank].left;
 }
 
 static struct ls_wire_message beat_of(struct ls_watchdog *dog, double now) {
@@ -197,53 +178,65 @@ static struct ls_wire_message beat_of(struct ls_watchdog *dog, double now) {
 // To the hub, or from it to all members.
 static void say(struct ls_watchdog *dog, const struct ls_wire_message *message) {
     const int end = is_hub(dog) ? dog->comm->size : 1;
-    for (int r = is_hub(dog) ? 1 : 0; r < end; r++) ls_wire_send(&dog->ranks[r].wire, message);
+    for (int r = is_hub(dog) ? 1 : 0; r < end; r++) ls_wire_send(&dog->wires[r], message);
 }
 
 static void say_beat(struct ls_watchdog *dog, double now) {
     const struct ls_wire_message beat = beat_of(dog, now);
     say(dog, &beat);
-    if (!is_hub(dog)) return;
-    dog->ranks[0].pulse = beat.pulse;
-    dog->ranks[0].still = beat.still;
-    dog->ranks[0].heard = now;
+    struct watched *itself = &dog->ranks[dog->comm->rank];
+    itself->pulse = beat.pulse;
+    itself->still = beat.still;
+    itself->heard = now;
 }
 
 // ---- judging ----
 
-static void judge(struct ls_watchdog *dog, double now) {
-    for (int r = 0; r < dog->comm->size; r++) {
-        const struct watched *rank = &dog->ranks[r];
-        struct ls_witness *witness = &dog->witnesses[r];
-        *witness = (struct ls_witness){
-            .watched = rank->reached && !(rank->left && rank->wire.fd < 0),
-            .dead = rank->dead,
-            .silent = now - rank->heard,
-            .still = rank->still,
-            .pulse = rank->pulse,
-        };
-        memcpy(witness->host, rank->host, sizeof witness->host);
+static struct ls_witness witness_of(const struct ls_watchdog *dog, int r, double now) {
+    const struct watched *rank = &dog->ranks[r];
+    struct ls_witness witness = {
+        .watched = rank->reached && !(rank->left && dog->wires[r].fd < 0 && r != dog->comm->rank),
+        .dead = rank->dead,
+        .silent = now - rank->heard,
+        .still = rank->still,
+        .pulse = rank->pulse,
+    };
+    memcpy(witness.host, rank->host, sizeof witness.host);
+    return witness;
+}
+
+// A member knows of itself and the hub alone, and judges nothing but whether the hub lives.
+static bool suspect(struct ls_watchdog *dog, double now, struct ls_verdict *verdict) {
+    const double timeout = timeout_of(dog);
+    const int size = dog->comm->size;
+    for (int r = 0; r < size; r++) dog->witnesses[r] = (struct ls_witness){0};
+    for (int r = 0; r < size; r++)
+        if (is_hub(dog) || r == 0 || r == dog->comm->rank) dog->witnesses[r] = witness_of(dog, r, now);
+    const struct ls_witness *hub = &dog->witnesses[0];
+    if (!is_hub(dog) && !hub->dead && !(hub->watched && hub->silent >= timeout)) return false;
+    return ls_judge(dog->witnesses, size, timeout, verdict);
+}
+
+// A suspicion that lasts becomes a verdict. Meanwhile everyone has got to where it waits, and has said so.
+static bool confirm(struct ls_watchdog *dog, double now, struct ls_verdict *verdict) {
+    if (!suspect(dog, now, verdict)) {
+        dog->suspicious_since = 0;
+        return false;
     }
+    if (dog->suspicious_since == 0) dog->suspicious_since = now;
+    return now - dog->suspicious_since >= SETTLE_S;
+}
+
+static void judge(struct ls_watchdog *dog, double now) {
     struct ls_verdict verdict;
-    if (ls_judge(dog->witnesses, dog->comm->size, timeout_of(dog), &verdict)) {
+    if (confirm(dog, now, &verdict)) {
+        if (!is_hub(dog)) end_without_hub(dog, &verdict);
         // Members that are gone when the hub wakes up ended because of it, and have said so.
         const bool overslept = dog->woke > 0 && now - dog->woke < SUSPENDED_S;
         end_all(dog, LS_COMM, overslept ? NULL : verdict.text, linger_for(dog, &verdict));
     }
     if (dog->told_since > 0 && now - dog->told_since > GRACE_S)
         end_all(dog, (ls_status)dog->told.status, dog->told.text, 0);
-}
-
-static void judge_hub(struct ls_watchdog *dog, double now) {
-    struct watched *hub = &dog->ranks[0];
-    const double timeout = timeout_of(dog);
-    const bool gone = hub->left && hub->wire.fd < 0;
-    if (gone || (!hub->dead && now - hub->heard < timeout)) return;
-    struct ls_witness witness = {
-        .watched = true, .dead = hub->dead, .silent = now - hub->heard, .pulse = hub->pulse};
-    memcpy(witness.host, hub->host, sizeof witness.host);
-    struct ls_verdict verdict;
-    if (ls_judge(&witness, 1, timeout, &verdict)) end_without_hub(dog, &verdict);
 }
 
 // ---- the thread ----
@@ -284,28 +277,21 @@ static void check_launcher(struct ls_watchdog *dog) {
 }
 
 // poll passes over descriptors of -1.
-static int gather_descriptors(struct ls_watchdog *dog) {
-    int n = 0;
-    dog->polled[n++] = (struct pollfd){.fd = dog->wake, .events = POLLIN};
-    dog->polled[n++] = (struct pollfd){.fd = free_place(dog) ? dog->listening : -1, .events = POLLIN};
-    for (int i = 0; i < STRANGERS; i++)
-        dog->polled[n++] = (struct pollfd){.fd = dog->strangers[i].wire.fd, .events = POLLIN};
-    for (int r = 0; r < dog->comm->size; r++) {
-        const struct ls_wire *wire = &dog->ranks[r].wire;
-        const short events = wire->queued > 0 ? POLLIN | POLLOUT : POLLIN;
-        dog->polled[n++] = (struct pollfd){.fd = wire->fd, .events = events};
+static nfds_t gather_descriptors(struct ls_watchdog *dog) {
+    const int size = dog->comm->size;
+    for (int r = 0; r < size; r++) {
+        const short events = dog->wires[r].queued > 0 ? POLLIN | POLLOUT : POLLIN;
+        dog->polled[r] = (struct pollfd){.fd = dog->wires[r].fd, .events = events};
     }
-    return n;
+    dog->polled[size] = (struct pollfd){.fd = dog->wake, .events = POLLIN};
+    return (nfds_t)size + 1;
 }
 
 static void receive_all(struct ls_watchdog *dog) {
-    if (dog->listening >= 0) accept_one(dog);
-    for (int i = 0; i < STRANGERS; i++)
-        if (dog->strangers[i].wire.fd >= 0) meet(dog, &dog->strangers[i]);
     for (int r = 0; r < dog->comm->size; r++) {
-        if (dog->ranks[r].wire.fd < 0) continue;
-        listen_to(dog, &dog->ranks[r]);
-        ls_wire_flush(&dog->ranks[r].wire);
+        if (dog->wires[r].fd < 0) continue;
+        listen_to(dog, r);
+        ls_wire_flush(&dog->wires[r]);
     }
 }
 
@@ -321,7 +307,7 @@ static void *watch(void *argument) {
     for (;;) {
         const double period = period_of(timeout_of(dog));
         const double wait = next - ls_now();
-        poll(dog->polled, (nfds_t)gather_descriptors(dog), wait > 0 ? (int)(wait * 1e3) + 1 : 0);
+        poll(dog->polled, gather_descriptors(dog), wait > 0 ? (int)(wait * 1e3) + 1 : 0);
         const double now = ls_now();
         if (now - before > SUSPENDED_S + period) forgive(dog, now);
         before = now;
@@ -332,10 +318,7 @@ static void *watch(void *argument) {
             check_launcher(dog);
             next = now + period;
         }
-        if (is_hub(dog))
-            judge(dog, now);
-        else
-            judge_hub(dog, now);
+        judge(dog, now);
         if (closing) return NULL;
     }
 }
@@ -352,56 +335,46 @@ static ls_status start_thread(struct ls_watchdog *dog) {
     return failed ? LS_FAIL(LS_SYSTEM, "no thread for the watchdog: %s", strerror(failed)) : LS_OK;
 }
 
-static void introduce(struct ls_watchdog *dog) {
-    struct ls_wire_message hello = {
-        .kind = LS_WIRE_HELLO, .rank = (uint32_t)dog->comm->rank, .cookie = dog->place.cookie};
-    ls_wire_send(&dog->ranks[0].wire, &hello);
+// Where everyone is. The deputy is on another host than the hub, if there is one: hosts are lost whole.
+static ls_status learn_hosts(struct ls_watchdog *dog) {
+    const int size = dog->comm->size;
+    char mine[sizeof dog->ranks->host], (*all)[sizeof mine] = calloc((size_t)size, sizeof *all);
+    if (!all) return LS_FAIL(LS_SYSTEM, "out of memory");
+    snprintf(mine, sizeof mine, "%.*s", (int)sizeof mine - 1, dog->comm->host);
+    ls_status status = ls_comm_gather_all(dog->comm, mine, all, sizeof mine);
+    dog->deputy = size > 2 ? 1 : 0;
+    for (int r = size - 1; r > 0; r--)
+        if (size > 2 && strcmp(all[r], all[0]) != 0) dog->deputy = r;
+    for (int r = 0; r < size; r++) memcpy(dog->ranks[r].host, all[r], sizeof mine);
+    free(all);
+    return status;
 }
 
-struct introduction {
-    bool reached;
-    char host[64];
-};
-
-// Where the hub is, who reaches it, and on which host everyone is.
 static ls_status meet_all(struct ls_watchdog *dog) {
-    struct ls_comm *comm = dog->comm;
-    if (is_hub(dog)) dog->listening = ls_wire_listen(comm->size, &dog->place);
-    char hub_host[sizeof comm->host];
-    memcpy(hub_host, comm->host, sizeof hub_host);
-    LS_TRY(ls_comm_broadcast(comm, hub_host, sizeof hub_host, 0));
-    LS_TRY(ls_comm_broadcast(comm, &dog->place, sizeof dog->place, 0));
-    struct introduction mine = {.reached = dog->place.port != 0};
-    snprintf(mine.host, sizeof mine.host, "%.63s", comm->host);
-    if (!is_hub(dog)) {
-        mine.reached = ls_wire_connect(&dog->ranks[0].wire, &dog->place, strcmp(hub_host, comm->host) == 0);
-        if (mine.reached) introduce(dog);
-    }
-    struct introduction *all = calloc((size_t)comm->size, sizeof *all);
-    if (!all) return LS_FAIL(LS_SYSTEM, "out of memory");
-    ls_status status = ls_comm_gather_all(comm, &mine, all, sizeof mine);
+    const int size = dog->comm->size;
+    bool *met = calloc((size_t)size, sizeof *met);
+    if (!met) return LS_FAIL(LS_SYSTEM, "out of memory");
+    ls_status status = ls_meet(dog->comm, 0, 1, dog->wires, met);
     int unreached = -1;
-    for (int r = 0; r < comm->size && status == LS_OK; r++) {
-        dog->ranks[r].reached = all[r].reached;
-        dog->ranks[r].heard = ls_now();
-        memcpy(dog->ranks[r].host, all[r].host, sizeof all[r].host);
-        if (!all[r].reached) unreached = r;
+    for (int r = 0; r < size; r++) {
+        dog->ranks[r].reached = met[r];
+        if (!met[r]) unreached = r;
     }
-    free(all);
+    if (status == LS_OK && dog->deputy > 0) status = ls_meet(dog->comm, dog->deputy, 1, dog->wires, met);
+    for (int r = 0; r < size; r++) dog->ranks[r].heard = ls_now();
+    free(met);
     if (status == LS_OK && unreached >= 0)
         ls_warn("no watchdog for rank %d on %s: it cannot reach rank 0 on %s over TCP; whether it lives only "
-                "the launcher "
-                "will notice",
-                unreached, dog->ranks[unreached].host, hub_host);
+                "the launcher will notice",
+                unreached, dog->ranks[unreached].host, dog->ranks[0].host);
     return status;
 }
 
 static void release(struct ls_watchdog *dog) {
-    for (int r = 0; dog->ranks && r < dog->comm->size; r++) ls_wire_close(&dog->ranks[r].wire);
-    for (int i = 0; i < STRANGERS; i++) ls_wire_close(&dog->strangers[i].wire);
-    if (dog->listening >= 0) close(dog->listening);
+    for (int r = 0; dog->wires && r < dog->comm->size; r++) ls_wire_close(&dog->wires[r]);
     if (dog->wake >= 0) close(dog->wake);
     pthread_mutex_destroy(&dog->lock);
+    free(dog->wires);
     free(dog->ranks);
     free(dog->witnesses);
     free(dog->polled);
@@ -413,18 +386,17 @@ static struct ls_watchdog *make(struct ls_comm *comm) {
     if (!dog) return NULL;
     const size_t n = (size_t)comm->size;
     dog->comm = comm;
-    dog->listening = -1;
     dog->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     dog->launcher = getppid();
     dog->timeout = DEFAULT_TIMEOUT_S;
     dog->ticked = ls_now();
     pthread_mutex_init(&dog->lock, NULL);
+    dog->wires = calloc(n, sizeof *dog->wires);
     dog->ranks = calloc(n, sizeof *dog->ranks);
     dog->witnesses = calloc(n, sizeof *dog->witnesses);
-    dog->polled = calloc(n + STRANGERS + 2, sizeof *dog->polled);
-    for (int i = 0; i < STRANGERS; i++) dog->strangers[i].wire.fd = -1;
-    for (size_t r = 0; dog->ranks && r < n; r++) dog->ranks[r].wire.fd = -1;
-    if (dog->wake >= 0 && dog->ranks && dog->witnesses && dog->polled) return dog;
+    dog->polled = calloc(n + 1, sizeof *dog->polled);
+    for (size_t r = 0; dog->wires && r < n; r++) dog->wires[r].fd = -1;
+    if (dog->wake >= 0 && dog->wires && dog->ranks && dog->witnesses && dog->polled) return dog;
     release(dog);
     return NULL;
 }
@@ -434,7 +406,8 @@ ls_status ls_watchdog_open(struct ls_comm *comm, struct ls_watchdog **watchdog) 
     if (comm->size == 1) return LS_OK;
     struct ls_watchdog *dog = make(comm);
     LS_TRY(ls_comm_agree(comm, dog ? LS_OK : LS_FAIL(LS_SYSTEM, "no memory or descriptor for the watchdog")));
-    ls_status status = meet_all(dog);
+    ls_status status = learn_hosts(dog);
+    if (status == LS_OK) status = meet_all(dog);
     const bool watched = dog->ranks[comm->rank].reached;
     if (status == LS_OK && watched) status = start_thread(dog);
     if (status != LS_OK || !watched) {

@@ -7,7 +7,7 @@
 // Members tell the hub several times a second what they do (base/pulse.h), the hub tells them that it lives.
 // The hub alone judges (judge.h) and prints; it then ends all. A ring, in which each rank watches the next,
 // would need no hub, but no rank of it would know enough to say who holds up whom. Where the hub itself is
-// lost, each member notices, and the lowest rank prints.
+// lost, each member notices; the deputy, to which every member has a second connection, prints and ends all.
 #pragma once
 
 #include "comm/comm.h"

@@ -15,8 +15,6 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 1000 };
-
 static void set_up(int fd) {
     const int on = 1;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL, 0) | O_NONBLOCK);
@@ -87,11 +85,11 @@ static int bind_any(int *port) {
     return -1;
 }
 
-int ls_wire_listen(int members, struct ls_wire_place *place) {
+int ls_wire_listen(int guests, struct ls_wire_place *place) {
     *place = (struct ls_wire_place){0};
     if (getrandom(&place->cookie, sizeof place->cookie, 0) != sizeof place->cookie) return -1;
     const int fd = bind_any(&place->port);
-    if (fd < 0 || listen(fd, members) != 0) {
+    if (fd < 0 || listen(fd, guests) != 0) {
         if (fd >= 0) close(fd);
         place->port = 0;
         return -1;
@@ -110,29 +108,60 @@ static void reset(struct ls_wire *wire, int fd) {
     wire->have = wire->queued = 0;
 }
 
-static bool connect_to(int fd, const struct sockaddr_storage *address) {
-    if (connect(fd, (const struct sockaddr *)address, length_of(address)) == 0) return true;
-    if (errno != EINPROGRESS) return false;
-    struct pollfd one = {.fd = fd, .events = POLLOUT};
-    int error = 0;
-    socklen_t bytes = sizeof error;
-    return poll(&one, 1, CONNECT_MS) == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 &&
-           error == 0;
+// A connection under way to one address; closed where there is no hope.
+static void begin(struct ls_wire *wire, const struct sockaddr_storage *address) {
+    reset(wire, socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (wire->fd < 0) return;
+    set_up(wire->fd);
+    const bool under_way =
+        connect(wire->fd, (const struct sockaddr *)address, length_of(address)) == 0 || errno == EINPROGRESS;
+    if (!under_way) ls_wire_close(wire);
 }
 
-bool ls_wire_connect(struct ls_wire *wire, const struct ls_wire_place *place, bool same_host) {
-    for (int i = same_host ? 0 : 1; place->port != 0 && i < place->n; i++) {
-        const int fd = socket(place->address[i].ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0) continue;
-        set_up(fd);
-        if (connect_to(fd, &place->address[i])) {
-            reset(wire, fd);
-            return true;
-        }
-        close(fd);
+// Says hello once the connection stands, and hears the answer. True: it is the right one.
+static bool go_on(struct ls_wire *wire, short events, const struct ls_wire_place *place,
+                  const struct ls_wire_message *hello) {
+    int error = 0;
+    socklen_t bytes = sizeof error;
+    getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &error, &bytes);
+    if (error || (events & (POLLERR | POLLHUP | POLLNVAL))) {
+        ls_wire_close(wire);
+        return false;
     }
-    reset(wire, -1);
+    if (events & POLLOUT) ls_wire_send(wire, hello);
+    struct ls_wire_message answer;
+    const int got = ls_wire_receive(wire, &answer);
+    if (got > 0 && answer.kind == LS_WIRE_HELLO && answer.cookie == place->cookie) return true;
+    if (got != 0) ls_wire_close(wire);
     return false;
+}
+
+bool ls_wire_connect(struct ls_wire *wire, const struct ls_wire_place *place,
+                     const struct ls_wire_message *hello, double seconds) {
+    reset(wire, -1);
+    const int n = place->port ? place->n : 0;
+    struct ls_wire tried[LS_WIRE_ADDRESSES];
+    struct pollfd polled[LS_WIRE_ADDRESSES];
+    for (int i = 0; i < n; i++) begin(&tried[i], &place->address[i]);
+    for (int i = 0; i < n; i++) polled[i] = (struct pollfd){.fd = tried[i].fd, .events = POLLIN | POLLOUT};
+    const double end = ls_now() + seconds;
+    for (bool hope = n > 0; hope && wire->fd < 0 && ls_now() < end;) {
+        poll(polled, (nfds_t)n, 100);
+        hope = false;
+        for (int i = 0; i < n && wire->fd < 0; i++) {
+            if (polled[i].fd < 0) continue;
+            if (polled[i].revents && go_on(&tried[i], polled[i].revents, place, hello)) {
+                *wire = tried[i];
+                tried[i].fd = -1;
+            } else if (polled[i].revents & POLLOUT) {
+                polled[i].events = POLLIN; // hello is said once
+            }
+            polled[i].fd = tried[i].fd;
+            hope = hope || tried[i].fd >= 0;
+        }
+    }
+    for (int i = 0; i < n; i++) ls_wire_close(&tried[i]);
+    return wire->fd >= 0;
 }
 
 void ls_wire_adopt(struct ls_wire *wire, int fd) {

@@ -35,6 +35,7 @@ enum ls_phase ls_pulse_phase(enum ls_phase phase) {
 void ls_pulse_enter(const char *call, uint64_t bytes) {
     pthread_mutex_lock(&call_lock);
     call_now.calls++;
+    call_now.call_step = atomic_load_explicit(&steps, memory_order_relaxed);
     call_now.bytes = bytes;
     call_now.waiting = true;
     snprintf(call_now.call, sizeof call_now.call, "%s", call);

@@ -17,8 +17,9 @@ struct ls_pulse {
     uint64_t step;  // of the run: done so far
     enum ls_phase phase;
     // The collective call that the process is in or was in last. All ranks make the same calls in the same
-    // order, so that under one number they must have the same name and size.
+    // order, so that under one number they must have the same name and size, at the same step.
     uint64_t calls; // entered so far
+    uint64_t call_step;
     uint64_t bytes;
     bool waiting; // in the call now
     char call[LS_PULSE_TEXT];
