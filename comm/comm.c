@@ -2,6 +2,7 @@
 #include "comm/comm.h"
 
 #include "base/pulse.h"
+#include "comm/guard.h"
 #include "comm/mpi_calls.h"
 #include "comm/watchdog.h"
 
@@ -66,7 +67,19 @@ static ls_status find_places(struct ls_comm *comm) {
     return ls_mpi_check(comm, MPI_Comm_free(&local), "MPI_Comm_free");
 }
 
-ls_status ls_comm_open(struct ls_comm *comm) {
+static ls_status open_watched(struct ls_comm *comm, double timeout) {
+    struct ls_comm_state *state = comm->state;
+    struct ls_guard *guard;
+    LS_TRY(ls_guard_open(timeout, &guard));
+    ls_status status = start_mpi(state);
+    if (status == LS_OK) status = find_places(comm);
+    if (status == LS_OK) status = ls_watchdog_open(comm, &state->watchdog);
+    ls_guard_close(guard);
+    if (status == LS_OK) ls_comm_set_timeout(comm, timeout);
+    return status;
+}
+
+ls_status ls_comm_open_within(struct ls_comm *comm, double timeout) {
     *comm = (struct ls_comm){.rank = 0, .size = 1, .local_rank = 0, .local_size = 1};
     if (gethostname(comm->host, sizeof comm->host - 1) != 0) snprintf(comm->host, sizeof comm->host, "?");
     if (!started_by_launcher()) return check_alone();
@@ -74,11 +87,14 @@ ls_status ls_comm_open(struct ls_comm *comm) {
     if (!state) return LS_FAIL(LS_SYSTEM, "out of memory");
     state->mpi = state->data = MPI_COMM_NULL;
     comm->state = state;
-    ls_status status = start_mpi(state);
-    if (status == LS_OK) status = find_places(comm);
-    if (status == LS_OK) status = ls_watchdog_open(comm, &state->watchdog);
+    ls_status status = open_watched(comm, timeout);
     if (status != LS_OK) ls_comm_close(comm);
     return status;
+}
+
+ls_status ls_comm_open(struct ls_comm *comm) {
+    static const double DEFAULT_TIMEOUT_S = 300;
+    return ls_comm_open_within(comm, DEFAULT_TIMEOUT_S);
 }
 
 void ls_comm_set_timeout(struct ls_comm *comm, double seconds) {

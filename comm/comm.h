@@ -19,6 +19,8 @@ struct ls_comm {
 // MPI where the program was started by a launcher (mpirun, srun with PMIx or PMI), or else a world of one
 // that needs no MPI daemon. LS_INPUT where srun started several tasks that cannot find each other.
 ls_status ls_comm_open(struct ls_comm *comm);
+// The same, with another first timeout than 300 s (see ls_comm_set_timeout), within which MPI comes up.
+ls_status ls_comm_open_within(struct ls_comm *comm, double timeout);
 // With several ranks a watchdog (watchdog.h) looks after them from here on: one that dies, hangs or makes
 // another call than the others ends them all, with LS_COMM and one line that names it. `seconds` without a
 // sign of life or of progress are too long; 300 unless set.

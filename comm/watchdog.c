@@ -15,7 +15,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-static const double DEFAULT_TIMEOUT_S = 300, SHORTEST_PERIOD_S = 0.05, LONGEST_PERIOD_S = 0.25;
+static const double DEFAULT_TIMEOUT_S = 300;
+static const double SHORTEST_PERIOD_S = 0.05, LONGEST_PERIOD_S = 0.25;
 static const double GRACE_S = 1;     // a rank's error of communication is often another's death
 static const double SETTLE_S = 0.3;  // from a suspicion to the verdict: more than a period, see confirm
 static const double DEPUTY_S = 2;    // for the deputy to speak where the hub is lost

@@ -18,6 +18,18 @@ static ls_status work(struct ls_comm *comm, void *context) {
     return status;
 }
 
+// For the start, when the recipe is not read yet; what is wrong with it is said when it is.
+static double timeout_of(const struct ls_train_request *request) {
+    struct ls_recipe recipe;
+    double timeout = 300;
+    if (ls_recipe_read(request->recipe, request->overrides, request->n_overrides, &recipe) == LS_OK) {
+        timeout = recipe.train.timeout;
+        ls_recipe_free(&recipe);
+    }
+    ls_error_clear();
+    return timeout;
+}
+
 ls_status ls_command_train(const struct ls_command *command, int argc, char **argv) {
     bool help_recipe = false, helped = false;
     struct ls_train_request request = {.version = LOCKSTEP_VERSION};
@@ -44,5 +56,5 @@ ls_status ls_command_train(const struct ls_command *command, int argc, char **ar
     request.overrides = (const char *const *)(argv + 1);
     request.n_overrides = n - 1;
     ls_stop_listen();
-    return ls_with_world(work, &request);
+    return ls_with_world_within(timeout_of(&request), work, &request);
 }

@@ -1,29 +1,30 @@
 #include "cli/world.h"
 
 #include "base/log.h"
-
-#include <stdlib.h>
-#include <string.h>
+#include "comm/guard.h"
 
 static struct ls_comm world;
 static bool is_open;
 
-ls_status ls_with_world(ls_status (*work)(struct ls_comm *comm, void *context), void *context) {
-    LS_TRY(ls_comm_open(&world));
+static ls_status work_in_it(ls_status (*work)(struct ls_comm *comm, void *context), void *context) {
     is_open = true;
     ls_log_enable(world.rank == 0);
-    ls_status status = work(&world, context);
-    return status;
+    return work(&world, context);
+}
+
+ls_status ls_with_world(ls_status (*work)(struct ls_comm *comm, void *context), void *context) {
+    LS_TRY(ls_comm_open(&world));
+    return work_in_it(work, context);
+}
+
+ls_status ls_with_world_within(double timeout, ls_status (*work)(struct ls_comm *comm, void *context),
+                               void *context) {
+    LS_TRY(ls_comm_open_within(&world, timeout));
+    return work_in_it(work, context);
 }
 
 bool ls_world_prints(ls_status status) {
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    if (is_open) return ls_comm_prints(&world, status);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *rank = getenv(names[i]);
-        if (rank) return strcmp(rank, "0") == 0;
-    }
-    return true;
+    return is_open ? ls_comm_prints(&world, status) : ls_launched_rank() <= 0;
 }
 
 void ls_world_end(ls_status status) {

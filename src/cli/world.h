@@ -7,6 +7,9 @@
 
 // Opens the ranks and runs `work` on all of them.
 ls_status ls_with_world(ls_status (*work)(struct ls_comm *comm, void *context), void *context);
+// The same, where ranks that make no progress for `timeout` seconds are given up from the start.
+ls_status ls_with_world_within(double timeout, ls_status (*work)(struct ls_comm *comm, void *context),
+                               void *context);
 // Should this process print the error that it ends with? Before the ranks are open, one of those that a
 // launcher started does.
 bool ls_world_prints(ls_status status);

@@ -14,6 +14,23 @@ class Watchdog(lockstep.Case):
         self.recipe = lockstep.recipe(self.folder, {"train.steps": 100000, "train.timeout": "4s", "eval.every": "1000 steps",
                                                     "checkpoint.every": "1000 steps"})
 
+    def test_stopped_while_starting(self):
+        """As soon as all are there, whatever they are at: before MPI has come up, or after."""
+        for victim in (0, 2):
+            with self.subTest(victim=victim):
+                process = lockstep.start("train", self.recipe, "--out", self.folder / f"start{victim}", ranks=3)
+                pids = []
+                while process.poll() is None and len(pids) < 3:
+                    pids = sorted(children(process.pid))
+                began = time.time()
+                os.kill(pids[victim], signal.SIGSTOP)
+                stderr = lockstep.reap(process, timeout=60)[1]
+                self.assertLess(time.time() - began, 4 + 15)
+                self.assertEqual(process.returncode, 4, stderr)
+                errors = [line for line in stderr.splitlines() if "lockstep: error:" in line]
+                self.assertEqual(len(errors), 1, errors)
+                self.assertIn(f"rank {victim} (host", errors[0])
+
     def disturb(self, number, victim, ranks=3):
         """Signals a rank in the midst of training; what was printed as errors, and the exit status."""
         out = self.folder / f"run{number}-{victim}"
