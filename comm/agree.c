@@ -63,13 +63,15 @@ ls_status ls_comm_agree(struct ls_comm *comm, ls_status mine) {
 
 // The first rank whose hash is not the most frequent one (of equals, that of the lowest rank), or -1; *usual
 // is the first rank that has the most frequent one.
-static int find_odd(const uint64_t *hashes, int n, int *usual) {
+// Ties between them are told of, because then nobody knows which is right.
+static int find_odd(const uint64_t *hashes, int n, int *usual, int *alike) {
     int most = 0;
     for (int i = 0; i < n; i++) {
         int same = 0;
         for (int j = 0; j < n; j++) same += hashes[j] == hashes[i];
         if (same > most) most = same, *usual = i;
     }
+    *alike = most;
     for (int i = 0; i < n; i++)
         if (hashes[i] != hashes[*usual]) return i;
     return -1;
@@ -90,8 +92,14 @@ static char *broadcast_text(struct ls_comm *comm, const char *mine, int root) {
     return NULL;
 }
 
-static ls_status fail_at_difference(ls_status status, const char *what, int odd, const char *odd_text,
-                                    int usual, const char *usual_text) {
+struct difference {
+    const char *what;
+    int odd, usual; // ranks
+    int alike, of;  // so many of all have the text of `usual`
+};
+
+static ls_status fail_at_difference(ls_status status, const struct difference *found, const char *odd_text,
+                                    const char *usual_text) {
     size_t line = 0; // where the first line that differs begins
     for (size_t i = 0; odd_text[i] && odd_text[i] == usual_text[i]; i++)
         if (odd_text[i] == '\n') line = i + 1;
@@ -99,20 +107,23 @@ static ls_status fail_at_difference(ls_status status, const char *what, int odd,
     usual_text += line;
     enum { SHOWN = 600 };
     const int odd_length = (int)strcspn(odd_text, "\n"), usual_length = (int)strcspn(usual_text, "\n");
-    return LS_FAIL(status, "%s differs between ranks: rank %d has \"%.*s\", rank %d has \"%.*s\"", what, odd,
-                   odd_length < SHOWN ? odd_length : SHOWN, odd_text, usual,
-                   usual_length < SHOWN ? usual_length : SHOWN, usual_text);
+    const bool majority = 2 * found->alike > found->of;
+    char votes[64] = "no text has a majority: either may be wrong";
+    if (majority) snprintf(votes, sizeof votes, "as %d of %d ranks have", found->alike, found->of);
+    return LS_FAIL(status, "%s differs between ranks: rank %d has \"%.*s\", rank %d has \"%.*s\" (%s)",
+                   found->what, found->odd, odd_length < SHOWN ? odd_length : SHOWN, odd_text, found->usual,
+                   usual_length < SHOWN ? usual_length : SHOWN, usual_text, votes);
 }
 
-static ls_status name_difference(struct ls_comm *comm, ls_status as, const char *what, const char *text,
-                                 int odd, int usual) {
+static ls_status name_difference(struct ls_comm *comm, ls_status as, const struct difference *found,
+                                 const char *text) {
     struct ls_comm_state *state = comm->state;
-    char *odd_text = broadcast_text(comm, text, odd);
-    char *usual_text = odd_text ? broadcast_text(comm, text, usual) : NULL;
+    char *odd_text = broadcast_text(comm, text, found->odd);
+    char *usual_text = odd_text ? broadcast_text(comm, text, found->usual) : NULL;
     ls_status status;
     if (usual_text) {
         state->agreed = as;
-        status = fail_at_difference(as, what, odd, odd_text, usual, usual_text);
+        status = fail_at_difference(as, found, odd_text, usual_text);
     } else {
         status = ls_error_last()->status;
     }
@@ -127,10 +138,10 @@ ls_status ls_comm_agree_same(struct ls_comm *comm, ls_status status, const char 
     if (!hashes) return LS_FAIL(LS_SYSTEM, "out of memory");
     const uint64_t mine = ls_hash_of(text, strlen(text));
     ls_status gathered = ls_comm_gather_all(comm, &mine, hashes, sizeof mine);
-    int usual = 0;
-    const int odd = gathered == LS_OK ? find_odd(hashes, comm->size, &usual) : -1;
+    struct difference found = {.what = what, .odd = -1, .of = comm->size};
+    if (gathered == LS_OK) found.odd = find_odd(hashes, comm->size, &found.usual, &found.alike);
     free(hashes);
     if (gathered == LS_OK) ((struct ls_comm_state *)comm->state)->agreed = LS_OK;
-    if (odd < 0) return gathered;
-    return name_difference(comm, status, what, text, odd, usual);
+    if (found.odd < 0) return gathered;
+    return name_difference(comm, status, &found, text);
 }

@@ -16,6 +16,7 @@
 static const double SLOW_START_S = 5; // beyond the timeout: MPI reads its settings, finds its networks …
 static const double PERIOD_S = 0.25;
 static const double SUSPENDED_S = 3; // the thread sleeps no longer than a period by its own will
+static const double ALIKE_S = 2;     // more than what lies between the starts of two ranks of a host
 static const double OTHERS_S = 4;    // for those who know more to speak first
 
 struct ls_guard {
@@ -130,9 +131,11 @@ static void speak(int stopped, double seconds) {
     (void)ignored;
 }
 
-// Whoever shares a host with a stopped rank knows most; on each host, one rank speaks.
+// Whoever shares a host with a stopped rank knows most; on each host, one rank speaks. Which one is found out
+// a while before: then none has ended yet.
 static void end(struct ls_guard *guard, double seconds) {
     const struct siblings siblings = find_siblings(guard->launcher);
+    if (wait_for_close(guard, ALIKE_S)) return;
     const bool knows = siblings.stopped >= 0 && siblings.speaker == ls_launched_rank();
     if (!knows && wait_for_close(guard, siblings.speaker == ls_launched_rank() ? OTHERS_S : 2 * OTHERS_S))
         return;
@@ -148,7 +151,7 @@ static void *look_after(void *argument) {
         if (now - before > SUSPENDED_S) began = now; // all were, perhaps
         before = now;
         if (getppid() != guard->launcher) _exit(LS_COMM);
-        if (now - began > limit) end(guard, limit);
+        if (now - began > limit - ALIKE_S) end(guard, limit);
     }
     return NULL;
 }

@@ -76,6 +76,8 @@ ls_status ls_checkpoint_writer_open(const char *folder, const struct ls_layout *
 // and comes out of ls_checkpoint_writer_flush until a later write succeeds, of ls_checkpoint_writer_finish
 // for good.
 void ls_checkpoint_writer_start(struct ls_checkpoint_writer *writer, const struct ls_checkpoint *checkpoint);
+// Instead of a start, where nothing can be written: the last error counts as that of a write.
+void ls_checkpoint_writer_refuse(struct ls_checkpoint_writer *writer);
 ls_status ls_checkpoint_writer_flush(struct ls_checkpoint_writer *writer);
 ls_status ls_checkpoint_writer_finish(
     struct ls_checkpoint_writer *writer); // waits; the first error since open; stays open

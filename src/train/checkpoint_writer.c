@@ -40,11 +40,21 @@ static void prune(const struct ls_checkpoint_writer *writer) {
                               isnan(state->best_score) ? UINT64_MAX : state->best_step, state->step);
 }
 
+static void warn(void) {
+    ls_warn("%s; training goes on", ls_error_last()->text);
+}
+
+// With the lock.
+static void note_error(struct ls_checkpoint_writer *writer, struct ls_error error) {
+    writer->newest_error = error;
+    if (writer->first_error.status == LS_OK) writer->first_error = error;
+}
+
 static ls_status write_one(struct ls_checkpoint_writer *writer) {
     double begin = ls_now();
     ls_status status = ls_checkpoint_write(writer->folder, &writer->copy);
     if (status != LS_OK) {
-        ls_warn("%s; training goes on", ls_error_last()->text);
+        warn();
         return status;
     }
     tell(writer, ls_now() - begin);
@@ -61,8 +71,7 @@ static void *run(void *context) {
         pthread_mutex_unlock(&writer->lock);
         ls_status status = write_one(writer);
         pthread_mutex_lock(&writer->lock);
-        writer->newest_error = status == LS_OK ? (struct ls_error){0} : *ls_error_last();
-        if (writer->first_error.status == LS_OK) writer->first_error = writer->newest_error;
+        note_error(writer, status == LS_OK ? (struct ls_error){0} : *ls_error_last());
         writer->busy = false;
         pthread_cond_broadcast(&writer->changed);
     }
@@ -175,6 +184,14 @@ void ls_checkpoint_writer_start(struct ls_checkpoint_writer *writer, const struc
     writer->busy = true;
     pthread_cond_broadcast(&writer->changed);
     pthread_mutex_unlock(&writer->lock);
+}
+
+void ls_checkpoint_writer_refuse(struct ls_checkpoint_writer *writer) {
+    pthread_mutex_lock(&writer->lock);
+    wait_until_idle(writer);
+    note_error(writer, *ls_error_last());
+    pthread_mutex_unlock(&writer->lock);
+    warn();
 }
 
 static ls_status wait_for(struct ls_checkpoint_writer *writer, const struct ls_error *error) {

@@ -34,6 +34,7 @@ struct ls_run {
     struct ls_step_result last;
     double seconds_in_steps;
     uint64_t steps_here; // since this process started
+    uint64_t saved_step; // of the newest checkpoint, read or written; 0: none
 };
 
 static inline bool ls_run_writes(const struct ls_run *run) {
@@ -56,6 +57,8 @@ uint64_t ls_run_params_hash(const struct ls_run *run);
 ls_status ls_run_compare_replicas(struct ls_run *run);
 // Starts to write the state after the last step; training goes on meanwhile.
 ls_status ls_run_checkpoint(struct ls_run *run);
+// The state after the last step is whole on disk when this returns. Written once, where it is already there.
+ls_status ls_run_save_now(struct ls_run *run);
 // After a signal: LS_PREEMPTED once the checkpoint is whole on disk, before anyone ends.
 ls_status ls_run_preempted(struct ls_run *run);
 // Rank 0: what could not be written while training went on is an error now.

@@ -78,18 +78,27 @@ ls_status ls_run_checkpoint(struct ls_run *run) {
         run->state.best_score = score;
         run->state.best_step = run->state.step;
     }
+    run->saved_step = run->state.step;
     if (!ls_run_writes(run)) return LS_OK;
+    if (ls_run_folder_check(run->folder) != LS_OK) {
+        ls_checkpoint_writer_refuse(run->writer);
+        return LS_OK;
+    }
     const struct ls_checkpoint now = snapshot(run);
     ls_checkpoint_writer_start(run->writer, &now);
     return LS_OK;
 }
 
-ls_status ls_run_preempted(struct ls_run *run) {
+ls_status ls_run_save_now(struct ls_run *run) {
     ls_pulse_phase(LS_SAVING);
-    LS_TRY(ls_run_checkpoint(run));
+    if (run->saved_step != run->state.step) LS_TRY(ls_run_checkpoint(run));
     // What failed to be written before was warned of then; this file makes up for it.
     ls_status status = ls_run_writes(run) ? ls_checkpoint_writer_flush(run->writer) : LS_OK;
-    LS_TRY(ls_comm_agree(run->comm, status));
+    return ls_comm_agree(run->comm, status);
+}
+
+ls_status ls_run_preempted(struct ls_run *run) {
+    LS_TRY(ls_run_save_now(run));
     if (ls_run_writes(run)) ls_progress_clear(run->progress);
     ls_note("stopped by a signal at step %" PRIu64 "; the checkpoint is written: --resume goes on",
             run->state.step);

@@ -171,6 +171,7 @@ static ls_status choose_start(struct ls_run *run) {
     LS_TRY(ls_comm_broadcast(run->comm, path, sizeof path, 0));
     if (path[0] == 0) return run->recipe.model.from ? take_weights_from(run) : LS_OK;
     LS_TRY(ls_replica_load(run->engine, run->model.train->layout, run->comm, path, true, &run->state));
+    run->saved_step = run->state.step;
     ls_note("resuming from %s, step %" PRIu64, path, run->state.step);
     return LS_OK;
 }

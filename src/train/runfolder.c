@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct ls_run_folder {
@@ -117,6 +118,17 @@ ls_status ls_run_folder_open(const char *path, bool resume, struct ls_run_folder
         return status;
     }
     *folder = opened;
+    return LS_OK;
+}
+
+ls_status ls_run_folder_check(const struct ls_run_folder *folder) {
+    struct stat mine, there;
+    if (stat(folder->lock_path, &there) != 0)
+        return LS_FAIL(LS_SYSTEM, "%s: the run folder was removed under the run (no file lock: %s)",
+                       folder->path, strerror(errno));
+    if (fstat(folder->lock, &mine) == 0 && (mine.st_ino != there.st_ino || mine.st_dev != there.st_dev))
+        return LS_FAIL(LS_SYSTEM, "%s: the run folder was removed under the run, and there is another now",
+                       folder->path);
     return LS_OK;
 }
 

@@ -17,6 +17,9 @@ struct ls_run_folder;
 // empty folder is as good as one with a run. Rank 0 only.
 ls_status ls_run_folder_open(const char *path, bool resume, struct ls_run_folder **folder);
 // As a whole or not at all.
+// LS_SYSTEM where the folder was removed, or replaced by another, since it was opened: what is there now may
+// be another run's.
+ls_status ls_run_folder_check(const struct ls_run_folder *folder);
 ls_status ls_run_folder_write_recipe(struct ls_run_folder *folder, const char *recipe);
 const char *ls_run_folder_path(const struct ls_run_folder *folder);
 const char *ls_run_folder_metrics(const struct ls_run_folder *folder);

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cpu/cpu.h"
 #include "train/checkpoint.h"
+#include "train/stop.h"
 
 #include <string.h>
 
@@ -83,6 +84,7 @@ ls_status ls_data_same_shape(const struct ls_dataset_info *train, const struct l
 // Below this, floating-point samples are looked through before step 0; above it, each is looked at when it is
 // read.
 static const double scan_bytes = 4.0 * 1024 * 1024 * 1024;
+static const int64_t scan_piece_bytes = 256 << 20;
 
 ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recipe, struct ls_comm *comm) {
     const struct ls_dataset_info *info = ls_dataset_info(dataset);
@@ -90,7 +92,13 @@ ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recip
                   end = info->samples * (comm->rank + 1) / comm->size;
     const bool samples =
         info->type == LS_F32 && (double)info->samples * (double)info->sample_bytes <= scan_bytes;
-    return ls_dataset_scan(dataset, begin, end, recipe->model.classes, samples);
+    // Between pieces a signal is answered.
+    const int64_t bytes = samples ? info->sample_bytes : 64;
+    const int64_t piece = bytes < scan_piece_bytes ? scan_piece_bytes / bytes : 1;
+    for (int64_t at = begin; at < end && !ls_stop_wanted(); at += piece)
+        LS_TRY(ls_dataset_scan(dataset, at, end - at < piece ? end : at + piece, recipe->model.classes,
+                               samples));
+    return LS_OK;
 }
 
 // ---- memory

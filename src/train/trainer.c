@@ -78,10 +78,7 @@ static ls_status give_up(struct ls_run *run) {
     run->state.skipped -= row;
     run->state.skipped_in_row = 0;
     if (run->state.evaluated_step > run->state.step) run->state.evaluated_step = run->state.step;
-    ls_pulse_phase(LS_SAVING);
-    LS_TRY(ls_run_checkpoint(run));
-    ls_status status = ls_run_writes(run) ? ls_checkpoint_writer_finish(run->writer) : LS_OK;
-    LS_TRY(ls_comm_agree(run->comm, status));
+    LS_TRY(ls_run_save_now(run));
     return LS_FAIL(LS_NUMBERS,
                    "loss or gradient was not finite in %" PRIu64
                    " steps in a row (train.nan_limit), from step %" PRIu64 "; the checkpoint of step %" PRIu64
@@ -132,8 +129,10 @@ static ls_status loop(struct ls_run *run) {
         request_batch(run, run->state.step + (uint64_t)ahead);
     // An evaluation that a signal cut short is made up for.
     if (run->state.step > 0 && run->state.evaluated_step != run->state.step &&
-        due(run, &run->recipe.eval.every, run->state.step))
+        due(run, &run->recipe.eval.every, run->state.step)) {
         LS_TRY(evaluate(run, true));
+        if (run->evaluator && run->state.evaluated_step != run->state.step) return ls_run_preempted(run);
+    }
     while (run->state.step < run->steps) {
         LS_TRY(one_step(run));
         if (run->state.skipped_in_row >= (uint64_t)run->recipe.train.nan_limit) return give_up(run);
