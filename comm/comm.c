@@ -56,6 +56,8 @@ static ls_status find_places(struct ls_comm *comm) {
     struct ls_comm_state *state = comm->state;
     LS_TRY(ls_mpi_check(comm, MPI_Comm_dup(MPI_COMM_WORLD, &state->mpi), "MPI_Comm_dup"));
     MPI_Comm_set_errhandler(state->mpi, MPI_ERRORS_RETURN); // a copy has it too
+    // Open MPI looks for the handler of a request of many parts at the world.
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     LS_TRY(ls_mpi_check(comm, MPI_Comm_dup(state->mpi, &state->data), "MPI_Comm_dup"));
     MPI_Comm_rank(state->mpi, &comm->rank);
     MPI_Comm_size(state->mpi, &comm->size);

@@ -143,6 +143,32 @@ static bool anyone_stuck(const struct ls_witness *ranks, int n, double timeout, 
     return false;
 }
 
+static int count_at(const struct ls_witness *ranks, int n, uint64_t calls) {
+    int count = 0;
+    for (int r = 0; r < n; r++) count += ranks[r].watched && ranks[r].pulse.calls == calls;
+    return count;
+}
+
+// A rank that took no part in a call is ahead of the others, one whose message was lost is behind: the few
+// are to blame.
+static void accuse_the_few(const struct ls_witness *ranks, int n, int behind, int ahead,
+                           struct ls_verdict *verdict) {
+    const bool skipped =
+        count_at(ranks, n, ranks[ahead].pulse.calls) <= count_at(ranks, n, ranks[behind].pulse.calls);
+    char *text = accuse(verdict, skipped ? ahead : behind);
+    say_rank(text, ranks, skipped ? ahead : behind);
+    if (skipped) {
+        say(text, " is ahead, in ");
+        say_call(text, &ranks[ahead].pulse);
+        say(text, ": it took no part in ");
+        say_call(text, &ranks[behind].pulse);
+        say(text, ", in which rank %d waits for %.0f s", behind, ranks[behind].still);
+    } else {
+        say(text, " made no progress for %.0f s", ranks[behind].still);
+        say_missed(text, ranks, n, behind);
+    }
+}
+
 static bool all_wait(const struct ls_witness *ranks, int n, double timeout, struct ls_verdict *verdict) {
     int behind = -1, ahead = -1;
     for (int r = 0; r < n; r++) {
@@ -152,19 +178,16 @@ static bool all_wait(const struct ls_witness *ranks, int n, double timeout, stru
         if (ahead < 0 || ranks[r].pulse.calls > ranks[ahead].pulse.calls) ahead = r;
     }
     if (behind < 0) return false;
-    const bool one_is_behind = ranks[behind].pulse.calls < ranks[ahead].pulse.calls;
-    char *text = accuse(verdict, one_is_behind ? behind : -1);
-    if (one_is_behind) {
-        say_rank(text, ranks, behind);
-        say(text, " made no progress for %.0f s", ranks[behind].still);
-        say_missed(text, ranks, n, behind);
-    } else {
-        say(text, "nothing moved for %.0f s", ranks[behind].still);
-        say_place(text, &ranks[behind].pulse);
-        say(text, " in ");
-        say_call(text, &ranks[behind].pulse);
-        say(text, ", in which all ranks are: the network between them?");
+    if (ranks[behind].pulse.calls < ranks[ahead].pulse.calls) {
+        accuse_the_few(ranks, n, behind, ahead, verdict);
+        return true;
     }
+    char *text = accuse(verdict, -1);
+    say(text, "nothing moved for %.0f s", ranks[behind].still);
+    say_place(text, &ranks[behind].pulse);
+    say(text, " in ");
+    say_call(text, &ranks[behind].pulse);
+    say(text, ", in which all ranks are: the network between them?");
     return true;
 }
 

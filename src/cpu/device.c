@@ -2,6 +2,7 @@
 #define _GNU_SOURCE // MADV_HUGEPAGE
 #include "cpu/internal.h"
 
+#include "base/hash.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -161,6 +162,23 @@ static void cpu_square_sums(struct ls_queue *queue, const float *data, size_t n,
     ls_queue_enqueue(queue, square_sums_task, &work, sizeof work);
 }
 
+struct fingerprint {
+    const float *data;
+    size_t n;
+    uint64_t *mark;
+};
+
+static ls_status fingerprint_task(void *argument) {
+    const struct fingerprint *work = argument;
+    *work->mark = ls_hash_of(work->data, work->n * sizeof(float));
+    return LS_OK;
+}
+
+static void cpu_fingerprint(struct ls_queue *queue, const float *data, size_t n, uint64_t *mark) {
+    struct fingerprint work = {.data = data, .n = n, .mark = mark};
+    ls_queue_enqueue(queue, fingerprint_task, &work, sizeof work);
+}
+
 // Clips as PyTorch's clip_grad_norm_ does.
 static ls_status decide_task(void *argument) {
     const struct ls_decide *work = argument;
@@ -237,6 +255,7 @@ const struct ls_device_api ls_cpu_api = {
     .add = cpu_add,
     .call = cpu_call,
     .square_sums = cpu_square_sums,
+    .fingerprint = cpu_fingerprint,
     .decide = cpu_decide,
     .update = cpu_update,
     .update_states = cpu_update_states,

@@ -124,6 +124,9 @@ struct ls_device_api {
     // floats from b * LS_NORM_BLOCK on (fewer in the last). A block's sum has one fixed order.
     void (*square_sums)(struct ls_queue *queue, const float *data, size_t n, size_t begin, size_t end,
                         double *sums);
+    // *mark, in device memory, becomes a hash of the bits of `data` [n]: equal bits, equal mark, on devices
+    // of one kind.
+    void (*fingerprint)(struct ls_queue *queue, const float *data, size_t n, uint64_t *mark);
     void (*decide)(struct ls_queue *queue, const struct ls_decide *decide);
     void (*update)(struct ls_queue *queue, const struct ls_update *update);
     void (*update_states)(struct ls_queue *queue, const struct ls_update_states *update);

@@ -69,6 +69,19 @@ struct ls_lane_range ls_engine_lanes(const struct ls_engine *engine);
 ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
                          const struct ls_step_control *control, struct ls_step_result *result);
 
+// The same in two halves, for audits: up to the reduced gradients, and the decision and update by them. The
+// first takes a fingerprint of the gradient of lane `audited` where this rank holds it, -1: of none.
+ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *batch,
+                              const struct ls_step_control *control, int audited);
+ls_status ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control,
+                          struct ls_step_result *result);
+// The fingerprint that ls_engine_gradients took. Needs train.audit_every.
+ls_status ls_engine_mark_of_step(struct ls_engine *engine, uint64_t *mark);
+bool ls_engine_fault(const struct ls_engine *engine); // did a rank say that it could not read its batch?
+// Between the halves, or the second time with the same weights: computes the lane whose samples `batch`
+// holds, of any rank, and takes its fingerprint.
+ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *batch, uint64_t *mark);
+
 // Forward only, on up to `lanes side by side` chunks of lane_batch samples: chunk i of the batch is samples
 // [i * lane_batch, …). metrics [chunks][3]: sums of loss, correct, weight. results: plan->result of all
 // chunks in order, or NULL.

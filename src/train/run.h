@@ -2,6 +2,7 @@
 // run_files.c writes what is kept.
 #pragma once
 
+#include "train/audit.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
@@ -22,6 +23,7 @@ struct ls_run {
     struct ls_engine *engine;
     struct ls_reader *reader;
     struct ls_evaluator *evaluator;
+    struct ls_audit *audit; // NULL: none
     // Rank 0 only:
     struct ls_run_folder *folder;
     struct ls_metrics *metrics;

@@ -80,6 +80,9 @@ static ls_status open_engine(struct ls_run *run) {
     reading.free = reader_free;
     reading.context = run->device;
     LS_TRY(ls_reader_open(run->train, &reading, &run->reader));
+    if (run->recipe.train.audit_every > 0)
+        LS_TRY(ls_audit_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->train,
+                             &run->audit));
     if (!run->test) return LS_OK;
     return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test,
                              &run->evaluator);
@@ -221,6 +224,7 @@ void ls_run_close(struct ls_run *run) {
     if (run->folder) ls_run_folder_close(run->folder);
     if (run->reader) ls_reader_close(run->reader);
     ls_evaluator_close(run->evaluator);
+    ls_audit_close(run->audit);
     ls_engine_close(run->engine);
     ls_model_free(&run->model);
     if (run->test) ls_dataset_close(run->test);

@@ -147,8 +147,8 @@ const struct ls_key ls_schema[] = {
         .help = "gradients that are reduced together"),
     KEY("train.nan_limit", INTEGER, AT(train.nan_limit), .preset = "10", RANGE(1, 1e9),
         .help = "steps in a row that may be skipped because loss or gradient are not finite"),
-    KEY("train.audit_every", INTEGER, AT(train.audit_every), .preset = "0", RANGE(0, 0),
-        .help = "steps between recomputing a lane on another rank; this version takes only 0, never"),
+    KEY("train.audit_every", INTEGER, AT(train.audit_every), .preset = "0", RANGE(0, 1e18),
+        .help = "steps between recomputing a lane on another rank and comparing bits; 0: never"),
     KEY("train.timeout", DURATION, AT(train.timeout), .preset = "300s", RANGE(0.1, 1e9),
         .help = "a rank that cannot be heard, or makes no progress, for so long ends the run with status 4"),
 

@@ -89,6 +89,8 @@ static ls_status give_up(struct ls_run *run) {
 static ls_status one_step(struct ls_run *run) {
     const uint64_t step = run->state.step;
     const double start = ls_now();
+    const bool audited = ls_audit_due(run->audit, step);
+    if (audited) LS_TRY(ls_run_compare_replicas(run));
     double waited = 0;
     struct ls_batch *batch = NULL;
     ls_status reading = ls_reader_next(run->reader, &batch, &waited);
@@ -102,7 +104,8 @@ static ls_status one_step(struct ls_run *run) {
         .fault = reading != LS_OK,
     };
     // A rank that could not read takes part in the step all the same, and all learn of it.
-    ls_status status = ls_engine_step(run->engine, batch, &control, &run->last);
+    ls_status status = audited ? ls_audit_step(run->audit, batch, &control, &run->last)
+                               : ls_engine_step(run->engine, batch, &control, &run->last);
     ls_reader_release(run->reader, batch);
     if (status != LS_OK) return status;
     if (run->last.fault) return ls_comm_agree(run->comm, reading == LS_OK ? LS_OK : ls_error_adopt(&error));

@@ -105,6 +105,10 @@ static void where_all_wait_the_one_behind_is_named(void **state) {
     snprintf(ranks[3].pulse.call, sizeof ranks[3].pulse.call, "the all-reduce of bucket 2");
     expect("rank 3 (host n3) made no progress for 12 s at step 7: it missed the all-reduce of bucket 3 of "
            "4096 bytes, in which rank 0 waits");
+    ranks[3].pulse.calls = 21; // ahead, and alone
+    expect("rank 3 (host n3) is ahead, in the all-reduce of bucket 2 of 4096 bytes: it took no part in the "
+           "all-reduce "
+           "of bucket 3 of 4096 bytes, in which rank 0 waits for 12 s");
     ranks[2].still = 3; // something moves
     assert_false(ls_judge(ranks, N, 10, &verdict));
 }

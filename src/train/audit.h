@@ -1,0 +1,20 @@
+// Does a device compute wrongly? Every train.audit_every steps one lane is computed a second time on another
+// rank, and the gradients' bits are compared before the step is applied. Lanes take turns, so that every rank
+// is seen to.
+#pragma once
+
+#include "train/engine.h"
+
+struct ls_audit;
+
+// Collective only in its effects: all ranks open it, or none. `train` stays the caller's.
+ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const struct ls_recipe *recipe,
+                        const struct ls_model *model, struct ls_device *device, struct ls_dataset *train,
+                        struct ls_audit **audit);
+void ls_audit_close(struct ls_audit *audit); // takes NULL
+// Is the step that follows `step` steps done audited?
+bool ls_audit_due(const struct ls_audit *audit, uint64_t step);
+// ls_engine_step with an audit in its midst. Where bits differ: LS_COMM on all ranks, the rank that is wrong
+// by name where a third opinion (or, of two ranks, a second one of each) tells, and the step is not applied.
+ls_status ls_audit_step(struct ls_audit *audit, const struct ls_batch *batch,
+                        const struct ls_step_control *control, struct ls_step_result *result);

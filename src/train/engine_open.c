@@ -1,0 +1,206 @@
+// Opening and closing the engine.
+#include "train/engine_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static ls_status open_queues(struct ls_engine *engine) {
+    const struct ls_device_api *api = engine->api;
+    const size_t arena = larger(engine->train->arena_bytes, engine->eval->arena_bytes);
+    for (int q = 0; q < engine->n_queues; q++) {
+        char name[24];
+        snprintf(name, sizeof name, "lane %d", q);
+        LS_TRY(api->queue_open(engine->device, name, &engine->queue[q]));
+        LS_TRY(api->event_open(engine->device, &engine->summed[q]));
+        LS_TRY(api->alloc(engine->device, arena, &engine->arena[q]));
+    }
+    LS_TRY(api->queue_open(engine->device, "comm", &engine->comm_queue));
+    return api->event_open(engine->device, &engine->decided);
+}
+
+static ls_status open_events(struct ls_engine *engine) {
+    const int segments = engine->train->n_segments;
+    engine->segment_done = calloc((size_t)engine->n_queues * (size_t)segments, sizeof(struct ls_event *));
+    engine->folded = calloc((size_t)segments, sizeof(struct ls_event *));
+    engine->reduced = calloc((size_t)segments, sizeof(struct ls_event *));
+    if (!engine->segment_done || !engine->folded || !engine->reduced)
+        return LS_FAIL(LS_SYSTEM, "out of memory for events");
+    for (int i = 0; i < engine->n_queues * segments; i++)
+        LS_TRY(engine->api->event_open(engine->device, &engine->segment_done[i]));
+    for (int s = 0; s < segments; s++) {
+        LS_TRY(engine->api->event_open(engine->device, &engine->folded[s]));
+        LS_TRY(engine->api->event_open(engine->device, &engine->reduced[s]));
+    }
+    return LS_OK;
+}
+
+static ls_status open_replica(struct ls_engine *engine) {
+    const struct ls_layout *layout = engine->layout;
+    struct ls_device *device = engine->device;
+    const struct ls_device_api *api = engine->api;
+    struct ls_replica *replica = &engine->replica;
+    const size_t param_bytes = layout->param_floats * sizeof(float);
+    LS_TRY(api->alloc(device, param_bytes, (void **)&replica->params));
+    LS_TRY(api->alloc(device, layout->state_floats * sizeof(float), (void **)&replica->states));
+    const int slots = ls_optimizer_slots(engine->recipe);
+    const bool adam = engine->recipe->train.optimizer == LS_RECIPE_ADAMW;
+    for (int i = 0; i < slots; i++) {
+        LS_TRY(api->alloc(device, param_bytes, (void **)&replica->slot[i]));
+        replica->slot_names[i] = !adam ? "momentum" : i == 0 ? "first_moment" : "second_moment";
+    }
+    engine->buffers = calloc((size_t)engine->fold->n_buffers, sizeof(float *));
+    if (!engine->buffers) return LS_FAIL(LS_SYSTEM, "out of memory");
+    for (int i = 0; i < engine->fold->n_buffers; i++)
+        LS_TRY(api->alloc(device, layout->output_floats * sizeof(float), (void **)&engine->buffers[i]));
+    ls_weights_init(layout, engine->recipe->seed, replica->params, replica->states);
+    return LS_OK;
+}
+
+static ls_status open_decision(struct ls_engine *engine) {
+    const struct ls_device_api *api = engine->api;
+    const int local = engine->lanes.end - engine->lanes.begin;
+    engine->blocks = (engine->layout->param_floats + LS_NORM_BLOCK - 1) / LS_NORM_BLOCK;
+    LS_TRY(api->alloc(engine->device, (engine->blocks + 1) * sizeof(double), (void **)&engine->block_sums));
+    LS_TRY(api->alloc(engine->device, sizeof *engine->decision, (void **)&engine->decision));
+    return api->alloc_host(engine->device, (size_t)(local + 1) * sizeof *engine->control,
+                           (void **)&engine->control);
+}
+
+// Neighbouring parameters with one setting of weight decay become one range.
+static ls_status make_ranges(struct ls_engine *engine) {
+    const struct ls_layout *layout = engine->layout;
+    engine->ranges = calloc((size_t)layout->n_params + 1, sizeof *engine->ranges);
+    if (!engine->ranges) return LS_FAIL(LS_SYSTEM, "out of memory");
+    for (int i = 0; i < layout->n_params; i++) {
+        const struct ls_item *item = &layout->params[i];
+        const size_t end = i + 1 < layout->n_params ? layout->params[i + 1].offset : layout->param_floats;
+        struct ls_update_range *last = engine->n_ranges ? &engine->ranges[engine->n_ranges - 1] : NULL;
+        if (last && last->decays == item->decays)
+            last->count = end - last->offset;
+        else
+            engine->ranges[engine->n_ranges++] =
+                (struct ls_update_range){item->offset, end - item->offset, item->decays};
+    }
+    return LS_OK;
+}
+
+// The control of a lane that is recomputed lies behind those of the rank's own.
+static ls_status open_audit(struct ls_engine *engine) {
+    const struct ls_device_api *api = engine->api;
+    engine->audited = -1;
+    if (engine->recipe->train.audit_every == 0) return LS_OK;
+    const size_t marks = (size_t)engine->train->n_segments * sizeof *engine->marks;
+    LS_TRY(api->alloc(engine->device, marks, (void **)&engine->marks));
+    LS_TRY(api->alloc_host(engine->device, marks, (void **)&engine->host_marks));
+    return api->alloc(engine->device, engine->layout->output_floats * sizeof(float),
+                      (void **)&engine->audit_output);
+}
+
+static ls_status open_parts(struct ls_engine *engine, const struct ls_engine_spec *spec) {
+    const struct ls_comm *comm = spec->comm;
+    LS_TRY(open_queues(engine));
+    LS_TRY(open_events(engine));
+    LS_TRY(ls_fold_make(engine->lanes.begin, engine->lanes.end, engine->lanes_total, engine->n_queues,
+                        &engine->fold));
+    LS_TRY(open_replica(engine));
+    LS_TRY(open_decision(engine));
+    LS_TRY(make_ranges(engine));
+    LS_TRY(open_audit(engine));
+    LS_TRY(engine->api->load(engine->device, engine->train, engine->queue, engine->n_queues,
+                             &engine->train_program));
+    LS_TRY(engine->api->load(engine->device, engine->eval, engine->queue, engine->n_queues,
+                             &engine->eval_program));
+    if (comm->size > 1)
+        LS_TRY(ls_transport_open_mpi(spec->comm, engine->device, &engine->transport));
+    else
+        LS_TRY(ls_transport_open_self(&engine->transport));
+    return ls_reducer_open(engine->transport, engine->device, engine->fold, engine->lanes_total,
+                           engine->recipe->train.fast, ls_largest_bucket(engine->train), &engine->reducer);
+}
+
+ls_status ls_engine_check_ranks(const struct ls_recipe *recipe, const struct ls_comm *comm) {
+    if (comm->size <= recipe->train.lanes) return LS_OK;
+    return LS_FAIL(
+        LS_INPUT,
+        "%d ranks share train.lanes: %lld; start at most as many ranks as lanes, or raise train.lanes",
+        comm->size, (long long)recipe->train.lanes);
+}
+
+ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **out) {
+    LS_TRY(ls_engine_check_ranks(spec->recipe, spec->comm));
+    struct ls_engine *engine = calloc(1, sizeof *engine);
+    if (!engine) return LS_FAIL(LS_SYSTEM, "out of memory");
+    engine->device = spec->device;
+    engine->api = spec->device->api;
+    engine->recipe = spec->recipe;
+    engine->train = spec->model->train;
+    engine->eval = spec->model->eval;
+    engine->layout = spec->model->train->layout;
+    engine->lanes_total = (int)spec->recipe->train.lanes;
+    engine->lanes = ls_lanes_of(spec->comm->rank, spec->comm->size, engine->lanes_total);
+    engine->n_queues = spec->device->compute_queues;
+    if (engine->n_queues > LS_MAX_QUEUES) engine->n_queues = LS_MAX_QUEUES;
+    if (engine->n_queues > engine->lanes.end - engine->lanes.begin)
+        engine->n_queues = engine->lanes.end - engine->lanes.begin;
+    ls_status status = open_parts(engine, spec);
+    if (status != LS_OK) {
+        ls_engine_close(engine);
+        return status;
+    }
+    *out = engine;
+    return LS_OK;
+}
+
+void ls_engine_close(struct ls_engine *engine) {
+    if (!engine) return;
+    const struct ls_device_api *api = engine->api;
+    if (engine->reducer) ls_reducer_close(engine->reducer);
+    if (engine->transport) engine->transport->api->close(engine->transport);
+    if (engine->train_program) api->unload(engine->train_program);
+    if (engine->eval_program) api->unload(engine->eval_program);
+    for (int q = 0; q < engine->n_queues; q++)
+        if (engine->queue[q]) api->queue_close(engine->queue[q]);
+    if (engine->comm_queue) api->queue_close(engine->comm_queue);
+    for (int q = 0; q < engine->n_queues; q++) {
+        if (engine->summed[q]) api->event_close(engine->summed[q]);
+        api->free(engine->device, engine->arena[q]);
+    }
+    const int segments = engine->train->n_segments;
+    for (int i = 0; engine->segment_done && i < engine->n_queues * segments; i++)
+        if (engine->segment_done[i]) api->event_close(engine->segment_done[i]);
+    for (int s = 0; s < segments; s++) {
+        if (engine->folded && engine->folded[s]) api->event_close(engine->folded[s]);
+        if (engine->reduced && engine->reduced[s]) api->event_close(engine->reduced[s]);
+    }
+    if (engine->decided) api->event_close(engine->decided);
+    for (int i = 0; engine->buffers && i < engine->fold->n_buffers; i++)
+        api->free(engine->device, engine->buffers[i]);
+    if (engine->fold) ls_fold_free(engine->fold);
+    api->free(engine->device, engine->replica.params);
+    api->free(engine->device, engine->replica.states);
+    for (int i = 0; i < 2; i++) api->free(engine->device, engine->replica.slot[i]);
+    api->free(engine->device, engine->block_sums);
+    api->free(engine->device, engine->decision);
+    api->free_host(engine->device, engine->control);
+    api->free(engine->device, engine->marks);
+    api->free_host(engine->device, engine->host_marks);
+    api->free(engine->device, engine->audit_output);
+    free(engine->segment_done);
+    free(engine->folded);
+    free(engine->reduced);
+    free(engine->buffers);
+    free(engine->ranges);
+    free(engine);
+}
+
+struct ls_lane_range ls_engine_lanes(const struct ls_engine *engine) {
+    return engine->lanes;
+}
+
+struct ls_replica ls_engine_replica(struct ls_engine *engine) {
+    return engine->replica;
+}
