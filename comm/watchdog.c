@@ -1,62 +1,22 @@
-#include "comm/watchdog.h"
+// The thread of the watchdog: what it hears and says, and how it comes to its verdict.
+#include "comm/watchdog_parts.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "comm/judge.h"
-#include "comm/meeting.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-static const double DEFAULT_TIMEOUT_S = 300;
 static const double SHORTEST_PERIOD_S = 0.05, LONGEST_PERIOD_S = 0.25;
 static const double GRACE_S = 1;     // a rank's error of communication is often another's death
 static const double SETTLE_S = 0.3;  // from a suspicion to the verdict: more than a period, see confirm
 static const double DEPUTY_S = 2;    // for the deputy to speak where the hub is lost
 static const double LINGER_S = 12;   // see linger_for
 static const double SUSPENDED_S = 3; // the thread sleeps no longer than a period by its own will
-
-struct watched { // one a rank; a member uses that of the hub
-    double heard, still;
-    struct ls_pulse pulse;
-    char host[64];
-    bool reached, left, dead;
-};
-
-struct ls_watchdog {
-    struct ls_comm *comm;
-    int deputy; // the rank that speaks where the hub is lost; 0: none
-    int wake;   // an eventfd
-    pthread_t thread;
-    pid_t launcher;
-    // [comm->size], and one more of polled:
-    struct ls_wire
-        *wires; // to all members at the hub; of a member to hub and deputy, of the deputy to members
-    struct watched *ranks;
-    struct ls_witness *witnesses;
-    struct pollfd *polled;
-
-    pthread_mutex_t lock; // of what the main thread hands over:
-    double timeout;
-    bool leaving, closing, troubled;
-    struct ls_wire_message trouble;
-
-    // The thread's alone:
-    struct ls_wire_message told; // the first trouble that the hub heard of
-    double told_since;           // 0: none
-    double suspicious_since;     // 0: not at all
-    uint64_t ticks;              // of this process
-    double ticked;               // when they last moved
-    double woke;                 // when this process or machine last came back from being suspended
-    bool said_bye;
-};
 
 static bool is_hub(const struct ls_watchdog *dog) {
     return dog->comm->rank == 0;
@@ -92,11 +52,6 @@ static void print_line(const char *text) {
     (void)ignored;
 }
 
-static void pause_for(double seconds) {
-    const struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    nanosleep(&time, NULL);
-}
-
 // Open MPI's mpirun ends a job whose host is lost once it notices, but waits for that host for ever if a rank
 // ends before. So it is given the time in which it notices where it was told to keep connections alive.
 static double linger_for(const struct ls_watchdog *dog, const struct ls_verdict *verdict) {
@@ -109,13 +64,13 @@ static _Noreturn void end_all(struct ls_watchdog *dog, ls_status status, const c
     if (text && text[0]) print_line(text);
     const struct ls_wire_message end = {.kind = LS_WIRE_END, .status = (uint32_t)status, .still = linger};
     for (int r = 0; r < dog->comm->size; r++) ls_wire_send(&dog->wires[r], &end);
-    pause_for(linger);
-    pause_for(0.2); // a launcher kills the others as soon as one ends: let them end by themselves
+    ls_sleep(linger);
+    ls_sleep(0.2); // a launcher kills the others as soon as one ends: let them end by themselves
     _exit((int)status);
 }
 
 static _Noreturn void obey(const struct ls_wire_message *end) {
-    pause_for(end->still);
+    ls_sleep(end->still);
     _exit((int)end->status);
 }
 
@@ -132,7 +87,7 @@ static _Noreturn void end_without_hub(struct ls_watchdog *dog, const struct ls_v
         if (got < 0) ls_wire_close(deputy);
     }
     print_line(verdict->text);
-    pause_for(linger_for(dog, verdict));
+    ls_sleep(linger_for(dog, verdict));
     _exit(LS_COMM);
 }
 
@@ -273,7 +228,7 @@ static void check_launcher(struct ls_watchdog *dog) {
         .kind = LS_WIRE_TROUBLE, .rank = (uint32_t)dog->comm->rank, .status = LS_COMM};
     memcpy(message.text, text, sizeof message.text);
     say(dog, &message);
-    pause_for(GRACE_S);
+    ls_sleep(GRACE_S);
     _exit(LS_COMM);
 }
 
@@ -302,7 +257,7 @@ static void forgive(struct ls_watchdog *dog, double now) {
     dog->ticked = dog->woke = now;
 }
 
-static void *watch(void *argument) {
+void *ls_watchdog_watch(void *argument) {
     struct ls_watchdog *dog = argument;
     double next = ls_now(), before = next;
     for (;;) {
@@ -322,141 +277,4 @@ static void *watch(void *argument) {
         judge(dog, now);
         if (closing) return NULL;
     }
-}
-
-// ---- opening and closing ----
-
-// Not one signal is for this thread.
-static ls_status start_thread(struct ls_watchdog *dog) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&dog->thread, NULL, watch, dog);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return failed ? LS_FAIL(LS_SYSTEM, "no thread for the watchdog: %s", strerror(failed)) : LS_OK;
-}
-
-// Where everyone is. The deputy is on another host than the hub, if there is one: hosts are lost whole.
-static ls_status learn_hosts(struct ls_watchdog *dog) {
-    const int size = dog->comm->size;
-    char mine[sizeof dog->ranks->host], (*all)[sizeof mine] = calloc((size_t)size, sizeof *all);
-    if (!all) return LS_FAIL(LS_SYSTEM, "out of memory");
-    snprintf(mine, sizeof mine, "%.*s", (int)sizeof mine - 1, dog->comm->host);
-    ls_status status = ls_comm_gather_all(dog->comm, mine, all, sizeof mine);
-    dog->deputy = size > 2 ? 1 : 0;
-    for (int r = size - 1; r > 0; r--)
-        if (size > 2 && strcmp(all[r], all[0]) != 0) dog->deputy = r;
-    for (int r = 0; r < size; r++) memcpy(dog->ranks[r].host, all[r], sizeof mine);
-    free(all);
-    return status;
-}
-
-static ls_status meet_all(struct ls_watchdog *dog) {
-    const int size = dog->comm->size;
-    bool *met = calloc((size_t)size, sizeof *met);
-    if (!met) return LS_FAIL(LS_SYSTEM, "out of memory");
-    ls_status status = ls_meet(dog->comm, 0, 1, dog->wires, met);
-    int unreached = -1;
-    for (int r = 0; r < size; r++) {
-        dog->ranks[r].reached = met[r];
-        if (!met[r]) unreached = r;
-    }
-    if (status == LS_OK && dog->deputy > 0) status = ls_meet(dog->comm, dog->deputy, 1, dog->wires, met);
-    for (int r = 0; r < size; r++) dog->ranks[r].heard = ls_now();
-    free(met);
-    if (status == LS_OK && unreached >= 0)
-        ls_warn("no watchdog for rank %d on %s: it cannot reach rank 0 on %s over TCP; whether it lives only "
-                "the launcher will notice",
-                unreached, dog->ranks[unreached].host, dog->ranks[0].host);
-    return status;
-}
-
-static void release(struct ls_watchdog *dog) {
-    for (int r = 0; dog->wires && r < dog->comm->size; r++) ls_wire_close(&dog->wires[r]);
-    if (dog->wake >= 0) close(dog->wake);
-    pthread_mutex_destroy(&dog->lock);
-    free(dog->wires);
-    free(dog->ranks);
-    free(dog->witnesses);
-    free(dog->polled);
-    free(dog);
-}
-
-static struct ls_watchdog *make(struct ls_comm *comm) {
-    struct ls_watchdog *dog = calloc(1, sizeof *dog);
-    if (!dog) return NULL;
-    const size_t n = (size_t)comm->size;
-    dog->comm = comm;
-    dog->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    dog->launcher = getppid();
-    dog->timeout = DEFAULT_TIMEOUT_S;
-    dog->ticked = ls_now();
-    pthread_mutex_init(&dog->lock, NULL);
-    dog->wires = calloc(n, sizeof *dog->wires);
-    dog->ranks = calloc(n, sizeof *dog->ranks);
-    dog->witnesses = calloc(n, sizeof *dog->witnesses);
-    dog->polled = calloc(n + 1, sizeof *dog->polled);
-    for (size_t r = 0; dog->wires && r < n; r++) dog->wires[r].fd = -1;
-    if (dog->wake >= 0 && dog->wires && dog->ranks && dog->witnesses && dog->polled) return dog;
-    release(dog);
-    return NULL;
-}
-
-ls_status ls_watchdog_open(struct ls_comm *comm, struct ls_watchdog **watchdog) {
-    *watchdog = NULL;
-    if (comm->size == 1) return LS_OK;
-    struct ls_watchdog *dog = make(comm);
-    LS_TRY(ls_comm_agree(comm, dog ? LS_OK : LS_FAIL(LS_SYSTEM, "no memory or descriptor for the watchdog")));
-    ls_status status = learn_hosts(dog);
-    if (status == LS_OK) status = meet_all(dog);
-    const bool watched = dog->ranks[comm->rank].reached;
-    if (status == LS_OK && watched) status = start_thread(dog);
-    if (status != LS_OK || !watched) {
-        release(dog);
-        return status;
-    }
-    *watchdog = dog;
-    return LS_OK;
-}
-
-void ls_watchdog_set_timeout(struct ls_watchdog *dog, double seconds) {
-    pthread_mutex_lock(&dog->lock);
-    dog->timeout = seconds;
-    pthread_mutex_unlock(&dog->lock);
-}
-
-static void wake(struct ls_watchdog *dog) {
-    const uint64_t one = 1;
-    ssize_t ignored = write(dog->wake, &one, sizeof one);
-    (void)ignored;
-}
-
-_Noreturn void ls_watchdog_end_all(struct ls_watchdog *dog, ls_status status, const char *text) {
-    pthread_mutex_lock(&dog->lock);
-    dog->trouble = (struct ls_wire_message){
-        .kind = LS_WIRE_TROUBLE, .rank = (uint32_t)dog->comm->rank, .status = (uint32_t)status};
-    snprintf(dog->trouble.text, sizeof dog->trouble.text, "%s", text ? text : "");
-    dog->troubled = true;
-    pthread_mutex_unlock(&dog->lock);
-    wake(dog);
-    pause_for(10 * GRACE_S); // the thread ends the process; where the hub does not answer, this does
-    _exit((int)status);
-}
-
-static void hand_over(struct ls_watchdog *dog, bool *flag) {
-    pthread_mutex_lock(&dog->lock);
-    *flag = true;
-    pthread_mutex_unlock(&dog->lock);
-    wake(dog);
-}
-
-void ls_watchdog_leave(struct ls_watchdog *dog) {
-    if (dog) hand_over(dog, &dog->leaving);
-}
-
-void ls_watchdog_close(struct ls_watchdog *dog) {
-    if (!dog) return;
-    hand_over(dog, &dog->closing);
-    pthread_join(dog->thread, NULL);
-    release(dog);
 }

@@ -15,3 +15,8 @@ double ls_now(void) {
 double ls_unix_time(void) {
     return read_clock(CLOCK_REALTIME);
 }
+
+void ls_sleep(double seconds) {
+    const struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&time, NULL);
+}
