@@ -154,7 +154,7 @@ static void wait_in(const char *call, uint64_t bytes) {
 }
 
 static void work_on(double seconds) {
-    for (double done = 0; done < seconds; done += 0.02) {
+    for (int i = 0; i < (int)(seconds * 50); i++) {
         ls_pulse_tick();
         pause_for(0.02);
     }
