@@ -1,7 +1,6 @@
 #include "train/audit.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 struct ls_audit {
@@ -10,7 +9,7 @@ struct ls_audit {
     struct ls_reader *reader;
     int64_t every, batch, lane_batch;
     int lanes;
-    uint64_t passed; // the last step whose audit found nothing, 1-based; 0: none
+    bool failed;
 };
 
 // A rank's marks of lanes.
@@ -64,6 +63,14 @@ bool ls_audit_due(const struct ls_audit *audit, uint64_t step) {
     return audit && (step + 1) % (uint64_t)audit->every == 0;
 }
 
+uint64_t ls_audit_trusted(const struct ls_audit *audit, uint64_t step) {
+    return step / (uint64_t)audit->every * (uint64_t)audit->every;
+}
+
+bool ls_audit_failed(const struct ls_audit *audit) {
+    return audit->failed;
+}
+
 // ---- opinions ----
 
 // One lane of each rank, which take turns.
@@ -95,36 +102,37 @@ static ls_status gather(struct ls_audit *audit, ls_status mine, const struct opi
 
 // ---- verdicts ----
 
+#define SET_ASIDE                                                                                            \
+    "the step was not applied, and checkpoints of steps after %" PRIu64                                      \
+    " (the audit before) are set aside as "                                                                  \
+    "*.suspect"
+
 static ls_status blame(const struct ls_audit *audit, uint64_t step, int lane, int rank, int other,
                        const char *how) {
-    char passed[64] = "no audit had passed before";
-    if (audit->passed)
-        snprintf(passed, sizeof passed, "the last audit that passed was at step %" PRIu64, audit->passed);
-    return LS_FAIL(
-        LS_COMM,
-        "audit at step %" PRIu64
-        ": rank %d computes wrongly: its gradient of lane %d is not that of rank %d%s; "
-        "the step was not applied, and %s: resume without that device, from a checkpoint no later than that",
-        step + 1, rank, lane, other, how, passed);
+    return LS_FAIL(LS_COMM,
+                   "audit at step %" PRIu64
+                   ": rank %d computes wrongly: its gradient of lane %d is not that of rank %d%s; " SET_ASIDE
+                   ": resume without that device",
+                   step + 1, rank, lane, other, how, ls_audit_trusted(audit, step));
 }
 
 static ls_status cannot_tell(const struct ls_audit *audit, uint64_t step, int lane, int owner, int auditor) {
-    return LS_FAIL(LS_COMM,
-                   "audit at step %" PRIu64
-                   ": rank %d and rank %d compute other gradients of lane %d, and nothing tells which "
-                   "of them computes wrongly (from three ranks on, a third one would); the step was not "
-                   "applied, and the "
-                   "last audit that passed was at step %" PRIu64,
-                   step + 1, owner, auditor, lane, audit->passed);
+    return LS_FAIL(
+        LS_COMM,
+        "audit at step %" PRIu64
+        ": rank %d and rank %d compute other gradients of lane %d, and nothing tells which of them "
+        "computes wrongly (from three ranks on, a third one would); " SET_ASIDE,
+        step + 1, owner, auditor, lane, ls_audit_trusted(audit, step));
 }
 
 // All ranks have all opinions, and so come to the same verdict.
 static ls_status judge(struct ls_audit *audit, uint64_t step, int owner, struct opinion *mine,
                        struct opinion *all) {
     const int ranks = audit->comm->size, rank = audit->comm->rank;
+    audit->failed = true;
     const int auditor = after(audit, owner, 1), third = after(audit, owner, 2),
               lane = lane_of(audit, step, owner);
-    if (ranks == 1) return blame(audit, step, lane, 0, 0, " when it computes it again");
+    if (ranks == 1) return blame(audit, step, lane, 0, 0, " once it computes it again");
     // Of two ranks each computes it once more: one that errs now and then does not err twice.
     ls_status status = ranks == 2 || rank == third ? recompute(audit, step, lane, &mine->appeal) : LS_OK;
     LS_TRY(gather(audit, status, mine, all));
@@ -150,7 +158,6 @@ static ls_status compare(struct ls_audit *audit, uint64_t step, struct opinion *
     for (int owner = 0; owner < ranks; owner++)
         if (all[owner].own != all[after(audit, owner, 1)].neighbour)
             return judge(audit, step, owner, &mine, all);
-    audit->passed = step + 1;
     return LS_OK;
 }
 

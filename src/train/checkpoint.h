@@ -62,6 +62,9 @@ ls_status ls_checkpoint_read_matching(const char *path, const struct ls_layout *
 ls_status ls_checkpoint_newest(const char *folder, char **path);
 // Removes all but the newest `keep` files and the one of `best_step`.
 void ls_checkpoint_prune(const char *folder, int64_t keep, uint64_t best_step);
+// Renames the files of the steps after `trusted` to *.h5.suspect, which no resume takes. A file that cannot
+// be renamed is warned of.
+void ls_checkpoint_set_aside(const char *folder, uint64_t trusted);
 
 // XXH64 of the f32 parameters in layout order, gaps left out.
 uint64_t ls_params_hash(const struct ls_layout *layout, const float *params);
@@ -82,6 +85,8 @@ ls_status ls_checkpoint_writer_flush(struct ls_checkpoint_writer *writer);
 ls_status ls_checkpoint_writer_finish(
     struct ls_checkpoint_writer *writer); // waits; the first error since open; stays open
 void ls_checkpoint_writer_close(struct ls_checkpoint_writer *writer);
+// With train.audit_every, the newest file that an audit stands behind is kept too, whatever its age.
+void ls_checkpoint_writer_audits_every(struct ls_checkpoint_writer *writer, uint64_t every);
 // Calls `done` (from the writer's thread) after each successful write: path, seconds, bytes.
 void ls_checkpoint_writer_on_done(struct ls_checkpoint_writer *writer,
                                   void (*done)(void *context, uint64_t step, const char *path, double seconds,

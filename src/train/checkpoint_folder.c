@@ -105,21 +105,43 @@ ls_status ls_checkpoint_newest(const char *folder, char **path) {
     return status;
 }
 
-void ls_checkpoint_prune_until(const char *folder, int64_t keep, uint64_t best_step, uint64_t last) {
+void ls_checkpoint_prune_until(const char *folder, int64_t keep, uint64_t best_step, uint64_t trusted,
+                               uint64_t last) {
     struct steps steps;
     if (list_steps(folder, false, &steps) != LS_OK) {
         ls_warn("checkpoints are not pruned: %s", ls_error_last()->text);
         ls_error_clear();
     }
     int64_t kept = 0;
+    bool has_trusted = false;
     for (size_t i = 0; i < steps.n; i++) {
         uint64_t step = steps.items[i];
-        if (step > last || kept++ < keep || step == best_step) continue;
+        if (step > last) continue;
+        const bool newest_trusted = step <= trusted && !has_trusted;
+        has_trusted |= newest_trusted;
+        if (kept++ < keep || step == best_step || newest_trusted) continue;
         remove_file(folder, step, "");
     }
     free(steps.items);
 }
 
 void ls_checkpoint_prune(const char *folder, int64_t keep, uint64_t best_step) {
-    ls_checkpoint_prune_until(folder, keep, best_step, UINT64_MAX);
+    ls_checkpoint_prune_until(folder, keep, best_step, UINT64_MAX, UINT64_MAX);
+}
+
+void ls_checkpoint_set_aside(const char *folder, uint64_t trusted) {
+    struct steps steps;
+    if (list_steps(folder, false, &steps) != LS_OK) {
+        ls_warn("checkpoints are not set aside: %s", ls_error_last()->text);
+        ls_error_clear();
+    }
+    for (size_t i = 0; i < steps.n && steps.items[i] > trusted; i++) {
+        char *from = ls_checkpoint_path(folder, steps.items[i], "");
+        char *to = ls_checkpoint_path(folder, steps.items[i], ".suspect");
+        if (!from || !to || rename(from, to) != 0)
+            ls_warn("%s: cannot set aside: %s", from ? from : folder, strerror(errno));
+        free(from);
+        free(to);
+    }
+    free(steps.items);
 }

@@ -13,6 +13,7 @@
 struct ls_checkpoint_writer {
     char *folder;
     int64_t keep;
+    uint64_t audits_every;     // steps; 0: never
     struct ls_checkpoint copy; // the thread's while `busy`, else the caller's
     pthread_t thread;
     pthread_mutex_t lock; // of what follows
@@ -36,8 +37,10 @@ static void tell(struct ls_checkpoint_writer *writer, double seconds) {
 // others.
 static void prune(const struct ls_checkpoint_writer *writer) {
     const struct ls_checkpoint_state *state = &writer->copy.state;
+    const uint64_t unaudited = writer->audits_every ? state->step % writer->audits_every : 0;
     ls_checkpoint_prune_until(writer->folder, writer->keep,
-                              isnan(state->best_score) ? UINT64_MAX : state->best_step, state->step);
+                              isnan(state->best_score) ? UINT64_MAX : state->best_step,
+                              state->step - unaudited, state->step);
 }
 
 static void warn(void) {
@@ -220,6 +223,13 @@ void ls_checkpoint_writer_close(struct ls_checkpoint_writer *writer) {
     pthread_cond_destroy(&writer->changed);
     pthread_mutex_destroy(&writer->lock);
     free_writer(writer);
+}
+
+void ls_checkpoint_writer_audits_every(struct ls_checkpoint_writer *writer, uint64_t every) {
+    pthread_mutex_lock(&writer->lock);
+    wait_until_idle(writer);
+    writer->audits_every = every;
+    pthread_mutex_unlock(&writer->lock);
 }
 
 void ls_checkpoint_writer_on_done(struct ls_checkpoint_writer *writer,

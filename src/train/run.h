@@ -61,6 +61,8 @@ ls_status ls_run_compare_replicas(struct ls_run *run);
 ls_status ls_run_checkpoint(struct ls_run *run);
 // The state after the last step is whole on disk when this returns. Written once, where it is already there.
 ls_status ls_run_save_now(struct ls_run *run);
+// After an audit that failed: no checkpoint since the one before may lead to a result. Returns the verdict.
+ls_status ls_run_distrust(struct ls_run *run);
 // After a signal: LS_PREEMPTED once the checkpoint is whole on disk, before anyone ends.
 ls_status ls_run_preempted(struct ls_run *run);
 // Rank 0: what could not be written while training went on is an error now.

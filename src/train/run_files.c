@@ -51,6 +51,7 @@ ls_status ls_run_open_files(struct ls_run *run) {
     const struct ls_checkpoint like = snapshot(run);
     LS_TRY(ls_checkpoint_writer_open(ls_run_folder_checkpoints(run->folder), like.layout, &like,
                                      run->recipe.checkpoint.keep, &run->writer));
+    ls_checkpoint_writer_audits_every(run->writer, (uint64_t)run->recipe.train.audit_every);
     ls_checkpoint_writer_on_done(run->writer, checkpoint_written, run);
     const struct ls_metrics_start start = {
         .step = run->state.step,
@@ -95,6 +96,19 @@ ls_status ls_run_save_now(struct ls_run *run) {
     // What failed to be written before was warned of then; this file makes up for it.
     ls_status status = ls_run_writes(run) ? ls_checkpoint_writer_flush(run->writer) : LS_OK;
     return ls_comm_agree(run->comm, status);
+}
+
+ls_status ls_run_distrust(struct ls_run *run) {
+    const struct ls_error verdict = *ls_error_last();
+    if (ls_run_writes(run)) {
+        (void)ls_checkpoint_writer_flush(run->writer); // warned of when it failed
+        if (ls_run_folder_check(run->folder) == LS_OK)
+            ls_checkpoint_set_aside(ls_run_folder_checkpoints(run->folder),
+                                    ls_audit_trusted(run->audit, run->state.step));
+    }
+    // No rank ends, and takes rank 0 with it, before the files are aside.
+    LS_TRY(ls_comm_agree(run->comm, LS_OK));
+    return ls_error_adopt(&verdict);
 }
 
 ls_status ls_run_preempted(struct ls_run *run) {

@@ -107,7 +107,7 @@ static ls_status one_step(struct ls_run *run) {
     ls_status status = audited ? ls_audit_step(run->audit, batch, &control, &run->last)
                                : ls_engine_step(run->engine, batch, &control, &run->last);
     ls_reader_release(run->reader, batch);
-    if (status != LS_OK) return status;
+    if (status != LS_OK) return audited && ls_audit_failed(run->audit) ? ls_run_distrust(run) : status;
     if (run->last.fault) return ls_comm_agree(run->comm, reading == LS_OK ? LS_OK : ls_error_adopt(&error));
     request_batch(run, step + (uint64_t)run->recipe.data.prefetch);
     run->state.step++;

@@ -8,13 +8,15 @@
 //     reduce     the first bucket's all-reduce
 //     evaluate   a collective call of an evaluation
 //     checkpoint before a checkpoint's first byte; rename: once it is whole, before it gets its name
-// do: kill, stop, term, usr1    a signal to itself        exit    _exit(9)        sleep   `ms` milliseconds,
-// in every step from then on
+// do: kill, stop, term, usr1    a signal to itself
+//     exit                      _exit(9)
+//     sleep                     `ms` milliseconds, in every step from then on
 //     nan                       a NaN in a lane's gradient (at=forward)
 //     flip                      one wrong bit in every gradient from then on (at=forward): a device that
-//     computes wrongly weights                   one bit of a parameter (at=forward) skip takes no part in
-//     the collective call (at=evaluate) or in the bucket (at=reduce) size                      sends less
-//     than the others expect (at=reduce)
+//                               computes wrongly; glitch: in one gradient only
+//     weights                   one bit of a parameter (at=forward)
+//     skip                      takes no part in the collective call (at=evaluate) or bucket (at=reduce)
+//     size                      sends less than the others expect (at=reduce)
 #include "base/pulse.h"
 #include "comm/comm.h"
 #include "comm/reduce.h"
@@ -95,7 +97,7 @@ static ls_status harm(void *argument) {
     float *output = *(float **)argument;
     uint32_t bits;
     memcpy(&bits, output, sizeof bits);
-    bits = is("nan") ? 0x7fc00000u : bits ^ 1u;
+    bits = is("nan") ? 0x7fc00000u : bits ^ 1u << 22;
     memcpy(output, &bits, sizeof bits);
     return LS_OK;
 }
@@ -111,7 +113,7 @@ static void run(struct ls_queue *queue, struct ls_program *program, int segment,
     if (now && is("weights")) sound->call(queue, harm, &weights, sizeof weights);
     sound->run(queue, program, segment, lane);
     float *output = lane->output;
-    if (flips || (now && is("nan"))) sound->call(queue, harm, &output, sizeof output);
+    if (flips || (now && (is("nan") || is("glitch")))) sound->call(queue, harm, &output, sizeof output);
 }
 
 ls_status __real_ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool say,

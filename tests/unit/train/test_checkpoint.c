@@ -5,7 +5,7 @@
 #include "base/philox.h"
 #include "graph/plan.h"
 #include "h5/h5.h"
-#include "train/checkpoint.h"
+#include "train/checkpoint_parts.h"
 
 #include <limits.h>
 #include <math.h>
@@ -551,6 +551,33 @@ static void prunes_all_but_the_newest_and_the_best(void **state) {
     ls_checkpoint_prune(scratch("missing"), 1, 0);
 }
 
+static void expect_files(const char *const *names, int n) {
+    for (int i = 0; i < n; i++) assert_int_equal(access(scratch(names[i]), F_OK), 0);
+    assert_int_equal(scratch_count(scratch_folder, ""), n);
+}
+
+static void pruning_keeps_one_that_an_audit_stands_behind(void **state) {
+    (void)state;
+    for (uint64_t step = 10; step <= 60; step += 10) write_step(step);
+    ls_checkpoint_prune_until(scratch_folder, 2, UINT64_MAX, 35, UINT64_MAX);
+    static const char *const left[] = {"step-00000030.h5", "step-00000050.h5", "step-00000060.h5"};
+    expect_files(left, 3);
+}
+
+static void sets_aside_what_came_after_the_last_trusted_step(void **state) {
+    (void)state;
+    char *newest;
+    for (uint64_t step = 10; step <= 40; step += 10) write_step(step);
+    ls_checkpoint_set_aside(scratch_folder, 20);
+    static const char *const left[] = {"step-00000010.h5", "step-00000020.h5", "step-00000030.h5.suspect",
+                                       "step-00000040.h5.suspect"};
+    expect_files(left, 4);
+    assert_ok(ls_checkpoint_newest(scratch_folder, &newest));
+    assert_string_equal(newest, scratch("step-00000020.h5"));
+    free(newest);
+    ls_checkpoint_set_aside(scratch("missing"), 0);
+}
+
 // ---- writing while training continues
 
 struct told {
@@ -658,6 +685,8 @@ int main(void) {
         TEST(the_newest_that_is_whole),
         TEST(warnings_name_file_and_reason),
         TEST(prunes_all_but_the_newest_and_the_best),
+        TEST(pruning_keeps_one_that_an_audit_stands_behind),
+        TEST(sets_aside_what_came_after_the_last_trusted_step),
         TEST(the_writer_writes_what_it_was_given),
         TEST(the_writer_keeps_its_first_error),
         TEST(the_writer_never_prunes_what_it_wrote),
