@@ -50,12 +50,16 @@ static const struct ls_command commands[] = {
      "operations, and how\n"
      "gradients are reduced. Exit status 2 where it does not fit the device memory given.",
      "  lockstep plan launch/recipes/fashion-mnist.yaml --ranks 4 --device-memory 2GiB", ls_command_plan},
-    {"bench", "measure",
-     "step [--model M] [--size S] [--batch B] [--lanes L] [--precision P] [--threads T] [--json]",
+    {"bench", "measure steps and reductions", "step | reduce [OPTION …]",
      "bench step trains a model on synthetic samples in memory and prints samples per second, milliseconds a "
      "step, and\n"
-     "the memory that the process took beside what the plan said.",
-     "  lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2", ls_command_bench},
+     "the memory that the process took beside what the plan said. bench reduce, under mpirun, sums buffers "
+     "of "
+     "growing size over\n"
+     "the ranks, ordered and by the library's own all-reduce in turn: median, 99th percentile, bandwidth.",
+     "  lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2\n"
+     "  mpirun -n 4 lockstep bench reduce --to 16777216",
+     ls_command_bench},
     {"doctor", "what this machine has, and what is wrong with it", "",
      "Lists processor, memory, libraries and launcher, and says what will hurt.",
      "  mpirun -n 2 lockstep doctor", ls_command_doctor},

@@ -1,0 +1,199 @@
+#include "base/clock.h"
+#include "base/philox.h"
+#include "cli/bench.h"
+#include "cli/world.h"
+#include "train/setup.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// A bench of the whole step, on samples that lie in memory.
+struct bench {
+    const char *model, *precision, *kernels;
+    int64_t size, batch, lanes, threads, steps;
+    bool json;
+};
+
+// Every word goes through an override, and so through the schema: none can smuggle in another key.
+static ls_status make_recipe(const struct bench *bench, struct ls_recipe *recipe) {
+    static const char fixed[] =
+        "seed: 1\nmodel: {zoo: lenet, classes: 1000}\n"
+        "data: {train: synthetic, augment: {crop_pad: 2, flip: true}}\ntrain: {steps: 1}\n";
+    enum { WORDS = 6, MOST = 160 };
+    char overrides[WORDS][MOST];
+    snprintf(overrides[0], MOST, "model.zoo=%s", bench->model);
+    snprintf(overrides[1], MOST, "train.precision=%s", bench->precision);
+    snprintf(overrides[2], MOST, "device.kernels=%s", bench->kernels);
+    snprintf(overrides[3], MOST, "train.batch=%lld", (long long)bench->batch);
+    snprintf(overrides[4], MOST, "train.lanes=%lld", (long long)bench->lanes);
+    snprintf(overrides[5], MOST, "device.threads=%lld", (long long)bench->threads);
+    const char *list[WORDS];
+    for (int i = 0; i < WORDS; i++) list[i] = overrides[i];
+    return ls_recipe_parse(fixed, "bench step", ".", list, WORDS, recipe);
+}
+
+// Samples, classes and crops of this rank's lanes: a function of the position, as real ones are.
+static ls_status make_batch(const struct ls_sample_shape *sample, uint64_t first, int64_t n,
+                            struct ls_batch *batch) {
+    const size_t bytes = (size_t)(sample->height * sample->width * sample->channels);
+    *batch = (struct ls_batch){.first_position = first, .n = n, .valid = n};
+    unsigned char *samples = malloc((size_t)n * bytes + 16);
+    int32_t *targets = calloc((size_t)n, sizeof *targets);
+    batch->augment = calloc((size_t)n * LS_AUGMENT_WORDS, sizeof *batch->augment);
+    batch->weight = calloc((size_t)n, sizeof *batch->weight);
+    batch->samples = samples;
+    batch->targets = targets;
+    if (!samples || !targets || !batch->augment || !batch->weight)
+        return LS_FAIL(LS_SYSTEM, "out of memory for a batch");
+    for (int64_t i = 0; i < n; i++) {
+        for (size_t at = 0; at < bytes; at += 16) {
+            const struct ls_random4 random = ls_philox(1, LS_RANDOM_TEST, at, first + (uint64_t)i);
+            memcpy(samples + (size_t)i * bytes + at, &random, bytes - at < 16 ? bytes - at : 16);
+        }
+        const struct ls_random4 random = ls_philox(2, LS_RANDOM_TEST, 0, first + (uint64_t)i);
+        targets[i] = (int32_t)ls_below(random.word[0], 1000);
+        batch->augment[i * LS_AUGMENT_WORDS + 2] = (int32_t)(random.word[1] & 1);
+        batch->weight[i] = 1;
+    }
+    return LS_OK;
+}
+
+static void free_batch(struct ls_batch *batch) {
+    free(batch->samples);
+    free(batch->targets);
+    free(batch->augment);
+    free(batch->weight);
+}
+
+static int compare(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static ls_status timed_steps(const struct bench *bench, struct ls_comm *comm, struct ls_engine *engine,
+                             const struct ls_batch *batch, double *median) {
+    double *seconds = calloc((size_t)bench->steps, sizeof *seconds);
+    if (!seconds) return LS_FAIL(LS_SYSTEM, "out of memory");
+    ls_status status = LS_OK;
+    for (int64_t step = -1; step < bench->steps && status == LS_OK; step++) { // one step to warm up
+        status = ls_comm_barrier(comm);
+        const double start = ls_now();
+        const struct ls_step_control control = {
+            .step = (uint64_t)(step + 1), .updates = (uint64_t)(step + 1), .lr = 0.01f};
+        struct ls_step_result result;
+        if (status == LS_OK) status = ls_engine_step(engine, batch, &control, &result);
+        if (step >= 0) seconds[step] = ls_now() - start;
+    }
+    qsort(seconds, (size_t)bench->steps, sizeof *seconds, compare);
+    *median = seconds[bench->steps / 2];
+    free(seconds);
+    return status;
+}
+
+static void print_result(const struct bench *bench, const struct ls_comm *comm,
+                         const struct ls_device *device, const struct ls_memory *memory, double seconds) {
+    const double rate = (double)bench->batch / seconds;
+    const long long peak = (long long)ls_peak_bytes();
+    char peak_text[32], plan_text[32];
+    if (!bench->json) {
+        printf("%s, %lldx%lld, batch %lld, %lld lanes, %s, %d rank(s), %s\n", bench->model,
+               (long long)bench->size, (long long)bench->size, (long long)bench->batch,
+               (long long)bench->lanes, bench->precision, comm->size, device->name);
+        printf("%.1f samples/s, %.1f ms a step (median of %lld); memory %s, plan %s\n", rate, seconds * 1e3,
+               (long long)bench->steps, ls_format_bytes(peak_text, (double)peak),
+               ls_format_bytes(plan_text, (double)memory->total));
+        return;
+    }
+    printf("{\"bench\": \"step\", \"model\": \"%s\", \"size\": %lld, \"batch\": %lld, \"lanes\": %lld, "
+           "\"precision\": \"%s\", "
+           "\"threads\": %lld, \"queues\": %d, \"ranks\": %d, \"device\": \"%s\", \"steps\": %lld, "
+           "\"samples_per_s\": %.4f, \"step_ms\": %.4f, "
+           "\"peak_bytes\": %lld, \"plan_bytes\": %zu}\n",
+           bench->model, (long long)bench->size, (long long)bench->batch, (long long)bench->lanes,
+           bench->precision, (long long)bench->threads, device->compute_queues, comm->size, device->name,
+           (long long)bench->steps, rate, seconds * 1e3, peak, memory->total);
+}
+
+static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, const struct ls_recipe *recipe,
+                             struct ls_device *device, const struct ls_sample_shape *sample) {
+    struct ls_model model;
+    struct ls_engine *engine = NULL;
+    struct ls_batch batch = {0};
+    ls_status status = ls_model_make(recipe, sample, device, &model);
+    struct ls_memory memory = {0};
+    if (status == LS_OK) memory = ls_memory_of(recipe, &model, NULL, NULL, device, comm->rank, comm->size);
+    const struct ls_engine_spec spec = {device, comm, &model, recipe};
+    if (status == LS_OK) status = ls_engine_open(&spec, &engine);
+    status = ls_comm_agree(comm, status);
+    if (status == LS_OK) {
+        const struct ls_lane_range lanes = ls_engine_lanes(engine);
+        const int64_t lane = model.train->lane_batch;
+        status = make_batch(sample, (uint64_t)(lanes.begin * lane), (lanes.end - lanes.begin) * lane, &batch);
+    }
+    double seconds = 0;
+    if (status == LS_OK) status = timed_steps(bench, comm, engine, &batch, &seconds);
+    if (status == LS_OK && comm->rank == 0) {
+        // Here the batch is the caller's, and nothing is checkpointed.
+        memory.total -= memory.checkpoint;
+        memory.total += (size_t)batch.n * (size_t)(sample->height * sample->width * sample->channels);
+        print_result(bench, comm, device, &memory, seconds);
+    }
+    free_batch(&batch);
+    ls_engine_close(engine);
+    ls_model_free(&model);
+    return status;
+}
+
+static ls_status work(struct ls_comm *comm, void *context) {
+    const struct bench *bench = context;
+    struct ls_recipe recipe;
+    LS_TRY(ls_comm_agree(comm, make_recipe(bench, &recipe)));
+    const struct ls_zoo_model *model = ls_zoo_find(bench->model);
+    const struct ls_sample_shape sample = {.height = bench->size,
+                                           .width = bench->size,
+                                           .channels = model->usual_channels,
+                                           .type = LS_U8,
+                                           .target_is_class = true,
+                                           .target_values = 1};
+    struct ls_device *device = NULL;
+    ls_status status = ls_comm_agree(comm, ls_device_choose(&recipe, comm, false, &device));
+    if (status == LS_OK) status = with_engine(bench, comm, &recipe, device, &sample);
+    if (device) device->api->close(device);
+    ls_recipe_free(&recipe);
+    return status;
+}
+
+ls_status ls_bench_step(const struct ls_command *command, int argc, char **argv) {
+    struct bench bench = {
+        .model = "resnet18", .precision = "fp32", .kernels = "auto", .batch = 64, .lanes = 2, .steps = 5};
+    bool helped = false;
+    const struct ls_option options[] = {
+        {"--model", NULL, LS_WORD, &bench.model, "M", "a model of the zoo (default resnet18)"},
+        {"--size", NULL, LS_INTEGER, &bench.size, "S",
+         "height and width of a sample (default: the model's usual)"},
+        {"--batch", NULL, LS_INTEGER, &bench.batch, "B", "global batch (default 64)"},
+        {"--lanes", NULL, LS_INTEGER, &bench.lanes, "L", "lanes (default 2)"},
+        {"--precision", NULL, LS_WORD, &bench.precision, "P", "fp32 or bf16 (default fp32)"},
+        {"--threads", NULL, LS_INTEGER, &bench.threads, "T",
+         "threads of a rank (default: the cores it may use)"},
+        {"--kernels", NULL, LS_WORD, &bench.kernels, "K", "auto, plain or onednn (default auto)"},
+        {"--steps", NULL, LS_INTEGER, &bench.steps, "N", "steps to time, after one to warm up (default 5)"},
+        {"--json", NULL, LS_FLAG, &bench.json, NULL, "print one JSON object"},
+        {0},
+    };
+    int n = 0;
+    LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
+    if (helped) return LS_OK;
+    if (n != 0) return LS_FAIL(LS_INPUT, "bench step takes no further argument, found \"%s\"", argv[0]);
+    const struct ls_zoo_model *model = ls_zoo_find(bench.model);
+    if (!model)
+        return LS_FAIL(LS_INPUT, "--model: there is no model \"%s\"; 'lockstep show zoo' lists them",
+                       bench.model);
+    if (bench.size == 0) bench.size = model->usual_size;
+    if (bench.size < 1 || bench.size > 65536)
+        return LS_FAIL(LS_INPUT, "--size: expected 1 to 65536, found %lld", (long long)bench.size);
+    if (bench.steps < 1 || bench.steps > 100000)
+        return LS_FAIL(LS_INPUT, "--steps: expected 1 to 100000, found %lld", (long long)bench.steps);
+    return ls_with_world(work, &bench);
+}
