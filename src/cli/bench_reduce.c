@@ -10,9 +10,13 @@
 
 // All-reduces of one buffer a rank, as a run of as many lanes as ranks makes them. What is printed is defined
 // in comm/README.md, "Bandwidth".
+enum { MOST_SIZES = 64 };
+
 struct bench {
-    int64_t from, to; // bytes
-    double seconds;   // to spend on one size and algorithm
+    int64_t from, to;          // bytes
+    int64_t sizes[MOST_SIZES]; // instead, where n_sizes > 0
+    int n_sizes;
+    double seconds; // to spend on one size and algorithm
     bool json;
 };
 
@@ -112,18 +116,18 @@ static void print_size(const struct bench *bench, int ranks, size_t bytes, const
                algorithm[k], bus[k]);
 }
 
+static ls_status one_size(const struct bench *bench, struct reduction *reduction, int64_t bytes) {
+    struct figures figures[2] = {{0}};
+    const size_t floats = (size_t)bytes / sizeof(float);
+    LS_TRY(measure(bench, reduction, floats, figures));
+    if (reduction->comm->rank == 0) print_size(bench, reduction->comm->size, floats * sizeof(float), figures);
+    fflush(stdout);
+    return LS_OK;
+}
+
 static ls_status all_sizes(const struct bench *bench, struct reduction *reduction) {
-    const bool prints = reduction->comm->rank == 0;
-    if (prints && !bench->json) print_heading(reduction);
-    for (int64_t bytes = bench->from; bytes <= bench->to;
-         bytes = bytes < bench->to && bytes * 4 > bench->to ? bench->to : bytes * 4) {
-        struct figures figures[2] = {{0}};
-        LS_TRY(measure(bench, reduction, (size_t)bytes / sizeof(float), figures));
-        if (prints)
-            print_size(bench, reduction->comm->size, (size_t)bytes / sizeof(float) * sizeof(float), figures);
-        if (prints) fflush(stdout);
-        if (bytes == bench->to) break;
-    }
+    if (reduction->comm->rank == 0 && !bench->json) print_heading(reduction);
+    for (int i = 0; i < bench->n_sizes; i++) LS_TRY(one_size(bench, reduction, bench->sizes[i]));
     return LS_OK;
 }
 
@@ -172,14 +176,39 @@ static ls_status work(struct ls_comm *comm, void *context) {
     return status;
 }
 
+static void fill_sizes(struct bench *bench) {
+    for (int64_t bytes = bench->from; bytes < bench->to && bench->n_sizes < MOST_SIZES - 1; bytes *= 4)
+        bench->sizes[bench->n_sizes++] = bytes;
+    bench->sizes[bench->n_sizes++] = bench->to;
+}
+
+static ls_status read_sizes(const char *text, struct bench *bench) {
+    bench->to = 0;
+    for (const char *at = text; *at;) {
+        char *end = NULL;
+        const long long bytes = strtoll(at, &end, 10);
+        if (end == at || (*end && *end != ',') || bytes < 4 || bytes > 1LL << 36 ||
+            bench->n_sizes == MOST_SIZES)
+            return LS_FAIL(LS_INPUT,
+                           "--sizes: expected up to %d numbers of bytes like 4096,1048576, found \"%s\"",
+                           MOST_SIZES, text);
+        bench->sizes[bench->n_sizes++] = bytes;
+        if (bytes > bench->to) bench->to = bytes;
+        at = *end ? end + 1 : end;
+    }
+    return bench->n_sizes ? LS_OK : LS_FAIL(LS_INPUT, "--sizes: expected numbers of bytes, found none");
+}
+
 ls_status ls_bench_reduce(const struct ls_command *command, int argc, char **argv) {
     struct bench bench = {.from = 1024, .to = (int64_t)100 << 20};
+    const char *sizes = NULL;
     int64_t milliseconds = 300;
     bool helped = false;
     const struct ls_option options[] = {
         {"--from", NULL, LS_INTEGER, &bench.from, "BYTES",
          "smallest buffer (default 1024); each next one is four times larger"},
         {"--to", NULL, LS_INTEGER, &bench.to, "BYTES", "largest buffer (default 104857600)"},
+        {"--sizes", NULL, LS_WORD, &sizes, "A,B,…", "these sizes instead, in bytes"},
         {"--ms", NULL, LS_INTEGER, &milliseconds, "MS",
          "time for each size and algorithm (default 300; 5 to 500 calls)"},
         {"--json", NULL, LS_FLAG, &bench.json, NULL, "print one JSON object a measurement"},
@@ -194,6 +223,7 @@ ls_status ls_bench_reduce(const struct ls_command *command, int argc, char **arg
                        (long long)bench.from, (long long)bench.to);
     if (milliseconds < 1 || milliseconds > 3600000)
         return LS_FAIL(LS_INPUT, "--ms: expected 1 to 3600000, found %lld", (long long)milliseconds);
+    LS_TRY(sizes ? read_sizes(sizes, &bench) : (fill_sizes(&bench), LS_OK));
     bench.seconds = (double)milliseconds / 1e3;
     return ls_with_world(work, &bench);
 }

@@ -40,4 +40,5 @@ ls_status ls_command_check(const struct ls_command *command, int argc, char **ar
 ls_status ls_command_show(const struct ls_command *command, int argc, char **argv);
 ls_status ls_command_plan(const struct ls_command *command, int argc, char **argv);
 ls_status ls_command_bench(const struct ls_command *command, int argc, char **argv);
+ls_status ls_command_scale(const struct ls_command *command, int argc, char **argv);
 ls_status ls_command_doctor(const struct ls_command *command, int argc, char **argv);

@@ -60,6 +60,16 @@ static const struct ls_command commands[] = {
      "  lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2\n"
      "  mpirun -n 4 lockstep bench reduce --to 16777216",
      ls_command_bench},
+    {"scale", "a scaling study: table, report, plot, forecast", "RECIPE --ranks 1,2,4 [-o DIR] [key=value …]",
+     "Trains a few steps on each number of ranks, through mpirun or srun, several times; strong-scaling runs "
+     "must end with "
+     "the same\n"
+     "weights. Writes DIR/report.md, scaling.csv, scaling.json and a plot: rate and efficiency, where the "
+     "time goes, device "
+     "hours,\n"
+     "and a forecast from a model of compute, network and input. Runs that are there already are kept.",
+     "  lockstep scale launch/recipes/fashion-mnist.yaml --ranks 1,2,4 --both --forecast 64 --price 2.5",
+     ls_command_scale},
     {"doctor", "what this machine has, and what is wrong with it", "",
      "Lists processor, memory, libraries and launcher, and says what will hurt.",
      "  mpirun -n 2 lockstep doctor", ls_command_doctor},

@@ -1,0 +1,34 @@
+// A model of a step's time, from few points to many ranks.
+//
+//   step(R) = compute(R) + exposed(R) + wait
+//   compute = fixed + lane * waves(R) * crowding(R)            waves: lanes of the busiest rank / lanes side
+//   by side comm    = latency * rounds(R) + traffic(R) / bandwidth     traffic: bytes that the busiest rank
+//   sends (comm/reduce.h) exposed = comm - (1 - open) * min(comm, window)            window: backward of a
+//   rank's last lanes, 2/3 of their time,
+//                                                              as backward costs twice what forward does
+//
+// crowding is above 1 where ranks of one machine want more cores than it has. latency and bandwidth come from
+// reductions measured alone, lane and fixed from the runs by least squares, open (the share of the window in
+// which nothing is hidden) from what the runs say was exposed.
+#pragma once
+
+#include "study/study.h"
+
+struct ls_scaling_fit {
+    double lane, fixed;         // seconds
+    double latency, inverse_bw; // seconds a round; seconds a byte
+    double open;                // 0 … 1
+    double wait;                // seconds
+};
+
+struct ls_forecast {
+    double step, compute, exposed; // seconds
+    double low, high;              // step: 5th and 95th percentile over resampled trials
+};
+
+// From the points that are marked as fitted.
+struct ls_scaling_fit ls_scaling_fit_to(const struct ls_study *study);
+struct ls_forecast ls_scaling_forecast(const struct ls_study *study, const struct ls_scaling_fit *fit,
+                                       enum ls_scaling_mode mode, int ranks);
+// Lanes of the recipe on so many ranks.
+int64_t ls_scaling_lanes(const struct ls_study *study, enum ls_scaling_mode mode, int ranks);
