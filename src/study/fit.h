@@ -9,7 +9,8 @@
 //
 // crowding is above 1 where ranks of one machine want more cores than it has. latency and bandwidth come from
 // reductions measured alone, lane and fixed from the runs by least squares, open (the share of the window in
-// which nothing is hidden) from what the runs say was exposed.
+// which nothing is hidden) from what the runs say was exposed. Where communication is more than four times
+// the window, latency and bandwidth are those that the runs had, by one factor to both.
 #pragma once
 
 #include "study/study.h"

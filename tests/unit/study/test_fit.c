@@ -88,6 +88,20 @@ static void what_was_left_out_is_forecast(void **state) {
     }
 }
 
+static void where_the_network_decides_the_runs_say_its_speed(void **state) {
+    (void)state;
+    study.bytes = BYTES; // and half the bandwidth in a run: what a run exposes grows by what was expected
+    add_point(1, true, 0);
+    add_point(2, true, 0);
+    study.points[1].transfer *= 50, study.points[1].latency = 0;
+    const double alone = study.points[1].transfer;
+    study.points[1].median.exposed = 2 * alone - 2.0 / 3 * LANE;
+    study.points[1].median.step = FIXED + 8 * LANE + study.points[1].median.exposed;
+    const struct ls_scaling_fit fit = ls_scaling_fit_to(&study);
+    const double measured = traffic(2, 2, BYTES) / alone * (1 - 4096.0 / BYTES);
+    assert_true(fabs(measured * fit.inverse_bw - 2) < 1e-3);
+}
+
 static void noise_widens_the_interval(void **state) {
     (void)state;
     for (int ranks = 1; ranks <= 4; ranks *= 2) add_point(ranks, true, 0.05);
@@ -142,6 +156,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(what_went_in_comes_out, fresh),
         cmocka_unit_test_setup(what_was_left_out_is_forecast, fresh),
+        cmocka_unit_test_setup(where_the_network_decides_the_runs_say_its_speed, fresh),
         cmocka_unit_test_setup(noise_widens_the_interval, fresh),
         cmocka_unit_test_setup(ranks_share_the_cores_of_a_host, fresh),
         cmocka_unit_test_setup(weak_scaling_keeps_the_work_of_a_rank, fresh),
