@@ -1,6 +1,7 @@
 #include "train/audit.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct ls_audit {
@@ -12,8 +13,9 @@ struct ls_audit {
     bool failed;
 };
 
-// A rank's marks of lanes.
+// A rank's marks of lanes, and where it runs.
 struct opinion {
+    char host[128];     // as in struct ls_comm
     uint64_t own;       // of the lane of its own that is audited, as it went into the step
     uint64_t neighbour; // of that of the rank before it, computed again
     uint64_t appeal;    // of the lane that is in dispute, computed by a third rank or once more
@@ -107,22 +109,23 @@ static ls_status gather(struct ls_audit *audit, ls_status mine, const struct opi
     " (the audit before) are set aside as "                                                                  \
     "*.suspect"
 
-static ls_status blame(const struct ls_audit *audit, uint64_t step, int lane, int rank, int other,
-                       const char *how) {
+static ls_status blame(const struct ls_audit *audit, const struct opinion *all, uint64_t step, int lane,
+                       int rank, int other, const char *how) {
     return LS_FAIL(LS_COMM,
                    "audit at step %" PRIu64
-                   ": rank %d computes wrongly: its gradient of lane %d is not that of rank %d%s; " SET_ASIDE
-                   ": resume without that device",
-                   step + 1, rank, lane, other, how, ls_audit_trusted(audit, step));
+                   ": rank %d (host %s) computes wrongly: its gradient of lane %d is not "
+                   "that of rank %d%s; " SET_ASIDE ": resume without that device",
+                   step + 1, rank, all[rank].host, lane, other, how, ls_audit_trusted(audit, step));
 }
 
-static ls_status cannot_tell(const struct ls_audit *audit, uint64_t step, int lane, int owner, int auditor) {
+static ls_status cannot_tell(const struct ls_audit *audit, const struct opinion *all, uint64_t step, int lane,
+                             int owner, int auditor) {
     return LS_FAIL(
         LS_COMM,
-        "audit at step %" PRIu64
-        ": rank %d and rank %d compute other gradients of lane %d, and nothing tells which of them "
-        "computes wrongly (from three ranks on, a third one would); " SET_ASIDE,
-        step + 1, owner, auditor, lane, ls_audit_trusted(audit, step));
+        "audit at step %" PRIu64 ": rank %d (host %s) and rank %d (host %s) compute other gradients "
+        "of lane %d, and nothing tells which of them computes wrongly (from three ranks on, a third "
+        "one would); " SET_ASIDE,
+        step + 1, owner, all[owner].host, auditor, all[auditor].host, lane, ls_audit_trusted(audit, step));
 }
 
 // All ranks have all opinions, and so come to the same verdict.
@@ -132,26 +135,27 @@ static ls_status judge(struct ls_audit *audit, uint64_t step, int owner, struct 
     audit->failed = true;
     const int auditor = after(audit, owner, 1), third = after(audit, owner, 2),
               lane = lane_of(audit, step, owner);
-    if (ranks == 1) return blame(audit, step, lane, 0, 0, " once it computes it again");
+    if (ranks == 1) return blame(audit, all, step, lane, 0, 0, " once it computes it again");
     // Of two ranks each computes it once more: one that errs now and then does not err twice.
     ls_status status = ranks == 2 || rank == third ? recompute(audit, step, lane, &mine->appeal) : LS_OK;
     LS_TRY(gather(audit, status, mine, all));
     const uint64_t by_owner = all[owner].own, by_auditor = all[auditor].neighbour;
     if (ranks == 2) {
         const char *how = ", nor its own of a second time";
-        if (all[owner].appeal == by_auditor) return blame(audit, step, lane, owner, auditor, how);
-        if (all[auditor].appeal == by_owner) return blame(audit, step, lane, auditor, owner, how);
+        if (all[owner].appeal == by_auditor) return blame(audit, all, step, lane, owner, auditor, how);
+        if (all[auditor].appeal == by_owner) return blame(audit, all, step, lane, auditor, owner, how);
     } else {
         const char *how = ", with which a third rank agrees";
-        if (all[third].appeal == by_auditor) return blame(audit, step, lane, owner, auditor, how);
-        if (all[third].appeal == by_owner) return blame(audit, step, lane, auditor, owner, how);
+        if (all[third].appeal == by_auditor) return blame(audit, all, step, lane, owner, auditor, how);
+        if (all[third].appeal == by_owner) return blame(audit, all, step, lane, auditor, owner, how);
     }
-    return cannot_tell(audit, step, lane, owner, auditor);
+    return cannot_tell(audit, all, step, lane, owner, auditor);
 }
 
 static ls_status compare(struct ls_audit *audit, uint64_t step, struct opinion *all) {
     const int ranks = audit->comm->size, before = after(audit, audit->comm->rank, ranks - 1);
     struct opinion mine = {0};
+    snprintf(mine.host, sizeof mine.host, "%s", audit->comm->host);
     ls_status status = ls_engine_mark_of_step(audit->engine, &mine.own);
     if (status == LS_OK) status = recompute(audit, step, lane_of(audit, step, before), &mine.neighbour);
     LS_TRY(gather(audit, status, &mine, all));

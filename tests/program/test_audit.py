@@ -2,10 +2,12 @@
 import os
 import pathlib
 import shutil
+import socket
 import unittest
 
 import lockstep
 
+HOST = socket.gethostname()
 FAULTY = os.environ["LOCKSTEP_FAULTY"]
 
 
@@ -34,13 +36,13 @@ class Audit(lockstep.Case):
     def test_a_wrong_bit_is_found_and_its_rank_named(self):
         # One bit of every gradient that rank 2 computes, from the fifth step on.
         error = self.find(4, 3, "rank=2 step=4 at=forward do=flip")
-        self.assertIn("audit at step 6: rank 2 computes wrongly", error)
+        self.assertIn(f"audit at step 6: rank 2 (host {HOST}) computes wrongly", error)
         self.assertIn("steps after 3 (the audit before) are set aside", error)
 
     def test_the_rank_that_owns_the_lane_is_told_from_the_one_that_audits_it(self):
         for wrong in (0, 1, 2):
             with self.subTest(wrong=wrong):
-                self.assertIn(f"rank {wrong} computes wrongly", self.find(3, 2, f"rank={wrong} step=3 at=forward do=flip"))
+                self.assertIn(f"rank {wrong} (host {HOST}) computes wrongly", self.find(3, 2, f"rank={wrong} step=3 at=forward do=flip"))
                 shutil.rmtree(self.folder / "bad32")
 
     def test_an_error_made_once_is_found_by_the_rank_itself_and_by_two(self):
@@ -49,7 +51,7 @@ class Audit(lockstep.Case):
         for ranks in (1, 2):
             with self.subTest(ranks=ranks):
                 step = lanes // ranks - 1
-                self.assertIn(f"audit at step {step + 1}: rank 0 computes wrongly",
+                self.assertIn(f"audit at step {step + 1}: rank 0 (host {HOST}) computes wrongly",
                               self.find(ranks, 1, f"rank=0 step={step} at=forward do=glitch"))
 
     def test_what_was_saved_since_the_last_audit_is_not_resumed_from(self):
@@ -63,7 +65,7 @@ class Audit(lockstep.Case):
 
     def test_of_two_ranks_nobody_can_tell(self):
         error = self.find(2, 1, "rank=1 step=4 at=forward do=flip")
-        self.assertIn("audit at step 5: rank 0 and rank 1", error)
+        self.assertIn(f"audit at step 5: rank 0 (host {HOST}) and rank 1 (host {HOST})", error)
 
 
 if __name__ == "__main__":
