@@ -28,6 +28,16 @@ static void close_bucket(struct ls_plan *plan, size_t end, int segment_end) {
     plan->segment_end[plan->n_segments++] = segment_end;
 }
 
+// Nothing hides the last bucket, and little the one before: so buckets become smaller towards the end of
+// backward, each no more than half of what is left, down to a size at which a message costs more than its
+// bytes.
+enum { SMALLEST_PART = 16 };
+
+static size_t aimed_at(size_t floats, size_t left) {
+    const size_t least = floats / SMALLEST_PART, half = left / 2;
+    return half > floats ? floats : half > least ? half : least;
+}
+
 // A bucket ends where it is large enough and the next parameter is finished by a later node: so no segment is
 // empty.
 static void cut_buckets(struct ls_plan *plan, size_t floats, const int *finished) {
@@ -35,7 +45,8 @@ static void cut_buckets(struct ls_plan *plan, size_t floats, const int *finished
     size_t begin = 0;
     for (int i = 0; i + 1 < layout->n_params; i++) {
         size_t next = layout->params[i + 1].offset;
-        if (next - begin < floats || finished[i + 1] == finished[i]) continue;
+        const size_t enough = aimed_at(floats, layout->output_floats - begin);
+        if (next - begin < enough || finished[i + 1] == finished[i]) continue;
         close_bucket(plan, next, finished[i]);
         begin = next;
     }

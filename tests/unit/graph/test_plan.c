@@ -434,7 +434,12 @@ static void check_buckets(const struct ls_plan *plan, size_t bucket_bytes) {
         end += plan->buckets[b].count;
         assert_true(plan->segment_end[b] > (b ? plan->segment_end[b - 1] : 0));
         bool last = b + 1 == plan->n_buckets;
-        if (!last) assert_true(plan->buckets[b].count * 4 >= bucket_bytes);
+        // Large at first, at most half of what is left, and never so small that messages cost more than
+        // bytes.
+        const size_t bytes = plan->buckets[b].count * 4,
+                     left = (plan->layout->output_floats - plan->buckets[b].offset) * 4;
+        const size_t least = bucket_bytes / 16, half = left / 2 < bucket_bytes ? left / 2 : bucket_bytes;
+        if (!last) assert_true(bytes + 4 >= (half > least ? half : least));
     }
     assert_int_equal(end, layout->output_floats);
     assert_int_equal(plan->segment_end[plan->n_segments - 1], plan->graph->n_nodes);
@@ -472,6 +477,17 @@ static void buckets_wait_for_the_last_gradient(void **state) {
     check_buckets(train, 1);
     ls_plan_free(train);
     ls_plan_free(eval);
+}
+
+// What travels when nothing is left to compute is little.
+static void the_last_bucket_is_small(void **state) {
+    (void)state;
+    struct ls_plan_options options = {.precision = LS_F32, .bucket_bytes = 16 << 20};
+    struct ls_plan *plan = plan_with("resnet18", LS_TRAIN, 2, 32, &options);
+    const struct ls_bucket *last = &plan->buckets[plan->n_buckets - 1];
+    assert_true(plan->n_buckets >= 4);
+    assert_true(last->count * 20 < plan->layout->output_floats);
+    ls_plan_free(plan);
 }
 
 static void the_first_bucket_is_finished_early(void **state) {
@@ -552,6 +568,7 @@ int main(void) {
         cmocka_unit_test(f64_plans_are_twice_as_wide),
         cmocka_unit_test(buckets_cover_the_output),
         cmocka_unit_test(buckets_wait_for_the_last_gradient),
+        cmocka_unit_test(the_last_bucket_is_small),
         cmocka_unit_test(the_first_bucket_is_finished_early),
         cmocka_unit_test(reading_from_a_finished_bucket_is_an_error),
         cmocka_unit_test(ranks_share_the_lanes_out),
