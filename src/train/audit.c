@@ -4,6 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// A rank's marks of lanes, and where it runs.
+struct opinion {
+    char host[128];     // as in struct ls_comm
+    uint64_t own;       // of the lane of its own that is audited, as it went into the step
+    uint64_t neighbour; // of that of the rank before it, computed again
+    uint64_t appeal;    // of the lane that is in dispute, computed by a third rank or once more
+};
+
 struct ls_audit {
     struct ls_engine *engine;
     struct ls_comm *comm;
@@ -11,14 +19,7 @@ struct ls_audit {
     int64_t every, batch, lane_batch;
     int lanes;
     bool failed;
-};
-
-// A rank's marks of lanes, and where it runs.
-struct opinion {
-    char host[128];     // as in struct ls_comm
-    uint64_t own;       // of the lane of its own that is audited, as it went into the step
-    uint64_t neighbour; // of that of the rank before it, computed again
-    uint64_t appeal;    // of the lane that is in dispute, computed by a third rank or once more
+    struct opinion *all; // by rank, in the audit under way
 };
 
 static ls_status reader_alloc(void *device, size_t bytes, void **memory) {
@@ -42,6 +43,11 @@ ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const st
         .lane_batch = model->train->lane_batch,
         .lanes = (int)recipe->train.lanes,
     };
+    audit->all = calloc((size_t)comm->size, sizeof *audit->all);
+    if (!audit->all) {
+        ls_audit_close(audit);
+        return LS_FAIL(LS_SYSTEM, "out of memory");
+    }
     struct ls_reader_spec reading = ls_reader_spec_of(recipe, false, audit->lane_batch);
     reading.alloc = reader_alloc;
     reading.free = reader_free;
@@ -58,6 +64,7 @@ ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const st
 void ls_audit_close(struct ls_audit *audit) {
     if (!audit) return;
     if (audit->reader) ls_reader_close(audit->reader);
+    free(audit->all);
     free(audit);
 }
 
@@ -169,15 +176,8 @@ ls_status ls_audit_step(struct ls_audit *audit, const struct ls_batch *batch,
                         const struct ls_step_control *control, struct ls_step_result *result) {
     const int lane = lane_of(audit, control->step, audit->comm->rank);
     LS_TRY(ls_engine_gradients(audit->engine, batch, control, lane));
-    struct opinion *all = calloc((size_t)audit->comm->size, sizeof *all);
-    ls_status status = all ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
-    status = ls_comm_agree(audit->comm, status);
     // With a batch that a rank could not read there is nothing to compare; the step tells all ranks.
-    if (status == LS_OK && !ls_engine_fault(audit->engine)) {
-        status = compare(audit, control->step, all);
-        status = ls_comm_agree(audit->comm, status);
-    }
-    free(all);
-    LS_TRY(status);
+    if (!ls_engine_fault(audit->engine))
+        LS_TRY(ls_comm_agree(audit->comm, compare(audit, control->step, audit->all)));
     return ls_engine_apply(audit->engine, control, result);
 }

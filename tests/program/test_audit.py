@@ -55,9 +55,9 @@ class Audit(lockstep.Case):
                               self.find(ranks, 1, f"rank=0 step={step} at=forward do=glitch"))
 
     def test_what_was_saved_since_the_last_audit_is_not_resumed_from(self):
-        words = ["checkpoint.every=1 steps", "checkpoint.keep=1", "train.audit_every=3"]
+        words = ["checkpoint.every=1 steps", "checkpoint.keep=1", "eval.every=0", "train.audit_every=3"]
         params = lockstep.done_line(self.train(self.recipe, out="undisturbed"))["params"]
-        self.find(3, 3, "rank=1 step=4 at=forward do=flip", words[:2])
+        self.find(3, 3, "rank=1 step=4 at=forward do=flip", words[:3])
         left = sorted(path.name for path in (self.folder / "bad33" / "checkpoints").iterdir())
         self.assertEqual(left, ["step-00000003.h5", "step-00000005.h5.suspect"])
         resumed = self.train(self.recipe, *words, "--resume", ranks=2, out="bad33")
