@@ -62,30 +62,27 @@ static int calls_for(double budget, double once) {
     return calls < LEAST_CALLS ? LEAST_CALLS : calls > MOST_CALLS ? MOST_CALLS : (int)calls;
 }
 
-// Ordered and fast take turns, so that whatever else the machine does meets both alike.
-static ls_status measure(const struct bench *bench, struct reduction *reduction, size_t floats,
+static struct figures figures_of(double *seconds, int calls) {
+    qsort(seconds, (size_t)calls, sizeof *seconds, compare);
+    return (struct figures){seconds[calls / 2], seconds[(calls * 99 + 99) / 100 - 1], calls};
+}
+
+// Ordered and fast take turns, so that whatever else the machine does meets both alike. all [ranks].
+static ls_status measure(const struct bench *bench, struct reduction *reduction, size_t floats, double *all,
                          struct figures figures[2]) {
     struct ls_reducer *const reducers[2] = {reduction->ordered, reduction->fast};
-    double *all = calloc((size_t)reduction->comm->size, sizeof *all);
-    double *seconds = calloc((size_t)2 * MOST_CALLS, sizeof *seconds);
-    ls_status status = all && seconds ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
+    static double seconds[2][MOST_CALLS];
     double warm = 0;
-    for (int k = 0; k < 2 && status == LS_OK; k++) {
+    for (int k = 0; k < 2; k++) {
         double once = 0;
-        status = one_call(reduction, reducers[k], floats, all, &once);
+        LS_TRY(one_call(reduction, reducers[k], floats, all, &once));
         if (once > warm) warm = once;
     }
     const int calls = calls_for(bench->seconds, warm); // the slowest rank's time: the same on all
-    for (int i = 0; i < 2 * calls && status == LS_OK; i++)
-        status = one_call(reduction, reducers[i % 2], floats, all, &seconds[i % 2 * MOST_CALLS + i / 2]);
-    for (int k = 0; k < 2 && status == LS_OK; k++) {
-        double *of = seconds + (size_t)k * MOST_CALLS;
-        qsort(of, (size_t)calls, sizeof *of, compare);
-        figures[k] = (struct figures){of[calls / 2], of[(calls * 99 + 99) / 100 - 1], calls};
-    }
-    free(all);
-    free(seconds);
-    return status;
+    for (int i = 0; i < 2 * calls; i++)
+        LS_TRY(one_call(reduction, reducers[i % 2], floats, all, &seconds[i % 2][i / 2]));
+    for (int k = 0; k < 2; k++) figures[k] = figures_of(seconds[k], calls);
+    return LS_OK;
 }
 
 static void print_heading(const struct reduction *reduction) {
@@ -119,7 +116,11 @@ static void print_size(const struct bench *bench, int ranks, size_t bytes, const
 static ls_status one_size(const struct bench *bench, struct reduction *reduction, int64_t bytes) {
     struct figures figures[2] = {{0}};
     const size_t floats = (size_t)bytes / sizeof(float);
-    LS_TRY(measure(bench, reduction, floats, figures));
+    double *all = calloc((size_t)reduction->comm->size, sizeof *all);
+    ls_status status =
+        all ? measure(bench, reduction, floats, all, figures) : LS_FAIL(LS_SYSTEM, "out of memory");
+    free(all);
+    LS_TRY(status);
     if (reduction->comm->rank == 0) print_size(bench, reduction->comm->size, floats * sizeof(float), figures);
     fflush(stdout);
     return LS_OK;

@@ -175,7 +175,8 @@ static ls_status fingerprint_task(void *argument) {
 }
 
 static void cpu_fingerprint(struct ls_queue *queue, const float *data, size_t n, uint64_t *mark) {
-    struct fingerprint work = {.data = data, .n = n, .mark = mark};
+    struct fingerprint work = {.data = data, .n = n};
+    work.mark = mark;
     ls_queue_enqueue(queue, fingerprint_task, &work, sizeof work);
 }
 

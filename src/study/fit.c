@@ -178,7 +178,7 @@ static void resample(const struct ls_study *study, uint64_t draw, struct ls_stud
         double step[LS_STUDY_TRIALS], wait[LS_STUDY_TRIALS], exposed[LS_STUDY_TRIALS];
         for (int t = 0; t < point->n_trials; t++) {
             const struct ls_random4 random =
-                ls_philox(1, LS_RANDOM_TEST, draw, (uint64_t)(i * LS_STUDY_TRIALS + t));
+                ls_philox(1, LS_RANDOM_TEST, draw, (uint64_t)i * LS_STUDY_TRIALS + (uint64_t)t);
             const struct ls_trial *trial =
                 &study->points[i].trials[ls_below(random.word[0], (uint32_t)point->n_trials)];
             step[t] = trial->step, wait[t] = trial->wait, exposed[t] = trial->exposed;

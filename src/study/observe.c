@@ -33,26 +33,26 @@ void ls_study_string(const char *line, const char *key, char *out, size_t bytes)
 }
 
 struct series {
-    double *step, *wait, *exposed;
+    double *step, *wait, *exposed; // [capacity]
     int n, capacity;
 };
 
-static ls_status add_step(struct series *series, const char *line) {
-    if (series->n == series->capacity) {
-        series->capacity = series->capacity ? 2 * series->capacity : 128;
-        const size_t bytes = (size_t)series->capacity * sizeof(double);
-        double **const all[] = {&series->step, &series->wait, &series->exposed};
-        for (int i = 0; i < 3; i++) {
-            double *grown = realloc(*all[i], bytes);
-            if (!grown) return LS_FAIL(LS_SYSTEM, "out of memory");
-            *all[i] = grown;
-        }
-    }
+// Every line of a run could be a step.
+static ls_status make_series(const char *text, struct series *series) {
+    *series = (struct series){.capacity = 1};
+    for (const char *c = text; *c; c++) series->capacity += *c == '\n';
+    series->step = calloc((size_t)series->capacity, 3 * sizeof(double));
+    if (!series->step) return LS_FAIL(LS_SYSTEM, "out of memory");
+    series->wait = series->step + series->capacity;
+    series->exposed = series->wait + series->capacity;
+    return LS_OK;
+}
+
+static void add_step(struct series *series, const char *line) {
     series->step[series->n] = ls_study_number(line, "step_ms") / 1e3;
     series->wait[series->n] = ls_study_number(line, "data_wait_ms") / 1e3;
     series->exposed[series->n] = ls_study_number(line, "comm_exposed_ms") / 1e3;
     series->n++;
-    return LS_OK;
 }
 
 static void read_start(const char *line, struct ls_study *study) {
@@ -65,16 +65,14 @@ static void read_start(const char *line, struct ls_study *study) {
     ls_study_string(line, "fingerprint", study->fingerprint, sizeof study->fingerprint);
 }
 
-static ls_status read_lines(char *text, struct ls_study *study, struct series *series,
-                            struct ls_trial *trial) {
+static void read_lines(char *text, struct ls_study *study, struct series *series, struct ls_trial *trial) {
     char *rest = text;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
         if (strstr(line, "\"kind\":\"start\"")) read_start(line, study);
-        if (strstr(line, "\"kind\":\"step\"")) LS_TRY(add_step(series, line));
+        if (strstr(line, "\"kind\":\"step\"")) add_step(series, line);
         if (strstr(line, "\"kind\":\"end\""))
             ls_study_string(line, "params_hash", trial->params, sizeof trial->params);
     }
-    return LS_OK;
 }
 
 static double median_from(double *values, int first, int n) {
@@ -86,8 +84,9 @@ ls_status ls_study_read_trial(const char *metrics, struct ls_study *study, struc
     size_t bytes = 0;
     *trial = (struct ls_trial){0};
     LS_TRY(ls_file_read(metrics, (size_t)1 << 30, &text, &bytes));
-    struct series series = {0};
-    ls_status status = read_lines(text, study, &series, trial);
+    struct series series;
+    ls_status status = make_series(text, &series);
+    if (status == LS_OK) read_lines(text, study, &series, trial);
     if (status == LS_OK && (trial->params[0] == 0 || series.n == 0))
         status = LS_FAIL(LS_INPUT, "%s: the run did not come to its end", metrics);
     if (status == LS_OK) {
@@ -97,8 +96,6 @@ ls_status ls_study_read_trial(const char *metrics, struct ls_study *study, struc
         trial->exposed = median_from(series.exposed, first, series.n);
     }
     free(series.step);
-    free(series.wait);
-    free(series.exposed);
     free(text);
     return status;
 }
