@@ -11,7 +11,8 @@
 #include <string.h>
 
 static const struct ls_command commands[] = {
-    {"train", "train a model as a recipe says", "RECIPE [key=value …] [--out DIR] [--resume] [--help-recipe]",
+    {"train", "train a model as a recipe says",
+     "RECIPE [key=value …] [--out DIR] [--resume] [--trace] [--help-recipe]",
      "Trains alone, under mpirun, or under srun; the weights are the same bit for bit on any number of "
      "ranks. DIR gets\n"
      "the resolved recipe, metrics.jsonl and the checkpoints. key=value changes the recipe: train.batch=512. "

@@ -2,6 +2,7 @@
 #include "cli/world.h"
 #include "train/recipe.h"
 #include "train/stop.h"
+#include "train/trace.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -31,12 +32,16 @@ static double timeout_of(const struct ls_train_request *request) {
 }
 
 ls_status ls_command_train(const struct ls_command *command, int argc, char **argv) {
-    bool help_recipe = false, helped = false;
+    bool trace = false, help_recipe = false, helped = false;
     struct ls_train_request request = {.version = LOCKSTEP_VERSION};
     const struct ls_option options[] = {
         {"--out", "-o", LS_WORD, &request.out, "DIR", "the run's folder (default: runs/<recipe name>)"},
         {"--resume", NULL, LS_FLAG, &request.resume, NULL,
          "go on from the newest good checkpoint in DIR; starts where there is none"},
+        {"--trace", NULL, LS_FLAG, &trace, NULL,
+         "write DIR/trace.json: a Chrome trace of 20 steps on all ranks"},
+        {"--trace-steps", NULL, LS_INTEGER, &request.trace_steps, "N",
+         "trace so many steps, after the first two"},
         {"--help-recipe", NULL, LS_FLAG, &help_recipe, NULL,
          "print every key of a recipe with its default and meaning"},
         {0},
@@ -52,6 +57,10 @@ ls_status ls_command_train(const struct ls_command *command, int argc, char **ar
         return LS_OK;
     }
     if (n < 1) return LS_FAIL(LS_INPUT, "train needs a recipe: lockstep train %s", command->usage);
+    if (request.trace_steps < 0 || request.trace_steps > 10000)
+        return LS_FAIL(LS_INPUT, "--trace-steps: expected 1 to 10000, found %lld",
+                       (long long)request.trace_steps);
+    if (trace && request.trace_steps == 0) request.trace_steps = LS_TRACE_STEPS;
     request.recipe = argv[0];
     request.overrides = (const char *const *)(argv + 1);
     request.n_overrides = n - 1;

@@ -41,6 +41,12 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
                               struct ls_device *device, int rank, int ranks);
 struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order, int64_t batch_samples);
 
+struct ls_trace;
+// From now on the engine's work is traced; `trace` outlives the engine, NULL: no more.
+void ls_engine_trace(struct ls_engine *engine, struct ls_trace *trace);
+int64_t ls_engine_spans_a_step(const struct ls_engine *engine); // at most
+int ls_engine_queues(const struct ls_engine *engine);
+
 struct ls_step_control {
     uint64_t step;    // 0-based
     uint64_t updates; // done before this one (AdamW's bias correction)

@@ -35,6 +35,7 @@ struct ls_engine {
     struct ls_update_range *ranges;
     int n_ranges;
     double compute_ended, reduce_ended; // of the last step
+    struct ls_trace *trace;             // NULL: none
 
     // Where lanes are audited (train.audit_every): the lane whose gradient is fingerprinted in this step, or
     // -1; a fingerprint a bucket, on the device and on the host; where a lane is recomputed.

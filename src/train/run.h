@@ -9,6 +9,7 @@
 #include "train/progress.h"
 #include "train/runfolder.h"
 #include "train/schedule.h"
+#include "train/trace.h"
 #include "train/trainer.h"
 
 // In the order in which it is opened; closed the other way round.
@@ -24,6 +25,7 @@ struct ls_run {
     struct ls_reader *reader;
     struct ls_evaluator *evaluator;
     struct ls_audit *audit; // NULL: none
+    struct ls_trace *trace; // NULL: none
     // Rank 0 only:
     struct ls_run_folder *folder;
     struct ls_metrics *metrics;

@@ -214,7 +214,12 @@ ls_status ls_run_open(struct ls_run *run) {
     fresh_state(run);
     LS_TRY(choose_start(run));
     LS_TRY(stop_if_asked(run));
-    return ls_comm_agree(comm, ls_run_open_files(run));
+    LS_TRY(ls_comm_agree(comm, ls_run_open_files(run)));
+    if (run->request->trace_steps == 0) return LS_OK;
+    LS_TRY(ls_trace_open(comm, ls_engine_queues(run->engine), run->request->trace_steps,
+                         ls_engine_spans_a_step(run->engine), &run->trace));
+    ls_engine_trace(run->engine, run->trace);
+    return LS_OK;
 }
 
 void ls_run_close(struct ls_run *run) {
@@ -226,6 +231,7 @@ void ls_run_close(struct ls_run *run) {
     ls_evaluator_close(run->evaluator);
     ls_audit_close(run->audit);
     ls_engine_close(run->engine);
+    ls_trace_close(run->trace);
     ls_model_free(&run->model);
     if (run->test) ls_dataset_close(run->test);
     if (run->train) ls_dataset_close(run->train);

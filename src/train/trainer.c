@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 static double epoch_of(const struct ls_run *run, uint64_t step) {
     return (double)step * (double)run->clock.batch / (double)run->clock.samples;
@@ -86,15 +87,25 @@ static ls_status give_up(struct ls_run *run) {
                    row, run->state.step + 1, run->state.step);
 }
 
+// A span on the host's row, from `begin` until now.
+static void trace_host(struct ls_run *run, enum ls_trace_kind kind, double begin) {
+    struct ls_trace_span *span = ls_trace_add(run->trace, kind, ls_trace_row_of_host(run->trace), 0, 0);
+    if (!span) return;
+    span->begin = begin;
+    span->end = ls_now();
+}
+
 static ls_status one_step(struct ls_run *run) {
     const uint64_t step = run->state.step;
     const double start = ls_now();
     const bool audited = ls_audit_due(run->audit, step);
     if (audited) LS_TRY(ls_run_compare_replicas(run));
+    ls_trace_step(run->trace, step);
     double waited = 0;
     struct ls_batch *batch = NULL;
     ls_status reading = ls_reader_next(run->reader, &batch, &waited);
     const struct ls_error error = *ls_error_last();
+    trace_host(run, LS_SPAN_WAIT, ls_now() - waited);
     const double lr = ls_schedule_rate(&run->recipe, &run->clock, step, run->steps);
     const struct ls_step_control control = {
         .step = step,
@@ -118,6 +129,7 @@ static ls_status one_step(struct ls_run *run) {
         run->state.last_loss = run->last.loss;
         run->state.last_accuracy = accuracy_of(run, run->last.accuracy);
     }
+    trace_host(run, LS_SPAN_STEP, start);
     const double seconds = ls_now() - start;
     run->seconds_in_steps += seconds;
     run->steps_here++;
@@ -141,13 +153,18 @@ static ls_status loop(struct ls_run *run) {
         if (run->state.skipped_in_row >= (uint64_t)run->recipe.train.nan_limit) return give_up(run);
         bool stop = run->last.stop;
         if (!stop && due(run, &run->recipe.eval.every, run->state.step)) {
+            const double began = ls_now();
             LS_TRY(evaluate(run, true));
+            trace_host(run, LS_SPAN_EVALUATE, began);
             stop = run->evaluator && run->state.evaluated_step != run->state.step;
         }
         if (stop) return ls_run_preempted(run);
         // Amid skipped steps nothing is new, and giving up must find the newest file to be from before them.
         const bool fine = run->state.skipped_in_row == 0 || run->state.step == run->steps;
-        if (fine && due(run, &run->recipe.checkpoint.every, run->state.step)) LS_TRY(ls_run_checkpoint(run));
+        if (!fine || !due(run, &run->recipe.checkpoint.every, run->state.step)) continue;
+        const double began = ls_now();
+        LS_TRY(ls_run_checkpoint(run));
+        trace_host(run, LS_SPAN_CHECKPOINT, began);
     }
     return LS_OK;
 }
@@ -180,12 +197,24 @@ static ls_status finish(struct ls_run *run, double started, struct ls_train_summ
     return ls_comm_agree(run->comm, ls_run_writes(run) ? ls_run_end_files(run, &end) : LS_OK);
 }
 
+// Of a run that was stopped too: what it has traced is written.
+static ls_status traced(struct ls_run *run, ls_status status) {
+    if (!run->trace || (status != LS_OK && status != LS_PREEMPTED)) return status;
+    const struct ls_error error = *ls_error_last();
+    char path[4096] = "";
+    if (ls_run_writes(run)) snprintf(path, sizeof path, "%s/trace.json", ls_run_folder_path(run->folder));
+    LS_TRY(ls_trace_write(run->trace, path));
+    ls_note("trace of %" PRId64 " steps: trace.json in the run folder, for chrome://tracing or Perfetto",
+            run->request->trace_steps);
+    return status == LS_OK ? LS_OK : error.status == status ? ls_error_adopt(&error) : status;
+}
+
 ls_status ls_train(struct ls_comm *comm, const struct ls_train_request *request,
                    struct ls_train_summary *summary) {
     const double started = ls_now();
     struct ls_run run = {.comm = comm, .request = request};
     ls_status status = ls_run_open(&run);
-    if (status == LS_OK) status = loop(&run);
+    if (status == LS_OK) status = traced(&run, loop(&run));
     if (status == LS_OK) status = finish(&run, started, summary);
     const struct ls_error error = *ls_error_last();
     ls_run_close(&run);

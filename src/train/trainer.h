@@ -11,6 +11,7 @@ struct ls_train_request {
     int n_overrides;
     const char *out; // run folder; NULL: runs/<recipe name>
     bool resume;
+    int64_t trace_steps; // to trace; 0: none
     const char *version; // Lockstep's, for the checkpoints
 };
 
