@@ -30,22 +30,27 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-// Ranks leave a barrier at about one time: the median over several of what their clocks say then.
-static ls_status compare_clocks(struct ls_comm *comm, double *offset, double *at) {
-    double *all = calloc((size_t)comm->size, sizeof *all);
-    LS_TRY(ls_comm_agree(comm, all ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory")));
+// Ranks leave a barrier at about one time: the median over several of what their clocks say then. all
+// [ranks].
+static ls_status offsets_of(struct ls_comm *comm, double *all, double *offset, double *at) {
     double offsets[CLOCK_ROUNDS];
-    ls_status status = LS_OK;
-    for (int i = 0; i < CLOCK_ROUNDS && status == LS_OK; i++) {
-        status = ls_comm_barrier(comm);
+    LS_TRY(ls_comm_agree(comm, all ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory")));
+    for (int i = 0; i < CLOCK_ROUNDS; i++) {
+        LS_TRY(ls_comm_barrier(comm));
         const double now = ls_now();
-        if (status == LS_OK) status = ls_comm_gather_all(comm, &now, all, sizeof now);
+        LS_TRY(ls_comm_gather_all(comm, &now, all, sizeof now));
         offsets[i] = all[0] - now;
         *at = now;
     }
-    free(all);
     qsort(offsets, CLOCK_ROUNDS, sizeof *offsets, compare);
     *offset = offsets[CLOCK_ROUNDS / 2];
+    return LS_OK;
+}
+
+static ls_status compare_clocks(struct ls_comm *comm, double *offset, double *at) {
+    double *all = calloc((size_t)comm->size, sizeof *all);
+    ls_status status = offsets_of(comm, all, offset, at);
+    free(all);
     return status;
 }
 
