@@ -57,7 +57,7 @@ class Refusals(lockstep.Case):
         self.refuse("train.lanes", "8192", "4096", changes={"train.lanes": 8192, "train.batch": 8192})
 
     def test_audit(self):
-        self.refuse("train.audit_every", changes={"train.audit_every": 5})
+        self.refuse("train.audit_every", changes={"train.audit_every": -1})
 
     def test_model_from_what_is_no_checkpoint(self):
         self.refuse("none.h5", changes={"model.from": "none.h5"})
