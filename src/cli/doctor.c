@@ -1,3 +1,5 @@
+#include "cli/doctor.h"
+#include "base/clock.h"
 #include "cli/cli.h"
 #include "cli/world.h"
 #include "cpu/cpu.h"
@@ -56,11 +58,6 @@ static int print_reports(const struct report *reports, int n) {
                    report->local_size, report->cores, report->host);
             warnings++;
         }
-        if (strcmp(report->processor, reports[0].processor) != 0) {
-            printf("  warning: another processor than rank 0's: equal bits are promised on equal devices "
-                   "only\n");
-            warnings++;
-        }
     }
     return warnings;
 }
@@ -80,6 +77,41 @@ static int print_library_warnings(void) {
     return warnings;
 }
 
+// The first rank of each host, in the order of ranks; false where there are more hosts than the tables hold.
+static bool first_ranks(const struct report *reports, int n, int *first, int *hosts) {
+    *hosts = 0;
+    for (int r = 0; r < n; r++) {
+        if (reports[r].local_rank != 0) continue;
+        if (*hosts == LS_DOCTOR_HOSTS) return false;
+        first[(*hosts)++] = r;
+    }
+    return true;
+}
+
+static ls_status compare_hosts(struct ls_comm *comm, const struct report *reports, int *warnings) {
+    int first[LS_DOCTOR_HOSTS], n = 0;
+    if (!first_ranks(reports, comm->size, first, &n)) {
+        if (comm->rank == 0) printf("more than %d hosts: they are not compared\n", LS_DOCTOR_HOSTS);
+        return LS_OK;
+    }
+    if (n < 2) return LS_OK;
+    static struct ls_doctor_host hosts[LS_DOCTOR_HOSTS];
+    static double rate[LS_DOCTOR_HOSTS * LS_DOCTOR_HOSTS];
+    struct ls_doctor_host mine;
+    ls_doctor_look(&mine, comm, reports[comm->rank].processor);
+    LS_TRY(ls_comm_barrier(comm));
+    mine.clock = ls_unix_time();
+    for (int i = 0; i < n; i++) {
+        hosts[i] = mine;
+        LS_TRY(ls_comm_broadcast(comm, &hosts[i], sizeof hosts[i], first[i]));
+    }
+    LS_TRY(ls_doctor_measure_links(comm, first, n, rate));
+    if (comm->rank != 0) return LS_OK;
+    *warnings += ls_doctor_compare(hosts, n);
+    *warnings += ls_doctor_compare_links(hosts, n, rate);
+    return LS_OK;
+}
+
 static ls_status work(struct ls_comm *comm, void *context) {
     (void)context;
     enum { MOST = 1024 };
@@ -89,10 +121,14 @@ static ls_status work(struct ls_comm *comm, void *context) {
     struct report mine;
     look(comm, &mine);
     LS_TRY(ls_comm_gather_all(comm, &mine, reports, sizeof mine));
+    int warnings = 0;
+    if (comm->rank == 0) {
+        printf("lockstep %s, %s, %s, %s\n", LOCKSTEP_VERSION, ls_comm_library(), ls_h5_library(),
+               ls_cpu_library() ? ls_cpu_library() : "no oneDNN");
+        warnings = print_reports(reports, comm->size);
+    }
+    LS_TRY(compare_hosts(comm, reports, &warnings));
     if (comm->rank != 0) return LS_OK;
-    printf("lockstep %s, %s, %s, %s\n", LOCKSTEP_VERSION, ls_comm_library(), ls_h5_library(),
-           ls_cpu_library() ? ls_cpu_library() : "no oneDNN");
-    int warnings = print_reports(reports, comm->size);
     printf("bf16: %s\n", ls_cpu_has_bf16() ? "yes"
                                            : "no bf16 instructions in this processor: train.precision=bf16 "
                                              "runs with device.kernels=plain only");

@@ -72,7 +72,10 @@ static const struct ls_command commands[] = {
      "  lockstep scale launch/recipes/fashion-mnist.yaml --ranks 1,2,4 --both --forecast 64 --price 2.5",
      ls_command_scale},
     {"doctor", "what this machine has, and what is wrong with it", "",
-     "Lists processor, memory, libraries and launcher, and says what will hurt.",
+     "Lists processor, memory, libraries and launcher, and says what will hurt. Over several hosts it also "
+     "compares their "
+     "versions,\n"
+     "clocks and links, and names the odd one out.",
      "  mpirun -n 2 lockstep doctor", ls_command_doctor},
 };
 
