@@ -24,9 +24,10 @@ def command(*words, ranks=1):
     return (MPIRUN + ["-n", str(ranks)] if ranks > 1 else []) + [PROGRAM, *map(str, words)]
 
 
-def run(*words, ranks=1, timeout=600, **options):
+def run(*words, ranks=1, timeout=600, starts_ranks=False, **options):
+    """starts_ranks: the command is no rank itself, and starts some."""
     return subprocess.run(command(*words, ranks=ranks), capture_output=True, text=True, timeout=timeout,
-                          env=WITH_MPI if ranks > 1 else ENVIRONMENT,
+                          env=WITH_MPI if ranks > 1 or starts_ranks else ENVIRONMENT,
                           stdin=subprocess.DEVNULL, **options)
 
 

@@ -1,5 +1,6 @@
 """A signal at any time, and a run folder that is lost: what is written, and how the run ends."""
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,15 @@ import unittest
 import h5py
 import lockstep
 from test_survival import children
+
+
+def catches(pid, number):
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    caught = [line for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(caught) and int(caught[0].split()[1], 16) >> (number - 1) & 1 == 1
 
 
 class Preemption(lockstep.Case):
@@ -34,11 +44,12 @@ class Preemption(lockstep.Case):
         """Whenever it comes, nothing is half-written, and --resume ends with the undisturbed hash."""
         recipe = lockstep.recipe(self.folder)
         whole = lockstep.done_line(self.train(recipe, out="whole"))["params"]
-        for trial, delay in enumerate((0.15, 0.3, 0.45)):
+        for trial, delay in enumerate((0, 0.15, 0.3)):
             with self.subTest(delay=delay):
                 out = f"start{trial}"
                 process = lockstep.start("train", recipe, "--out", self.folder / out, "train.steps=2000", ranks=2)
-                self.wait_for(process, lambda p=process: len(children(p.pid)) == 2)
+                # Before main has run at all, a signal does what it does to any program.
+                self.wait_for(process, lambda p=process: [catches(pid, signal.SIGUSR1) for pid in children(p.pid)] == [True] * 2)
                 time.sleep(delay)
                 process.send_signal(signal.SIGUSR1)
                 _, stderr = process.communicate(timeout=120)

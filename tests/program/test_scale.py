@@ -13,7 +13,7 @@ class Scale(lockstep.Case):
         lockstep.ENVIRONMENT.pop("SLURM_JOB_ID", None)
 
     def study(self, *words, expect=0):
-        result = lockstep.run("scale", self.recipe, "-o", self.folder / "study", *words)
+        result = lockstep.run("scale", self.recipe, "-o", self.folder / "study", *words, starts_ranks=True)
         self.assertEqual(result.returncode, expect, result.stderr)
         return result
 
