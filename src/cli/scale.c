@@ -59,6 +59,8 @@ ls_status ls_command_scale(const struct ls_command *command, int argc, char **ar
         {"--hosts", NULL, LS_WORD, &spec.hosts, "H", "for mpirun: a hostfile, or host:ranks,…"},
         {"--launcher", NULL, LS_WORD, &spec.launcher, "CMD",
          "starts a run, %n being its ranks: 'launch/run -n %n' (default: srun in Slurm, else mpirun)"},
+        {"--slurm-array", NULL, LS_FLAG, &spec.array, NULL,
+         "start nothing, write DIR/array.sbatch, whose elements make the runs"},
         {"--collect", NULL, LS_FLAG, &spec.collect, NULL, "start nothing, use the runs that are in DIR/runs"},
         {"--fit", NULL, LS_WORD, &fit, "1,2",
          "ranks that the model is fitted to (default: all but the most, of three or more)"},
@@ -86,6 +88,11 @@ ls_status ls_command_scale(const struct ls_command *command, int argc, char **ar
     spec.strong = strong || both || !weak;
     spec.weak = weak || both;
     LS_TRY(ls_study(&spec));
+    if (spec.array) {
+        printf("%s/array.sbatch: edit its two lines, sbatch it, then the same command with --collect\n",
+               spec.out);
+        return LS_OK;
+    }
     printf("%s/report.md, scaling.csv, scaling.json, scaling.svg, scaling.png\n", spec.out);
     return LS_OK;
 }

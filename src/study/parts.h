@@ -8,6 +8,8 @@
 
 // runs.c: makes or finds every trial of a point, and measures its reductions.
 ls_status ls_study_measure(struct ls_study *study, struct ls_point *point);
+ls_status ls_study_make_folders(const struct ls_study_spec *spec);
+ls_status ls_study_write_array(const struct ls_study *study); // array.c: DIR/array.sbatch
 const char *ls_study_mode_name(enum ls_scaling_mode mode);
 double ls_study_median(double *values, int n); // sorts them
 

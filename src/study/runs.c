@@ -251,11 +251,15 @@ static void summarize(struct ls_point *point) {
     point->slowest = step[point->n_trials - 1];
 }
 
-ls_status ls_study_measure(struct ls_study *study, struct ls_point *point) {
+ls_status ls_study_make_folders(const struct ls_study_spec *spec) {
     char runs[2048];
-    snprintf(runs, sizeof runs, "%s/runs", study->spec->out);
-    LS_TRY(make_folder(study->spec->out));
-    LS_TRY(make_folder(runs));
+    snprintf(runs, sizeof runs, "%s/runs", spec->out);
+    LS_TRY(make_folder(spec->out));
+    return make_folder(runs);
+}
+
+ls_status ls_study_measure(struct ls_study *study, struct ls_point *point) {
+    LS_TRY(ls_study_make_folders(study->spec));
     for (int t = 0; t < study->spec->repeats; t++) LS_TRY(find_trial(study, point, t));
     if (point->n_trials == 0) return LS_OK;
     summarize(point);

@@ -114,6 +114,12 @@ ls_status ls_study(const struct ls_study_spec *spec) {
     if (status == LS_OK) status = check_ranks(study);
     if (status == LS_OK && spec->strong) add_points(study, LS_STRONG);
     if (status == LS_OK && spec->weak) add_points(study, LS_WEAK);
+    if (status == LS_OK && spec->array) {
+        status = ls_study_write_array(study);
+        ls_recipe_free(&recipe);
+        free(study);
+        return status;
+    }
     if (status == LS_OK) status = measure_all(study);
     if (status == LS_OK) {
         const struct ls_clock clock = {.batch = (uint64_t)study->batch, .samples = (uint64_t)study->samples};

@@ -27,6 +27,7 @@ struct ls_study_spec {
     const char *launcher; // what to start a run with, "%n" being its ranks; NULL: srun in a Slurm allocation,
                           // else mpirun
     bool collect;         // start nothing: what is there is read
+    bool array;           // start nothing: write a Slurm array job that makes the runs
     double price;         // of a device hour; 0: no money is spoken of
     int forecast;         // up to so many ranks
 };

@@ -52,6 +52,25 @@ class Scale(lockstep.Case):
         result = self.study("--ranks", "1", "--repeats", "2", "--steps", "5", expect=3)
         self.assertIn("they must be the same", result.stderr)
 
+    def test_the_slurm_array_makes_what_is_collected(self):
+        words = ("--ranks", "1,2", "--both", "--repeats", "1", "--steps", "5", "data.prefetch=2")
+        self.study("--slurm-array", *words)
+        script = self.folder / "study" / "array.sbatch"
+        self.assertIn("#SBATCH --array=1,2\n", script.read_text())
+        # A stand-in for srun: what follows its options, under mpirun.
+        (self.folder / "srun").write_text('#!/bin/bash\nwhile [[ $1 == --* ]]; do [[ $1 == --ntasks=* ]] && n=${1#*=}; shift; done\n'
+                                          f'exec {" ".join(lockstep.MPIRUN)} -n $n "$@"\n')
+        (self.folder / "srun").chmod(0o755)
+        for ranks in (1, 2):
+            environment = dict(lockstep.WITH_MPI, PATH=f"{self.folder}:{lockstep.os.environ['PATH']}", SLURM_ARRAY_TASK_ID=str(ranks),
+                               SLURM_NTASKS_PER_NODE="1")
+            result = lockstep.subprocess.run(["bash", script], env=environment, capture_output=True, text=True, timeout=300)
+            self.assertEqual(result.returncode, 0, result.stderr)
+        self.study("--collect", *words)
+        with open(self.folder / "study" / "scaling.csv") as file:
+            measured = [(row["mode"], row["ranks"], row["batch"]) for row in csv.DictReader(file) if row["kind"] == "measured"]
+        self.assertEqual(measured, [("strong", "1", "64"), ("strong", "2", "64"), ("weak", "1", "64"), ("weak", "2", "128")])
+
     def test_refusals(self):
         for words, says in ((["--ranks", "1,16"], "16 ranks share train.lanes: 8"), (["--ranks", "1,x"], "expected up to"),
                             (["--ranks", "2,2"], "stands there twice"), ([], "needs --ranks"),
