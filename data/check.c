@@ -90,7 +90,7 @@ static ls_status check_columns(const struct check *check) {
         const struct ls_column *column = &check->shard->columns[expected[i].id];
         const char *wrong = !column->name                        ? "missing"
                             : column->stored != expected[i].type ? "of another type"
-                            : !column->direct                    ? column->why_slow
+                            : column->path != LS_PATH_RUN        ? column->layout
                                                                  : NULL;
         if (wrong)
             return LS_FAIL(LS_INPUT, "%s: dataset '%s' of a shard is %s, expected contiguous %s",

@@ -34,6 +34,7 @@ struct ls_dataset_info {
     bool target_is_class;  // integers of one per sample: classes, delivered as i32
     int64_t target_values; // f32 values per sample where it is not a class
     size_t target_bytes;   // per sample, as delivered
+    size_t cache_bytes;    // of decoded chunks that are kept, at most
     uint64_t identity;     // hash of names (without folder), sizes, shapes, uuids: changes when the set does
 };
 

@@ -23,6 +23,8 @@ ls_status ls_buffer_reserve(struct ls_buffer *buffer, size_t bytes) {
 void ls_scratch_free(struct ls_scratch *scratch) {
     free(scratch->stored.data);
     free(scratch->rows.data);
+    free(scratch->raw.data);
+    free(scratch->decoded.data);
     *scratch = (struct ls_scratch){0};
 }
 
@@ -44,11 +46,10 @@ static int drop_read(struct iovec *parts, int n, size_t bytes) {
 
 // Fills all parts from `offset` on; row is for the message. The parts are used up.
 static ls_status read_parts(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
-                            struct iovec *parts, int n) {
+                            int64_t offset, struct iovec *parts, int n) {
     const char *path = file->shard->path;
-    off_t offset = (off_t)(column->offset + row * (int64_t)stored_row_bytes(column));
     while (n > 0) {
-        ssize_t got = preadv(file->fd, parts, n, offset);
+        ssize_t got = preadv(file->fd, parts, n, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0)
             return LS_FAIL(LS_INPUT, "%s: dataset '%s' cannot be read from row %lld on: %s", path,
@@ -63,10 +64,28 @@ static ls_status read_parts(const struct ls_open_file *file, const struct ls_col
     return LS_OK;
 }
 
-static ls_status read_bytes(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
-                            int64_t n, void *out) {
-    struct iovec part = {.iov_base = out, .iov_len = (size_t)n * stored_row_bytes(column)};
-    return read_parts(file, column, row, &part, 1);
+ls_status ls_read_at(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                     int64_t offset, void *out, size_t bytes) {
+    struct iovec part = {.iov_base = out, .iov_len = bytes};
+    return read_parts(file, column, row, offset, &part, 1);
+}
+
+// Rows that lie in the file as they are stored: a run, or chunks of whole rows.
+static ls_status read_extents(struct ls_dataset *dataset, struct ls_open_file *file,
+                              const struct ls_column *column, int64_t row, int64_t n, char *out) {
+    size_t bytes = stored_row_bytes(column);
+    while (n > 0) {
+        struct ls_extent extent;
+        LS_TRY(ls_extent_at(dataset, file, column, row, &extent));
+        int64_t rows = extent.rows < n ? extent.rows : n;
+        if (extent.offset < 0)
+            ls_chunks_fill(column, out, rows * column->row_values);
+        else
+            LS_TRY(ls_read_at(file, column, row, extent.offset, out, (size_t)rows * bytes));
+        row += rows, n -= rows;
+        out += (size_t)rows * bytes;
+    }
+    return LS_OK;
 }
 
 static ls_status refuse_not_finite(const struct ls_shard *shard, const struct ls_column *column,
@@ -112,23 +131,32 @@ static ls_dtype library_type(const struct ls_column *column) {
     return column->delivered;
 }
 
+// Rows as they are stored, or as near to it as HDF5 gives them: numbers of type `from`.
+static ls_status read_stored(struct ls_dataset *dataset, struct ls_open_file *file,
+                             const struct ls_column *column, int64_t begin, int64_t n, ls_dtype from,
+                             void *out, struct ls_scratch *scratch) {
+    if (column->path == LS_PATH_LIBRARY) {
+        struct ls_h5 *h5;
+        LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+        return ls_h5_read_rows(h5, column->name, begin, n, from, out);
+    }
+    LS_TRY(column->path == LS_PATH_DECODED ? ls_chunks_read(dataset, file, column, begin, n, out, scratch)
+                                           : read_extents(dataset, file, column, begin, n, out));
+    if (column->swapped) ls_swap_bytes(column->stored, out, n * column->row_values);
+    return LS_OK;
+}
+
 // Rows of which neither the conversion nor the reading goes through more than SCRATCH_BYTES.
 static ls_status read_some(struct ls_dataset *dataset, struct ls_open_file *file,
                            const struct ls_column *column, int64_t begin, int64_t n, void *out,
                            struct ls_scratch *scratch) {
-    ls_dtype from = column->direct ? column->stored : library_type(column);
+    ls_dtype from = column->path == LS_PATH_LIBRARY ? library_type(column) : column->stored;
     void *raw = out;
     if (from != column->delivered) {
         LS_TRY(ls_buffer_reserve(&scratch->stored, (size_t)(n * column->row_values) * ls_dtype_bytes(from)));
         raw = scratch->stored.data;
     }
-    if (column->direct) {
-        LS_TRY(read_bytes(file, column, begin, n, raw));
-    } else {
-        struct ls_h5 *h5;
-        LS_TRY(ls_files_h5(&dataset->files, file, &h5));
-        LS_TRY(ls_h5_read_rows(h5, column->name, begin, n, from, raw));
-    }
+    LS_TRY(read_stored(dataset, file, column, begin, n, from, raw, scratch));
     if (from != column->delivered) LS_TRY(convert(file->shard, column, from, begin, n, raw, out));
     return column->delivered == LS_F32 ? refuse_not_finite(file->shard, column, begin, n, out) : LS_OK;
 }
@@ -185,11 +213,12 @@ static int64_t run_length(const struct ls_pick *picks, int64_t n) {
     return length;
 }
 
-// Reads a run straight to its places: one system call for up to MOST_PARTS places that are not side by side.
-static ls_status read_run(const struct ls_open_file *file, const struct ls_column *column,
-                          const struct ls_pick *picks, int64_t n, char *out) {
+// Picks that follow one another in the file, from `offset` on, straight to their places: one system call for
+// up to MOST_PARTS places that are not side by side.
+static ls_status read_straight(const struct ls_open_file *file, const struct ls_column *column,
+                               int64_t offset, const struct ls_pick *picks, int64_t n, char *out) {
     size_t bytes = column->row_bytes;
-    int64_t first = picks[0].index - file->shard->first, read = 0;
+    int64_t read = 0;
     while (read < n) {
         struct iovec parts[MOST_PARTS];
         int n_parts = 0;
@@ -205,8 +234,25 @@ static ls_status read_run(const struct ls_open_file *file, const struct ls_colum
                 break;
             }
         }
-        LS_TRY(read_parts(file, column, first + read, parts, n_parts));
+        LS_TRY(read_parts(file, column, picks[read].index - file->shard->first,
+                          offset + read * (int64_t)bytes, parts, n_parts));
         read = end;
+    }
+    return LS_OK;
+}
+
+// A run of picks, extent by extent.
+static ls_status read_run(struct ls_dataset *dataset, struct ls_open_file *file,
+                          const struct ls_column *column, const struct ls_pick *picks, int64_t n, char *out) {
+    size_t bytes = column->row_bytes;
+    int64_t first = picks[0].index - file->shard->first;
+    for (int64_t i = 0, rows; i < n; i += rows) {
+        struct ls_extent extent;
+        LS_TRY(ls_extent_at(dataset, file, column, first + i, &extent));
+        rows = extent.rows < n - i ? extent.rows : n - i;
+        if (extent.offset >= 0) LS_TRY(read_straight(file, column, extent.offset, picks + i, rows, out));
+        for (int64_t k = i; extent.offset < 0 && k < i + rows; k++)
+            ls_chunks_fill(column, out + (size_t)picks[k].place * bytes, column->row_values);
     }
     if (column->delivered != LS_F32) return LS_OK;
     for (int64_t i = 0; i < n; i++)
@@ -244,11 +290,12 @@ ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file
                    column->row_bytes);
         return LS_OK;
     }
-    bool straight = column->direct && column->stored == column->delivered;
+    bool straight = (column->path == LS_PATH_RUN || column->path == LS_PATH_CHUNKS) && !column->swapped &&
+                    column->stored == column->delivered;
     for (int64_t begin = 0, length; begin < n; begin += length) {
         length = run_length(picks + begin, n - begin);
         if (straight)
-            LS_TRY(read_run(file, column, picks + begin, length, out));
+            LS_TRY(read_run(dataset, file, column, picks + begin, length, out));
         else
             LS_TRY(bounce_run(dataset, file, id, picks + begin, length, out, scratch));
     }

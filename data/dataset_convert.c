@@ -4,6 +4,24 @@ bool ls_is_integer(ls_dtype type) {
     return type >= LS_U8 && type <= LS_I64;
 }
 
+#define SWAP(ctype, swap)                                                                                    \
+    for (int64_t i = 0; i < n; i++) {                                                                        \
+        ctype x;                                                                                             \
+        memcpy(&x, (char *)numbers + (size_t)i * sizeof x, sizeof x);                                        \
+        x = swap(x);                                                                                         \
+        memcpy((char *)numbers + (size_t)i * sizeof x, &x, sizeof x);                                        \
+    }                                                                                                        \
+    break
+
+void ls_swap_bytes(ls_dtype type, void *numbers, int64_t n) {
+    switch (ls_dtype_bytes(type)) {
+    case 2: SWAP(uint16_t, __builtin_bswap16);
+    case 4: SWAP(uint32_t, __builtin_bswap32);
+    case 8: SWAP(uint64_t, __builtin_bswap64);
+    default: break;
+    }
+}
+
 static float f16_to_f32(uint16_t half) {
     // The exponent is moved by a multiplication with 2^112, which also makes subnormals right.
     uint32_t sign = (uint32_t)(half & 0x8000u) << 16, magnitude = half & 0x7fffu;

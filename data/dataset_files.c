@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { LEAST_SLOTS = 16, MOST_SLOTS = 1024 };
@@ -67,8 +68,11 @@ static ls_status open_slot(struct ls_files *files, struct ls_open_file *slot) {
     pthread_mutex_unlock(&files->lock);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     int error = errno;
+    struct stat found = {0};
+    if (fd >= 0) fstat(fd, &found);
     pthread_mutex_lock(&files->lock);
     slot->fd = fd;
+    slot->bytes = found.st_size;
     if (fd < 0) {
         slot->pins = 0;
         empty(files, slot);

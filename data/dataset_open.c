@@ -38,13 +38,13 @@ static ls_status check_version(struct ls_h5 *file, struct file_view *view) {
 }
 
 // A column of one number of `type` for each sample; a column without a name where there is no such dataset.
-static ls_status find_numbers(struct ls_h5 *file, const char *name, ls_dtype type, int64_t samples,
-                              bool required_shape, struct ls_column *column) {
+static ls_status find_numbers(struct ls_arena *arena, struct ls_h5 *file, const char *name, ls_dtype type,
+                              int64_t samples, bool required_shape, struct ls_column *column) {
     if (!ls_h5_exists(file, name)) return LS_OK;
     struct ls_h5_dataset found;
     LS_TRY(ls_h5_describe(file, name, &found));
     if (found.rank == 1 && found.dim[0] == samples && found.type == type) {
-        *column = ls_column_of(name, &found, 1, type);
+        *column = ls_column_of(arena, name, &found, 1, type);
     } else if (required_shape) {
         char text[LS_SHAPE_TEXT];
         return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected [%lld] %s", ls_h5_path(file), name,
@@ -67,23 +67,26 @@ static bool crc_applies(const struct ls_dataset_spec *spec, const struct file_vi
            target->stored == target->delivered;
 }
 
-static ls_status view_datasets(struct ls_h5 *file, const struct ls_dataset_spec *spec, struct ls_shard *shard,
-                               struct file_view *view) {
+static ls_status view_datasets(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
+                               struct ls_shard *shard, struct file_view *view) {
     struct ls_column *columns = shard->columns;
     LS_TRY(check_version(file, view));
-    LS_TRY(
-        ls_shape_input(file, spec->input, spec->axes, &view->input, &columns[LS_COLUMN_INPUT], &view->info));
+    LS_TRY(ls_shape_input(arena, file, spec->input, spec->axes, &view->input, &columns[LS_COLUMN_INPUT],
+                          &view->info));
     shard->samples = view->input.dim[0];
     if (spec->target && !(spec->target_optional && !ls_h5_exists(file, spec->target))) {
-        LS_TRY(ls_shape_target(file, spec->target, &view->target, &columns[LS_COLUMN_TARGET], &view->info));
+        LS_TRY(ls_shape_target(arena, file, spec->target, &view->target, &columns[LS_COLUMN_TARGET],
+                               &view->info));
         if (view->target.dim[0] != shard->samples)
             return LS_FAIL(LS_INPUT, "%s: dataset '%s' has %lld samples, but '%s' has %lld targets",
                            shard->path, spec->input, (long long)shard->samples, spec->target,
                            (long long)view->target.dim[0]);
     }
-    LS_TRY(find_numbers(file, LS_SHARD_IDS, LS_U64, shard->samples, view->ours, &columns[LS_COLUMN_IDS]));
+    LS_TRY(
+        find_numbers(arena, file, LS_SHARD_IDS, LS_U64, shard->samples, view->ours, &columns[LS_COLUMN_IDS]));
     if (crc_applies(spec, view, shard))
-        LS_TRY(find_numbers(file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]));
+        LS_TRY(
+            find_numbers(arena, file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]));
     return LS_OK;
 }
 
@@ -110,7 +113,7 @@ static ls_status view_file(struct ls_dataset *dataset, const struct ls_dataset_s
                            struct ls_shard *shard, struct file_view *view) {
     struct ls_h5 *file;
     LS_TRY(ls_h5_open(shard->path, &file));
-    ls_status status = view_datasets(file, spec, shard, view);
+    ls_status status = view_datasets(&dataset->names, file, spec, shard, view);
     if (status == LS_OK && shard == dataset->shards) {
         dataset->ours = view->ours && reads_own_names(spec);
         status = read_class_names(dataset, file, view->ours);
@@ -227,26 +230,52 @@ static void decide_kept(struct ls_dataset *dataset) {
 
 // ---- the path note
 
-static const char *path_note(struct ls_dataset *dataset) {
-    const struct ls_shard *slow = NULL;
-    int n_slow = 0, n_converted = 0;
-    for (int i = 0; i < dataset->n_shards; i++) {
-        const struct ls_shard *shard = &dataset->shards[i];
-        const struct ls_column *input = &shard->columns[LS_COLUMN_INPUT];
-        if (shard->samples == 0) continue;
-        if (input->direct)
-            n_converted += input->stored != input->delivered;
-        else if (n_slow++ == 0)
-            slow = shard;
+static const char *words_of(enum ls_path path) {
+    switch (path) {
+    case LS_PATH_RUN: return "by pread";
+    case LS_PATH_CHUNKS: return "by pread of chunks";
+    case LS_PATH_DECODED: return "by whole chunks";
+    case LS_PATH_LIBRARY: break;
     }
+    return "through H5Dread, on one thread";
+}
+
+// A shuffled order wants a sample here and a sample there.
+static const char *add_cost(struct ls_dataset *dataset, const struct ls_column *input, const char *note) {
+    size_t largest, all, kept = dataset->info.cache_bytes;
+    ls_chunk_cache_bytes(dataset, &largest, &all);
+    if (input->path != LS_PATH_DECODED || input->chunking->found.chunking.dim[0] == 1 || kept >= all)
+        return note;
+    return ls_arena_format(
+        &dataset->names,
+        "%s; %zu MiB of its decoded chunks are kept, and a sample that is not in them costs the "
+        "decoding of %lld",
+        note, kept >> 20, (long long)input->chunking->found.chunking.dim[0]);
+}
+
+// "2 of 3 files by pread; 1 through H5Dread, on one thread: a.h5: images is compact"
+static const char *path_note(struct ls_dataset *dataset) {
     struct ls_arena *arena = &dataset->names;
-    const char *converted = n_converted ? ", converted to f32" : "";
-    if (n_slow == 0)
-        return ls_arena_format(arena, "%d of %d files by pread%s", dataset->n_shards, dataset->n_shards,
-                               converted);
-    return ls_arena_format(arena, "%d of %d files by pread%s; %d through H5Dread, which is slower: %s is %s",
-                           dataset->n_shards - n_slow, dataset->n_shards, converted, n_slow, slow->path,
-                           slow->columns[LS_COLUMN_INPUT].why_slow);
+    const char *note = "";
+    bool converted = false;
+    for (int path = 0; path <= LS_PATH_LIBRARY; path++) {
+        const struct ls_shard *first = NULL;
+        int n = 0;
+        for (int i = 0; i < dataset->n_shards; i++) {
+            const struct ls_column *input = &dataset->shards[i].columns[LS_COLUMN_INPUT];
+            if (dataset->shards[i].samples == 0 || (int)input->path != path) continue;
+            converted = converted || input->stored != input->delivered;
+            if (n++ == 0) first = &dataset->shards[i];
+        }
+        if (n == 0) continue;
+        const struct ls_column *input = &first->columns[LS_COLUMN_INPUT];
+        note = ls_arena_format(arena, "%s%s%d of %d files %s", note, *note ? "; " : "", n,
+                               dataset->info.n_files, words_of((enum ls_path)path));
+        if (path == LS_PATH_RUN) continue;
+        note = ls_arena_format(arena, "%s: %s: %s is %s", note, first->path, input->name, input->layout);
+        note = add_cost(dataset, input, note);
+    }
+    return converted ? ls_arena_format(arena, "%s; converted to f32", note) : note;
 }
 
 // ---- opening
@@ -264,6 +293,9 @@ static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_
     ls_hash_close(hash);
     LS_TRY(status);
     decide_kept(dataset);
+    size_t largest, all;
+    dataset->info.cache_bytes = ls_chunk_cache_bytes(dataset, &largest, &all);
+    LS_TRY(ls_chunk_cache_init(&dataset->cache, dataset->info.cache_bytes, largest));
     dataset->path_note = path_note(dataset);
     return LS_OK;
 }
@@ -274,6 +306,7 @@ ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const 
     struct ls_dataset *dataset = calloc(1, sizeof *dataset);
     if (!dataset) return LS_FAIL(LS_SYSTEM, "out of memory for a data set");
     pthread_mutex_init(&dataset->lock, NULL);
+    pthread_mutex_init(&dataset->listing, NULL);
     dataset->what = ls_arena_copy(&dataset->names, spec->what ? spec->what : "data");
     dataset->n_shards = n_paths;
     dataset->shards = LS_ARENA_NEW(&dataset->names, struct ls_shard, n_paths);
@@ -352,13 +385,20 @@ ls_status ls_dataset_open(const struct ls_dataset_spec *spec, struct ls_dataset 
     return status;
 }
 
+static void free_column(struct ls_column *column) {
+    free(atomic_load(&column->rows));
+    ls_chunking_free(column->chunking);
+}
+
 void ls_dataset_close(struct ls_dataset *dataset) {
     if (!dataset) return;
     ls_files_close(&dataset->files);
     ls_cursors_free(dataset->cursors);
     for (int i = 0; i < dataset->n_shards; i++)
-        for (int id = 0; id < LS_COLUMNS; id++) free(atomic_load(&dataset->shards[i].columns[id].rows));
+        for (int id = 0; id < LS_COLUMNS; id++) free_column(&dataset->shards[i].columns[id]);
+    ls_chunk_cache_free(&dataset->cache);
     pthread_mutex_destroy(&dataset->lock);
+    pthread_mutex_destroy(&dataset->listing);
     ls_arena_free(&dataset->names);
     free(dataset);
 }

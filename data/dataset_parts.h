@@ -4,6 +4,8 @@
 //   dataset_shape.c    how one dataset's rows are read: axes, classes, delivered types
 //   dataset_files.c    a bounded number of open files
 //   dataset_column.c   rows of one dataset of one file, converted to the delivered type
+//   dataset_chunks.c   chunks: where they lie, fetched, decoded, kept for a while
+//   chunk_filters.c    gzip, shuffle and Fletcher's checksum, undone
 //   dataset_convert.c  numbers of any stored type to f32 or to a class
 //   dataset_read.c     a batch: picks sorted by file and offset, gathered from the columns
 //   dataset_scan.c     every target (and sample) once, at start
@@ -16,6 +18,22 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+// How the bytes of a column come out of the file.
+enum ls_path {
+    LS_PATH_RUN,     // one run of bytes: pread
+    LS_PATH_CHUNKS,  // chunks of whole rows, as they are: pread
+    LS_PATH_DECODED, // chunks, fetched and decoded here: gzip, shuffle, fletcher32, or cut across rows
+    LS_PATH_LIBRARY, // H5Dread, on one thread at a time
+};
+
+struct ls_chunking {
+    struct ls_h5_dataset found;
+    int64_t grid[LS_H5_MAX_RANK], chunks; // chunks along each axis, and in all
+    size_t bytes;                         // of a chunk, decoded
+    struct ls_h5_chunk *listed;           // malloc'd; filled in before `is_listed` says so
+    _Atomic(bool) is_listed;
+};
+
 // One dataset of one file. Its rows are delivered as `row_values` numbers of type `delivered`; a row that is
 // delivered as f32 is finite.
 struct ls_column {
@@ -23,11 +41,13 @@ struct ls_column {
     ls_dtype stored, delivered;
     int64_t row_values;
     size_t row_bytes; // as delivered
-    bool direct;      // native and contiguous: read by pread, converted here; else through HDF5
-    int64_t offset;   // of the first byte in the file, where direct
-    const char *why_slow;
-    bool kept;            // small: read whole when it is first needed, then kept
-    _Atomic(void *) rows; // the kept rows, as delivered; NULL until then
+    bool swapped;     // the bytes of its numbers lie in the other order
+    enum ls_path path;
+    int64_t offset;               // RUN: of the first byte in the file
+    struct ls_chunking *chunking; // CHUNKS, DECODED; in the data set's arena
+    const char *layout;           // for people: "contiguous", "chunks of [30, 8], gzip", …
+    bool kept;                    // small: read whole when it is first needed, then kept
+    _Atomic(void *) rows;         // the kept rows, as delivered; NULL until then
 };
 
 enum ls_column_id { LS_COLUMN_INPUT, LS_COLUMN_TARGET, LS_COLUMN_IDS, LS_COLUMN_CRC, LS_COLUMNS };
@@ -43,6 +63,7 @@ struct ls_shard {
 struct ls_open_file {
     const struct ls_shard *shard; // NULL: the slot is empty
     int fd;                       // -1 while another thread is opening it
+    int64_t bytes;                // of the file
     struct ls_h5 *h5;             // NULL until a column wants HDF5
     int pins;
     uint64_t last_used;
@@ -74,8 +95,9 @@ struct ls_buffer {
 ls_status ls_buffer_reserve(struct ls_buffer *buffer, size_t bytes);
 
 struct ls_scratch {
-    struct ls_buffer stored; // numbers as they lie in the file, to be converted
-    struct ls_buffer rows;   // rows as delivered, to be copied to their places
+    struct ls_buffer stored;       // numbers as they lie in the file, to be converted
+    struct ls_buffer rows;         // rows as delivered, to be copied to their places
+    struct ls_buffer raw, decoded; // a chunk as it lies in the file; and on its way through the filters
 };
 void ls_scratch_free(struct ls_scratch *scratch);
 
@@ -92,9 +114,55 @@ ls_status ls_column_read(struct ls_dataset *dataset, struct ls_open_file *file, 
 ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                            const struct ls_pick *picks, int64_t n, void *out, struct ls_scratch *scratch);
 
+// ---- chunks
+// Decoded chunks, so that one which holds many samples is not decoded for each. A chunk may lie in any of the
+// places of one set, which its number says.
+struct ls_chunk_cache {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; // a chunk was decoded, or its place let go
+    struct ls_chunk_place *places;
+    int sets, ways; // ways: places of a set
+    uint64_t clock;
+};
+
+// Adopts what HDF5 says of the chunks; NULL where that is absurd.
+struct ls_chunking *ls_chunking_of(struct ls_arena *arena, const struct ls_h5_dataset *found);
+void ls_chunking_free(struct ls_chunking *chunking);
+// Bytes that follow one another in the file: from a row of a RUN or of CHUNKS on.
+struct ls_extent {
+    int64_t offset; // -1: never written
+    int64_t rows;
+};
+ls_status ls_extent_at(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
+                       int64_t row, struct ls_extent *extent);
+// Rows [begin, begin + n) of a DECODED column, as stored.
+ls_status ls_chunks_read(struct ls_dataset *dataset, struct ls_open_file *file,
+                         const struct ls_column *column, int64_t begin, int64_t n, void *out,
+                         struct ls_scratch *scratch);
+// Tells the kernel that the chunks of these rows will be read soon, where it is known where they lie.
+void ls_chunks_announce(const struct ls_open_file *file, const struct ls_column *column, int64_t begin,
+                        int64_t n);
+// Writes `values` numbers as they are in rows that were never written.
+void ls_chunks_fill(const struct ls_column *column, void *out, int64_t values);
+// How many bytes of decoded chunks the set may keep, of *all that it has; none is larger than *largest. 0
+// where nothing is decoded here, or no chunk holds two samples.
+size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, size_t *all);
+ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes);
+void ls_chunk_cache_free(struct ls_chunk_cache *cache);
+// Undoes the filters that `skipped` does not name, in place or through `other`: `chunk` holds `bytes` and
+// ends with `decoded_bytes`. `value_bytes`: of a number.
+ls_status ls_chunk_decode(const struct ls_h5_chunking *chunking, uint32_t skipped, size_t value_bytes,
+                          struct ls_buffer *chunk, size_t bytes, struct ls_buffer *other,
+                          size_t decoded_bytes);
+// Bytes in a file; row is for the message.
+ls_status ls_read_at(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                     int64_t offset, void *out, size_t bytes);
+
 // ---- numbers
 // Numbers of any type to f32, rounded to nearest even.
 void ls_widen(ls_dtype type, const void *in, int64_t n, float *out);
+// Turns round the bytes of each number, in place.
+void ls_swap_bytes(ls_dtype type, void *numbers, int64_t n);
 // Integers of any type to classes. Returns the index of the first that i32 cannot hold, or n.
 int64_t ls_narrow(ls_dtype type, const void *in, int64_t n, int32_t *out);
 bool ls_is_integer(ls_dtype type);
@@ -114,6 +182,8 @@ struct ls_dataset {
     bool has_crcs; // some shard has
     bool ours;     // the first file is a shard of Lockstep's own, read as such
     struct ls_files files;
+    struct ls_chunk_cache cache;
+    pthread_mutex_t listing;   // of the tables of chunks
     pthread_mutex_t lock;      // of what follows, and of the reading of kept columns
     struct ls_cursor *cursors; // not in use
     struct ls_arena names;     // texts and shards
@@ -124,13 +194,14 @@ ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const 
                                 struct ls_dataset **dataset);
 // What the dataset of samples, or of targets, says of one file: its part of `info`, and the column. `found`
 // is the dataset as HDF5 describes it.
-ls_status ls_shape_input(struct ls_h5 *file, const char *name, const char *axes, struct ls_h5_dataset *found,
-                         struct ls_column *column, struct ls_dataset_info *info);
-ls_status ls_shape_target(struct ls_h5 *file, const char *name, struct ls_h5_dataset *found,
-                          struct ls_column *column, struct ls_dataset_info *info);
+ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char *name, const char *axes,
+                         struct ls_h5_dataset *found, struct ls_column *column, struct ls_dataset_info *info);
+ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char *name,
+                          struct ls_h5_dataset *found, struct ls_column *column,
+                          struct ls_dataset_info *info);
 // A column of rows of `row_values` numbers, delivered as `delivered`.
-struct ls_column ls_column_of(const char *name, const struct ls_h5_dataset *found, int64_t row_values,
-                              ls_dtype delivered);
+struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const struct ls_h5_dataset *found,
+                              int64_t row_values, ls_dtype delivered);
 enum { LS_SHAPE_TEXT = 256 };
 // "[60000, 28, 28] u8"
 char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *found);

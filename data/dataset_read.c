@@ -172,18 +172,25 @@ ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, in
 
 // ---- announcing
 
-static void announce_run(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
-                         int64_t n) {
-    int64_t row_bytes = column->row_values * (int64_t)ls_dtype_bytes(column->stored);
-    posix_fadvise(file->fd, column->offset + row * row_bytes, n * row_bytes, POSIX_FADV_WILLNEED);
+// Chunks that are decoded here are announced once it is known where they lie; the library reads as it likes.
+static void announce_run(struct ls_dataset *dataset, struct ls_open_file *file, int64_t row, int64_t n) {
+    const struct ls_column *input = &file->shard->columns[LS_COLUMN_INPUT];
+    int64_t row_bytes = input->row_values * (int64_t)ls_dtype_bytes(input->stored);
+    if (input->path == LS_PATH_DECODED) ls_chunks_announce(file, input, row, n);
+    for (struct ls_extent extent; n > 0 && input->path <= LS_PATH_CHUNKS;
+         row += extent.rows, n -= extent.rows) {
+        if (ls_extent_at(dataset, file, input, row, &extent) != LS_OK) return;
+        if (extent.rows > n) extent.rows = n;
+        if (extent.offset >= 0)
+            posix_fadvise(file->fd, extent.offset, extent.rows * row_bytes, POSIX_FADV_WILLNEED);
+    }
 }
 
-static void announce_file(const struct ls_open_file *file, const struct ls_pick *picks, int64_t n) {
-    const struct ls_column *input = &file->shard->columns[LS_COLUMN_INPUT];
-    if (!input->direct) return;
+static void announce_file(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_pick *picks,
+                          int64_t n) {
     for (int64_t begin = 0, end; begin < n; begin = end) {
         for (end = begin + 1; end < n && picks[end].index == picks[end - 1].index + 1;) end++;
-        announce_run(file, input, picks[begin].index - file->shard->first, end - begin);
+        announce_run(dataset, file, picks[begin].index - file->shard->first, end - begin);
     }
 }
 
@@ -193,7 +200,7 @@ static void announce_picks(struct ls_dataset *dataset, const struct ls_pick *pic
         length = picks_in(shard, picks + begin, n - begin);
         struct ls_open_file *file;
         if (ls_files_pin(&dataset->files, shard, &file) != LS_OK) return;
-        announce_file(file, picks + begin, length);
+        announce_file(dataset, file, picks + begin, length);
         ls_files_unpin(&dataset->files, file);
     }
 }

@@ -21,16 +21,30 @@ char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *foun
     return out;
 }
 
-struct ls_column ls_column_of(const char *name, const struct ls_h5_dataset *found, int64_t row_values,
-                              ls_dtype delivered) {
-    return (struct ls_column){.name = name,
-                              .stored = found->type,
-                              .delivered = delivered,
-                              .row_values = row_values,
-                              .row_bytes = (size_t)row_values * ls_dtype_bytes(delivered),
-                              .direct = found->native && found->contiguous,
-                              .offset = found->offset,
-                              .why_slow = found->why_slow ? found->why_slow : "not contiguous"};
+// Chunks that cannot be listed are fetched one by one, and a chunk that is cut across rows is put together.
+static enum ls_path path_of(const struct ls_h5_dataset *found) {
+    if (found->storage == LS_H5_CONTIGUOUS) return LS_PATH_RUN;
+    if (found->storage == LS_H5_LIBRARY) return LS_PATH_LIBRARY;
+    bool whole_rows = true;
+    for (int i = 1; i < found->rank; i++) whole_rows = whole_rows && found->chunking.dim[i] == found->dim[i];
+    return whole_rows && found->chunking.listed && found->chunking.n_filters == 0 ? LS_PATH_CHUNKS
+                                                                                  : LS_PATH_DECODED;
+}
+
+struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const struct ls_h5_dataset *found,
+                              int64_t row_values, ls_dtype delivered) {
+    struct ls_column column = {.name = name,
+                               .stored = found->type,
+                               .delivered = delivered,
+                               .row_values = row_values,
+                               .row_bytes = (size_t)row_values * ls_dtype_bytes(delivered),
+                               .swapped = found->swapped,
+                               .path = path_of(found),
+                               .offset = found->offset,
+                               .layout = ls_arena_copy(arena, found->layout)};
+    if (found->storage == LS_H5_CHUNKED) column.chunking = ls_chunking_of(arena, found);
+    if (found->storage == LS_H5_CHUNKED && !column.chunking) column.path = LS_PATH_LIBRARY;
+    return column;
 }
 
 // Far more than a sample is, and far from overflow even times the longest dimension that passes.
@@ -50,6 +64,9 @@ static ls_status describe(struct ls_h5 *file, const char *name, struct ls_h5_dat
                            ls_h5_path(file), name, ls_shape_text_of(text, found), (long long)MOST_ROW_VALUES);
         values *= found->dim[i];
     }
+    if (found->missing[0])
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' cannot be read: %s", ls_h5_path(file), name,
+                       found->missing);
     return LS_OK;
 }
 
@@ -86,8 +103,9 @@ static ls_status find_axes(struct ls_h5 *file, const char *name, const char *axe
     return LS_OK;
 }
 
-ls_status ls_shape_input(struct ls_h5 *file, const char *name, const char *axes, struct ls_h5_dataset *found,
-                         struct ls_column *column, struct ls_dataset_info *info) {
+ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char *name, const char *axes,
+                         struct ls_h5_dataset *found, struct ls_column *column,
+                         struct ls_dataset_info *info) {
     LS_TRY(describe(file, name, found));
     char text[LS_SHAPE_TEXT];
     const int64_t *dim = found->dim;
@@ -109,13 +127,14 @@ ls_status ls_shape_input(struct ls_h5 *file, const char *name, const char *axes,
     }
     info->stored = found->type;
     info->type = found->type == LS_U8 ? LS_U8 : LS_F32;
-    *column = ls_column_of(name, found, info->height * info->width * info->channels, info->type);
+    *column = ls_column_of(arena, name, found, info->height * info->width * info->channels, info->type);
     info->sample_bytes = column->row_bytes;
     return LS_OK;
 }
 
-ls_status ls_shape_target(struct ls_h5 *file, const char *name, struct ls_h5_dataset *found,
-                          struct ls_column *column, struct ls_dataset_info *info) {
+ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char *name,
+                          struct ls_h5_dataset *found, struct ls_column *column,
+                          struct ls_dataset_info *info) {
     LS_TRY(describe(file, name, found));
     char text[LS_SHAPE_TEXT];
     if (found->rank > 2)
@@ -124,7 +143,7 @@ ls_status ls_shape_target(struct ls_h5 *file, const char *name, struct ls_h5_dat
     info->has_target = true;
     info->target_values = found->rank == 2 ? found->dim[1] : 1;
     info->target_is_class = ls_is_integer(found->type) && info->target_values == 1;
-    *column = ls_column_of(name, found, info->target_values, info->target_is_class ? LS_I32 : LS_F32);
+    *column = ls_column_of(arena, name, found, info->target_values, info->target_is_class ? LS_I32 : LS_F32);
     info->target_bytes = column->row_bytes;
     return LS_OK;
 }

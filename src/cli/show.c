@@ -56,7 +56,8 @@ static ls_status print_dataset(void *context, const char *name, const struct ls_
     (void)context;
     printf("  %-44s %s", name, info->type == LS_DTYPES ? "text or other" : ls_dtype_name(info->type));
     for (int i = 0; i < info->rank; i++) printf("%s%lld", i ? "x" : " ", (long long)info->dim[i]);
-    printf("%s%s\n", info->why_slow ? "  through H5Dread: " : "", info->why_slow ? info->why_slow : "");
+    printf("  %s%s%s%s\n", info->layout, info->swapped ? ", other byte order" : "",
+           info->missing[0] ? "; cannot be read: " : "", info->missing);
     return LS_OK;
 }
 

@@ -1,6 +1,5 @@
 // The only owner of HDF5. The library is not thread-safe as distributions build it: every call here takes one
-// lock. Metadata goes through the library; bulk bytes of contiguous data by pread (bulk.h of data/ decides
-// which).
+// lock. What is described here as contiguous or chunked can also be read without it, by pread.
 #pragma once
 
 #include "base/dtype.h"
@@ -8,19 +7,44 @@
 
 #include <stdbool.h>
 
-enum { LS_H5_MAX_RANK = 8 };
+enum { LS_H5_MAX_RANK = 8, LS_H5_MAX_FILTERS = 4 };
 
 struct ls_h5; // an open file
+
+enum ls_h5_storage {
+    LS_H5_CONTIGUOUS, // one run of bytes at `offset`
+    LS_H5_CHUNKED,    // chunks of this file, each through filters that are listed here
+    LS_H5_LIBRARY,    // only the library knows: compact, virtual, external, other filters, never written, …
+};
+
+enum ls_h5_filter { LS_H5_GZIP, LS_H5_SHUFFLE, LS_H5_FLETCHER32 };
+
+struct ls_h5_chunking {
+    int64_t dim[LS_H5_MAX_RANK]; // of a chunk, in numbers; those at the edges are stored in full size too
+    int n_filters;
+    enum ls_h5_filter filters[LS_H5_MAX_FILTERS]; // in the order of writing
+    uint8_t fill[8];                              // the number, as stored, in chunks that were never written
+    bool listed;                                  // ls_h5_list_chunks can list them
+    int64_t index;                                // the library's own; -1: none
+};
 
 struct ls_h5_dataset {
     int rank; // 0: a single value
     int64_t dim[LS_H5_MAX_RANK];
-    ls_dtype type;        // LS_DTYPES where it is not an integer or float type that Lockstep knows
-    bool native;          // the bytes on disk are this machine's
-    bool contiguous;      // one run of bytes at `offset` of the file, no filter, not external, allocated
-    int64_t offset;       // of the first byte, from the start of the file
-    const char *why_slow; // where native and contiguous are not both true: "chunked, gzip", "big-endian", …;
-                          // static text
+    ls_dtype type; // LS_DTYPES where it is not an integer or float type that Lockstep knows
+    bool swapped;  // the bytes of its numbers lie in the other order than this machine's
+    enum ls_h5_storage storage;
+    int64_t offset;                 // CONTIGUOUS: of the first byte, from the start of the file
+    struct ls_h5_chunking chunking; // CHUNKED
+    char layout[96];                // "contiguous", "chunks of [30, 8], shuffle, gzip", "compact", …
+    char missing[224];              // not empty: why it cannot be read, a filter or a file that is not there
+};
+
+// A chunk as it lies in the file.
+struct ls_h5_chunk {
+    int64_t offset;   // from the start of the file; -1: never written
+    uint32_t bytes;   // stored
+    uint32_t skipped; // bit i: filter i was not applied
 };
 
 const char *ls_h5_library(void); // "HDF5 1.10.8"
@@ -35,6 +59,17 @@ ls_status ls_h5_describe(struct ls_h5 *file, const char *name, struct ls_h5_data
 ls_status ls_h5_read_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
                           void *out);
 ls_status ls_h5_read_all(struct ls_h5 *file, const char *name, ls_dtype type, void *out);
+// How many chunks a CHUNKED dataset has along each axis; returns how many in all, -1 where that is absurd.
+int64_t ls_h5_chunk_grid(const struct ls_h5_dataset *info, int64_t grid[LS_H5_MAX_RANK]);
+// Where each chunk lies, in row-major order of the grid, in time linear in their number. Of a dataset whose
+// chunks can be listed. `chunks` is for all of the grid.
+ls_status ls_h5_list_chunks(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
+                            struct ls_h5_chunk *chunks);
+// The bytes of one chunk as they lie in the file, through the library: for chunks that cannot be listed.
+// `position` is that of the chunk in the grid. *bytes is 0 where the chunk was never written; where it is
+// more than `room`, nothing was read.
+ls_status ls_h5_read_chunk(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
+                           const int64_t *position, void *out, size_t room, size_t *bytes, uint32_t *skipped);
 // Calls `visit` for each dataset below `group` and its groups, in creation order where the file tracks it,
 // else by name. The name it gets is the path from the root, "model/conv1.weight". It may use the file.
 ls_status ls_h5_visit(struct ls_h5 *file, const char *group,

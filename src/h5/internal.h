@@ -45,8 +45,8 @@ void ls_h5_library_words(char *out, size_t bytes);
 
 // The type in memory; the library's own or one that lives as long as the process. Negative: none.
 hid_t ls_h5_memory_type(ls_dtype type);
-// What a type on disk is to Lockstep. *why is set where its bytes are not those of the type in memory.
-ls_dtype ls_h5_type_of(hid_t type, const char **why);
+// What a type on disk is to Lockstep: its bytes may lie in the other order, and integers may not fill theirs.
+ls_dtype ls_h5_type_of(hid_t type, bool *swapped, bool *packed);
 
 bool ls_h5_has(const struct ls_h5 *file, const char *name);
 // The dataset of that name; it stays the file's.
@@ -54,6 +54,20 @@ ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset)
 void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset);
 // A contiguous dataset of the type, its space allocated and not filled: every byte of it is to be written.
 ls_status ls_h5_make_of_type(struct ls_h5 *file, const char *name, hid_t type, int rank, const int64_t *dim);
+// ---- storage.c
+// Fills `storage` and all that hangs on it. Type and shape are known.
+void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h5_dataset *info);
+size_t ls_h5_chunk_bytes(hid_t dataset); // decoded; 0 where it is not chunked
+// Has it external files that are not where the library would look, but beside the file?
+bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset);
+
+// ---- btree.c
+// The address of a dataset's index of chunks where it is one that ls_h5_walk_index can walk, else -1.
+int64_t ls_h5_find_index(const struct ls_h5 *file, hid_t dataset);
+// As ls_h5_list_chunks; `chunks` says "never written" of all.
+ls_status ls_h5_walk_index(const struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
+                           struct ls_h5_chunk *chunks);
+
 ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info);
 
 ls_status ls_h5_disk_open(struct ls_h5_disk *disk, const char *path);

@@ -63,18 +63,15 @@ void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset) {
 }
 
 // By default the library caches chunks of up to 1 MiB in all; a larger one would be decompressed for each
-// row.
-static hid_t open_with_room_for_a_chunk(const struct ls_h5 *file, const char *name, hid_t dataset) {
-    hid_t properties = H5Dget_create_plist(dataset), type = H5Dget_type(dataset);
-    hsize_t chunk[H5S_MAX_RANK];
-    int rank = H5Pget_layout(properties) == H5D_CHUNKED ? H5Pget_chunk(properties, H5S_MAX_RANK, chunk) : 0;
-    size_t bytes = H5Tget_size(type);
-    for (int i = 0; i < rank; i++) bytes *= (size_t)chunk[i];
-    H5Tclose(type);
-    H5Pclose(properties);
-    if (rank <= 0 || bytes <= 1u << 20) return dataset;
+// row. And it looks for external files where the program was started, others beside the file that names them.
+static hid_t open_as_it_needs(const struct ls_h5 *file, const char *name, hid_t dataset) {
+    size_t chunk_bytes = ls_h5_chunk_bytes(dataset);
+    bool beside = ls_h5_external_files_lie_beside(file, dataset);
+    if (chunk_bytes <= 1u << 20 && !beside) return dataset;
     hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
-    H5Pset_chunk_cache(access, H5D_CHUNK_CACHE_NSLOTS_DEFAULT, bytes, H5D_CHUNK_CACHE_W0_DEFAULT);
+    if (chunk_bytes > 1u << 20)
+        H5Pset_chunk_cache(access, H5D_CHUNK_CACHE_NSLOTS_DEFAULT, chunk_bytes, H5D_CHUNK_CACHE_W0_DEFAULT);
+    if (beside) H5Pset_efile_prefix(access, "${ORIGIN}");
     H5Dclose(dataset);
     dataset = H5Dopen2(file->id, name, access);
     H5Pclose(access);
@@ -94,7 +91,7 @@ ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset)
         return LS_FAIL(LS_INPUT, "%s: has no dataset '%s'; it has: %s", file->path, name, there);
     }
     *dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
-    if (*dataset >= 0) *dataset = open_with_room_for_a_chunk(file, name, *dataset);
+    if (*dataset >= 0) *dataset = open_as_it_needs(file, name, *dataset);
     if (*dataset < 0) return LS_H5_FAIL(file, "cannot open dataset", name);
     ls_h5_remember(file, name, *dataset);
     return LS_OK;
@@ -123,57 +120,6 @@ static ls_status shape_of(const struct ls_h5 *file, const char *name, hid_t data
     return LS_OK;
 }
 
-static const char *filters_of(hid_t properties) {
-    int n = H5Pget_nfilters(properties);
-    if (n <= 0) return "chunked";
-    if (n > 1) return "chunked, several filters";
-    unsigned flags, config;
-    size_t values = 0;
-    switch ((int)H5Pget_filter2(properties, 0, &flags, &values, NULL, 0, NULL, &config)) {
-    case H5Z_FILTER_DEFLATE: return "chunked, gzip";
-    case H5Z_FILTER_SHUFFLE: return "chunked, shuffled";
-    case H5Z_FILTER_FLETCHER32: return "chunked, Fletcher checksum";
-    case H5Z_FILTER_SZIP: return "chunked, szip";
-    case 32000: return "chunked, lzf";
-    case 32001: return "chunked, blosc";
-    case 32004: return "chunked, lz4";
-    case 32015: return "chunked, zstd";
-    default: return "chunked, filtered";
-    }
-}
-
-// An external link leads into another file, whose descriptor is not this one's.
-static bool in_this_file(const struct ls_h5 *file, hid_t dataset) {
-    char here[1024] = "", there[1024] = "";
-    H5Fget_name(file->id, here, sizeof here);
-    H5Fget_name(dataset, there, sizeof there);
-    return strcmp(here, there) == 0;
-}
-
-static void describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h5_dataset *info) {
-    hid_t properties = H5Dget_create_plist(dataset);
-    const char *why = NULL;
-    switch (H5Pget_layout(properties)) {
-    case H5D_COMPACT: why = "compact"; break;
-    case H5D_CHUNKED: why = filters_of(properties); break;
-    case H5D_CONTIGUOUS:
-        if (H5Pget_external_count(properties) > 0)
-            why = "in external files";
-        else if (!in_this_file(file, dataset))
-            why = "in a linked file";
-        break;
-    default: why = "virtual"; break;
-    }
-    H5Pclose(properties);
-    // The offset alone does not tell: behind a user block, H5Dget_offset adds its size to "undefined".
-    H5D_space_status_t space = H5D_SPACE_STATUS_ERROR;
-    if (!why && (H5Dget_space_status(dataset, &space) < 0 || space != H5D_SPACE_STATUS_ALLOCATED))
-        why = "never written";
-    info->contiguous = why == NULL;
-    info->offset = why ? -1 : (int64_t)H5Dget_offset(dataset);
-    if (why) info->why_slow = why;
-}
-
 ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info) {
     *info = (struct ls_h5_dataset){.type = LS_DTYPES};
     hid_t dataset = -1;
@@ -181,11 +127,12 @@ ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_
     LS_TRY(shape_of(file, name, dataset, &info->rank, info->dim));
     hid_t type = H5Dget_type(dataset);
     if (type < 0) return LS_H5_FAIL(file, "cannot read the type of", name);
-    info->type = ls_h5_type_of(type, &info->why_slow);
+    bool packed = false;
+    info->type = ls_h5_type_of(type, &info->swapped, &packed);
     H5Tclose(type);
-    if (info->type == LS_DTYPES) info->why_slow = "not a number type";
-    info->native = info->why_slow == NULL;
-    describe_storage(file, dataset, info);
+    ls_h5_describe_storage(file, dataset, info);
+    if (packed) snprintf(info->layout, sizeof info->layout, "packed integers");
+    if (packed || info->type == LS_DTYPES) info->storage = LS_H5_LIBRARY;
     return LS_OK;
 }
 
@@ -241,9 +188,9 @@ static ls_status select_rows(const struct ls_h5 *file, const char *name, hid_t d
 
 // The library would turn text into numbers as readily as it adds up the fields of a record: not at all, late.
 static ls_status check_numbers(const struct ls_h5 *file, const char *name, hid_t dataset) {
-    const char *why = NULL;
+    bool swapped, packed;
     hid_t type = H5Dget_type(dataset);
-    ls_dtype found = ls_h5_type_of(type, &why);
+    ls_dtype found = ls_h5_type_of(type, &swapped, &packed);
     H5Tclose(type);
     if (found == LS_DTYPES)
         return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected numbers, found another type", file->path, name);

@@ -184,11 +184,11 @@ ls_status ls_h5_attr_text(struct ls_h5 *file, const char *name, const char *attr
 
 static ls_status read_numbers(struct ls_h5 *file, const char *name, const char *attr, hid_t id,
                               hid_t memory_type, void *out, int most, int *n) {
-    const char *why = NULL;
+    bool swapped, packed;
     hid_t type = H5Aget_type(id), space = H5Aget_space(id);
     hssize_t count = H5Sget_simple_extent_npoints(space);
     ls_status status = LS_OK;
-    if (ls_h5_type_of(type, &why) == LS_DTYPES)
+    if (ls_h5_type_of(type, &swapped, &packed) == LS_DTYPES)
         status = LS_FAIL(LS_INPUT, "%s: attribute '%s' of '%s': expected numbers", file->path, attr, name);
     else if (count < 1 || count > most)
         status = LS_FAIL(LS_INPUT, "%s: attribute '%s' of '%s': expected 1 to %d numbers, found %lld",

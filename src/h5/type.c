@@ -34,7 +34,7 @@ hid_t ls_h5_memory_type(ls_dtype type) {
     return -1;
 }
 
-static ls_dtype integer_of(hid_t type, const char **why) {
+static ls_dtype integer_of(hid_t type, bool *swapped, bool *packed) {
     bool sign = H5Tget_sign(type) == H5T_SGN_2;
     ls_dtype found = LS_DTYPES;
     size_t bytes = H5Tget_size(type);
@@ -45,10 +45,8 @@ static ls_dtype integer_of(hid_t type, const char **why) {
     case 8: found = sign ? LS_I64 : LS_U64; break;
     default: return LS_DTYPES;
     }
-    if (H5Tget_precision(type) != 8 * bytes)
-        *why = "packed integers";
-    else if (bytes > 1 && H5Tget_order(type) != H5Tget_order(H5T_NATIVE_INT))
-        *why = "other byte order";
+    *packed = H5Tget_precision(type) != 8 * bytes;
+    *swapped = bytes > 1 && H5Tget_order(type) != H5Tget_order(H5T_NATIVE_INT);
     return found;
 }
 
@@ -61,33 +59,33 @@ static bool equal_but_for_order(hid_t type, hid_t native) {
     return equal;
 }
 
-static ls_dtype float_of(hid_t type, const char **why) {
+static ls_dtype float_of(hid_t type, bool *swapped) {
     static const ls_dtype known[] = {LS_F32, LS_F64, LS_F16, LS_BF16};
     for (int i = 0; i < 4; i++) {
         hid_t native = ls_h5_memory_type(known[i]);
         if (H5Tequal(type, native) > 0) return known[i];
-        if (equal_but_for_order(type, native)) {
-            *why = "other byte order";
-            return known[i];
-        }
+        *swapped = equal_but_for_order(type, native);
+        if (*swapped) return known[i];
     }
     return LS_DTYPES;
 }
 
 // The booleans of h5py are an enumeration {FALSE, TRUE} over i8: bytes 0 and 1.
-static ls_dtype enumeration_of(hid_t type, const char **why) {
+static ls_dtype enumeration_of(hid_t type, bool *swapped, bool *packed) {
     hid_t base = H5Tget_super(type);
-    ls_dtype found = base >= 0 && H5Tget_class(base) == H5T_INTEGER ? integer_of(base, why) : LS_DTYPES;
+    ls_dtype found =
+        base >= 0 && H5Tget_class(base) == H5T_INTEGER ? integer_of(base, swapped, packed) : LS_DTYPES;
     if (found == LS_I8 && H5Tget_nmembers(type) == 2) found = LS_U8;
     if (base >= 0) H5Tclose(base);
     return found;
 }
 
-ls_dtype ls_h5_type_of(hid_t type, const char **why) {
+ls_dtype ls_h5_type_of(hid_t type, bool *swapped, bool *packed) {
+    *swapped = *packed = false;
     switch (H5Tget_class(type)) {
-    case H5T_INTEGER: return integer_of(type, why);
-    case H5T_FLOAT: return float_of(type, why);
-    case H5T_ENUM: return enumeration_of(type, why);
+    case H5T_INTEGER: return integer_of(type, swapped, packed);
+    case H5T_FLOAT: return float_of(type, swapped);
+    case H5T_ENUM: return enumeration_of(type, swapped, packed);
     default: return LS_DTYPES;
     }
 }

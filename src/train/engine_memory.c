@@ -65,6 +65,8 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     const struct ls_reader_spec auditing = ls_reader_spec_of(recipe, false, model->train->lane_batch);
     if (train && recipe->train.audit_every > 0) memory.input += ls_reader_bytes(train, &auditing);
     if (test) memory.input += ls_reader_bytes(test, &testing);
+    if (train) memory.input += train->cache_bytes;
+    if (test) memory.input += test->cache_bytes;
     memory.communication =
         ls_reducer_scratch_bytes(rank, ranks, lanes, recipe->train.fast, ls_largest_bucket(model->train));
     if (rank == 0) memory.checkpoint = memory.weights + memory.optimizer;

@@ -10,7 +10,7 @@
 // Turns columns to the path that big or oddly stored ones take.
 static void take_slow_path(struct ls_dataset *set) {
     for (int i = 0; i < set->n_shards; i++)
-        for (int id = 0; id < LS_COLUMNS; id++) set->shards[i].columns[id].direct = false;
+        for (int id = 0; id < LS_COLUMNS; id++) set->shards[i].columns[id].path = LS_PATH_LIBRARY;
 }
 
 static void keep_nothing(struct ls_dataset *set) {

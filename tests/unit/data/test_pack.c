@@ -82,11 +82,13 @@ static void check_shard(const char *name, int64_t first, int64_t n, size_t head,
     uint32_t crcs[20];
     assert_ok(ls_h5_open(scratch(name), &file));
     assert_ok(ls_h5_describe(file, "images", &info));
-    assert_true(info.rank == 4 && info.dim[0] == n && info.type == LS_U8 && info.contiguous && info.native);
+    assert_true(info.rank == 4 && info.dim[0] == n && info.type == LS_U8 &&
+                info.storage == LS_H5_CONTIGUOUS && !info.swapped);
     assert_ok(ls_h5_read_all(file, "images", LS_U8, samples));
     assert_memory_equal(samples, images.data + head + (size_t)first * sample_bytes, (size_t)n * sample_bytes);
     assert_ok(ls_h5_describe(file, "labels", &info));
-    assert_true(info.rank == 1 && info.dim[0] == n && info.type == LS_I32 && info.contiguous);
+    assert_true(info.rank == 1 && info.dim[0] == n && info.type == LS_I32 &&
+                info.storage == LS_H5_CONTIGUOUS);
     assert_ok(ls_h5_read_all(file, "labels", LS_I32, targets));
     assert_ok(ls_h5_describe(file, "ids", &info));
     assert_int_equal(info.type, LS_U64);

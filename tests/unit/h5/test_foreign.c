@@ -129,40 +129,37 @@ static struct ls_h5 *open_file(void) {
     return file;
 }
 
-static void check(struct ls_h5 *file, const char *name, ls_dtype type, bool native, bool contiguous,
-                  const char *why) {
+static void check(struct ls_h5 *file, const char *name, ls_dtype type, bool swapped,
+                  enum ls_h5_storage storage, const char *layout) {
     struct ls_h5_dataset info;
     assert_ok(ls_h5_describe(file, name, &info));
-    if (info.type != type || info.native != native || info.contiguous != contiguous)
-        print_error("%s: type %d, native %d, contiguous %d, %s\n", name, info.type, info.native,
-                    info.contiguous, info.why_slow ? info.why_slow : "fast");
+    if (info.type != type || info.swapped != swapped || info.storage != storage)
+        print_error("%s: type %d, swapped %d, storage %d, %s\n", name, info.type, info.swapped,
+                    (int)info.storage, info.layout);
     assert_int_equal(info.type, type);
-    assert_int_equal(info.native, native);
-    assert_int_equal(info.contiguous, contiguous);
-    if (why)
-        assert_string_equal(info.why_slow, why);
-    else
-        assert_null(info.why_slow);
+    assert_int_equal(info.swapped, swapped);
+    assert_int_equal(info.storage, storage);
+    assert_string_equal(info.layout, layout);
 }
 
 static void describes_what_others_wrote(void **state) {
     (void)state;
     struct ls_h5 *file = open_file();
-    check(file, "chunked", LS_F32, true, false, "chunked");
-    check(file, "gzip", LS_F32, true, false, "chunked, gzip");
-    check(file, "two", LS_F32, true, false, "chunked, several filters");
-    check(file, "plain", LS_I32, true, true, NULL);
-    check(file, "big", LS_I32, false, true, "other byte order");
-    check(file, "big float", LS_F64, false, true, "other byte order");
-    check(file, "big byte", LS_U8, true, true, NULL);
-    check(file, "compact", LS_I32, true, false, "compact");
-    check(file, "unwritten", LS_I32, true, false, "never written");
-    check(file, "bool", LS_U8, true, true, NULL);
-    check(file, "half", LS_F16, true, true, NULL);
-    check(file, "soft", LS_F16, true, true, NULL);
-    check(file, "linked", LS_I32, true, false, "in a linked file");
-    check(file, "names", LS_DTYPES, false, true, "not a number type");
-    check(file, "pairs", LS_DTYPES, false, false, "never written");
+    check(file, "chunked", LS_F32, false, LS_H5_CHUNKED, "chunks of [30, 8]");
+    check(file, "gzip", LS_F32, false, LS_H5_CHUNKED, "chunks of [30, 8], gzip");
+    check(file, "two", LS_F32, false, LS_H5_CHUNKED, "chunks of [30, 8], shuffle, fletcher32");
+    check(file, "plain", LS_I32, false, LS_H5_CONTIGUOUS, "contiguous");
+    check(file, "big", LS_I32, true, LS_H5_CONTIGUOUS, "contiguous");
+    check(file, "big float", LS_F64, true, LS_H5_CONTIGUOUS, "contiguous");
+    check(file, "big byte", LS_U8, false, LS_H5_CONTIGUOUS, "contiguous");
+    check(file, "compact", LS_I32, false, LS_H5_LIBRARY, "compact");
+    check(file, "unwritten", LS_I32, false, LS_H5_LIBRARY, "never written");
+    check(file, "bool", LS_U8, false, LS_H5_CONTIGUOUS, "contiguous");
+    check(file, "half", LS_F16, false, LS_H5_CONTIGUOUS, "contiguous");
+    check(file, "soft", LS_F16, false, LS_H5_CONTIGUOUS, "contiguous");
+    check(file, "linked", LS_I32, false, LS_H5_LIBRARY, "in a linked file");
+    check(file, "names", LS_DTYPES, false, LS_H5_LIBRARY, "contiguous");
+    check(file, "pairs", LS_DTYPES, false, LS_H5_LIBRARY, "never written");
     struct ls_h5_dataset info;
     assert_ok(ls_h5_describe(file, "null", &info));
     assert_true(info.rank == 1 && info.dim[0] == 0);

@@ -179,7 +179,7 @@ static void lies_as_it_is_drawn(void **state) {
     // (out 4, in 2, height 3, width 6) in meaning.
     assert_true(info.rank == 4 && info.dim[0] == 4 && info.dim[1] == 3 && info.dim[2] == 6 &&
                 info.dim[3] == 2);
-    assert_true(info.type == LS_F32 && info.contiguous);
+    assert_true(info.type == LS_F32 && info.storage == LS_H5_CONTIGUOUS);
     assert_ok(ls_h5_attr_text(file, "model/conv1.weight", "axes", axes, sizeof axes, &found));
     assert_string_equal(axes, "OHWI");
     assert_ok(ls_h5_read_all(file, "model/conv1.weight", LS_F32, weight));

@@ -1,0 +1,367 @@
+// Chunks: where they lie, how they come out of the file, and how long they are kept.
+#include "data/dataset_parts.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- where they lie
+
+struct ls_chunking *ls_chunking_of(struct ls_arena *arena, const struct ls_h5_dataset *found) {
+    struct ls_chunking chunking = {.found = *found, .bytes = ls_dtype_bytes(found->type)};
+    chunking.chunks = ls_h5_chunk_grid(found, chunking.grid);
+    for (int i = 0; i < found->rank; i++) {
+        if ((size_t)found->chunking.dim[i] > SIZE_MAX / 2 / chunking.bytes) return NULL;
+        chunking.bytes *= (size_t)found->chunking.dim[i];
+    }
+    if (chunking.chunks < 0) return NULL;
+    struct ls_chunking *kept = LS_ARENA_NEW(arena, struct ls_chunking, 1);
+    *kept = chunking;
+    return kept;
+}
+
+void ls_chunking_free(struct ls_chunking *chunking) {
+    if (chunking) free(chunking->listed);
+}
+
+static ls_status list_chunks(struct ls_dataset *dataset, struct ls_open_file *file, const char *name,
+                             struct ls_chunking *chunking) {
+    struct ls_h5 *h5;
+    LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+    size_t bytes = (size_t)chunking->chunks * sizeof *chunking->listed;
+    struct ls_h5_chunk *listed = malloc(bytes + 1);
+    if (!listed) return LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes: where the chunks lie", bytes);
+    ls_status status = ls_h5_list_chunks(h5, name, &chunking->found, listed);
+    if (status == LS_OK)
+        chunking->listed = listed;
+    else
+        free(listed);
+    return status;
+}
+
+// The table of chunks, made by the first thread that wants it.
+static ls_status need_table(struct ls_dataset *dataset, struct ls_open_file *file,
+                            const struct ls_column *column) {
+    struct ls_chunking *chunking = column->chunking;
+    if (atomic_load_explicit(&chunking->is_listed, memory_order_acquire)) return LS_OK;
+    pthread_mutex_lock(&dataset->listing);
+    ls_status status = LS_OK;
+    if (!atomic_load_explicit(&chunking->is_listed, memory_order_relaxed)) {
+        status = list_chunks(dataset, file, column->name, chunking);
+        if (status == LS_OK) atomic_store_explicit(&chunking->is_listed, true, memory_order_release);
+    }
+    pthread_mutex_unlock(&dataset->listing);
+    return status;
+}
+
+ls_status ls_extent_at(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
+                       int64_t row, struct ls_extent *extent) {
+    int64_t row_bytes = column->row_values * (int64_t)ls_dtype_bytes(column->stored);
+    if (column->path == LS_PATH_RUN) {
+        *extent = (struct ls_extent){column->offset + row * row_bytes, file->shard->samples - row};
+        return LS_OK;
+    }
+    LS_TRY(need_table(dataset, file, column));
+    int64_t rows = column->chunking->found.chunking.dim[0];
+    const struct ls_h5_chunk *chunk = &column->chunking->listed[row / rows];
+    *extent = (struct ls_extent){chunk->offset, rows - row % rows};
+    if (chunk->offset >= 0) extent->offset += row % rows * row_bytes;
+    return LS_OK;
+}
+
+void ls_chunks_fill(const struct ls_column *column, void *out, int64_t values) {
+    size_t bytes = ls_dtype_bytes(column->stored);
+    const uint8_t *fill = column->chunking->found.chunking.fill;
+    for (int64_t i = 0; i < values; i++) memcpy((char *)out + (size_t)i * bytes, fill, bytes);
+}
+
+// ---- out of the file
+
+static void position_of(const struct ls_chunking *chunking, int64_t number,
+                        int64_t position[LS_H5_MAX_RANK]) {
+    for (int i = chunking->found.rank; i-- > 0;) {
+        position[i] = number % chunking->grid[i];
+        number /= chunking->grid[i];
+    }
+}
+
+// The bytes of a chunk as they lie in the file, in scratch->raw. None: it was never written.
+static ls_status fetch(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
+                       int64_t number, struct ls_scratch *scratch, size_t *bytes, uint32_t *skipped) {
+    const struct ls_chunking *chunking = column->chunking;
+    int64_t position[LS_H5_MAX_RANK];
+    position_of(chunking, number, position);
+    if (chunking->found.chunking.listed) {
+        LS_TRY(need_table(dataset, file, column));
+        const struct ls_h5_chunk *chunk = &chunking->listed[number];
+        *bytes = chunk->offset < 0 ? 0 : chunk->bytes;
+        *skipped = chunk->skipped;
+        if (!*bytes) return LS_OK;
+        if (chunk->offset + (int64_t)chunk->bytes > file->bytes)
+            return LS_FAIL(
+                LS_INPUT,
+                "%s: is truncated: a chunk of dataset '%s' ends at byte %lld, the file at byte %lld",
+                file->shard->path, column->name, (long long)(chunk->offset + (int64_t)chunk->bytes),
+                (long long)file->bytes);
+        LS_TRY(ls_buffer_reserve(&scratch->raw, *bytes));
+        return ls_read_at(file, column, position[0] * chunking->found.chunking.dim[0], chunk->offset,
+                          scratch->raw.data, *bytes);
+    }
+    struct ls_h5 *h5;
+    LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+    for (;;) {
+        LS_TRY(ls_h5_read_chunk(h5, column->name, &chunking->found, position, scratch->raw.data,
+                                scratch->raw.bytes, bytes, skipped));
+        if (*bytes <= scratch->raw.bytes) return LS_OK;
+        LS_TRY(ls_buffer_reserve(&scratch->raw, *bytes));
+    }
+}
+
+// A chunk, decoded, in scratch->raw; *written says whether there is one.
+static ls_status decode(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
+                        int64_t number, struct ls_scratch *scratch, bool *written) {
+    const struct ls_chunking *chunking = column->chunking;
+    size_t bytes;
+    uint32_t skipped = 0;
+    LS_TRY(fetch(dataset, file, column, number, scratch, &bytes, &skipped));
+    *written = bytes > 0;
+    if (!bytes) return LS_OK;
+    ls_status status = ls_chunk_decode(&chunking->found.chunking, skipped, ls_dtype_bytes(column->stored),
+                                       &scratch->raw, bytes, &scratch->decoded, chunking->bytes);
+    if (status == LS_INPUT) {
+        int64_t position[LS_H5_MAX_RANK], rows = chunking->found.chunking.dim[0];
+        position_of(chunking, number, position);
+        ls_error_prefix("%s: dataset '%s': the chunk of row %lld is damaged", file->shard->path, column->name,
+                        (long long)(position[0] * rows));
+    }
+    return status;
+}
+
+// ---- kept for a while
+
+enum { MOST_WAYS = 16 };
+static const size_t KEPT_CHUNKS = (size_t)64 << 20;
+
+struct ls_chunk_place {
+    const struct ls_chunking *of; // NULL: empty
+    int64_t number;
+    int pins;
+    bool ready, written; // until it is ready, one thread decodes and the others wait
+    uint64_t last_used;
+    struct ls_buffer decoded;
+};
+
+static bool is_kept(const struct ls_column *column) {
+    return column->name && !column->kept && column->path == LS_PATH_DECODED &&
+           column->chunking->found.chunking.dim[0] > 1;
+}
+
+size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, size_t *all) {
+    *largest = *all = 0;
+    for (int i = 0; i < dataset->n_shards; i++) {
+        for (int id = 0; id < LS_COLUMNS; id++) {
+            const struct ls_column *column = &dataset->shards[i].columns[id];
+            if (!is_kept(column)) continue;
+            *all += column->chunking->bytes * (size_t)column->chunking->chunks;
+            if (column->chunking->bytes > *largest) *largest = column->chunking->bytes;
+        }
+    }
+    size_t kept = *all < KEPT_CHUNKS ? *all : KEPT_CHUNKS;
+    return kept < *largest ? *largest : kept;
+}
+
+ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes) {
+    pthread_mutex_init(&cache->lock, NULL);
+    pthread_cond_init(&cache->changed, NULL);
+    if (!bytes) return LS_OK;
+    size_t places = (bytes + chunk_bytes - 1) / chunk_bytes;
+    cache->ways = places < MOST_WAYS ? (int)places : MOST_WAYS;
+    cache->sets = (int)(places / (size_t)cache->ways);
+    cache->places = calloc((size_t)cache->sets * (size_t)cache->ways, sizeof *cache->places);
+    if (!cache->places) return LS_FAIL(LS_SYSTEM, "out of memory for %zu decoded chunks", places);
+    return LS_OK;
+}
+
+void ls_chunk_cache_free(struct ls_chunk_cache *cache) {
+    for (int i = 0; cache->places && i < cache->sets * cache->ways; i++) free(cache->places[i].decoded.data);
+    free(cache->places);
+    pthread_mutex_destroy(&cache->lock);
+    pthread_cond_destroy(&cache->changed);
+}
+
+static struct ls_chunk_place *set_of(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
+                                     int64_t number) {
+    // Neighbours go to different sets, and so do the first chunks of files.
+    uint64_t mixed = (uint64_t)number * 0x9e3779b97f4a7c15u + (uint64_t)(uintptr_t)chunking / 64;
+    return &cache->places[(int)(mixed % (uint64_t)cache->sets) * cache->ways];
+}
+
+// The place of the chunk, pinned: where it is, or else one that was not used for longest, for the caller to
+// fill. NULL where all that it may lie in are pinned.
+static struct ls_chunk_place *pin_place(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
+                                        int64_t number, bool *to_fill) {
+    struct ls_chunk_place *places = set_of(cache, chunking, number), *oldest = NULL;
+    for (int i = 0; i < cache->ways; i++) {
+        struct ls_chunk_place *place = &places[i];
+        if (place->of == chunking && place->number == number) {
+            place->pins++;
+            place->last_used = ++cache->clock;
+            *to_fill = false;
+            return place;
+        }
+        if (place->pins == 0 && (!oldest || place->last_used < oldest->last_used)) oldest = place;
+    }
+    *to_fill = true;
+    if (!oldest) return NULL;
+    oldest->of = chunking;
+    oldest->number = number;
+    oldest->pins = 1;
+    oldest->ready = false;
+    oldest->last_used = ++cache->clock;
+    return oldest;
+}
+
+static void unpin_place(struct ls_chunk_cache *cache, struct ls_chunk_place *place) {
+    pthread_mutex_lock(&cache->lock);
+    place->pins--;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+// Gives the decoded chunk to its place; or, after an error, the place to others, who will meet it themselves.
+static void settle_place(struct ls_chunk_cache *cache, struct ls_chunk_place *place,
+                         struct ls_buffer *decoded, bool written, ls_status status) {
+    pthread_mutex_lock(&cache->lock);
+    if (status == LS_OK) {
+        struct ls_buffer kept = place->decoded;
+        place->decoded = *decoded;
+        *decoded = kept;
+        place->written = written;
+    } else {
+        place->of = NULL;
+        place->pins--;
+    }
+    place->ready = true;
+    pthread_cond_broadcast(&cache->changed);
+    pthread_mutex_unlock(&cache->lock);
+}
+
+// Pins the place of the chunk and waits until somebody has decoded it, or says that the caller is to.
+static struct ls_chunk_place *find_place(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
+                                         int64_t number, bool *to_fill) {
+    if (!cache->sets) {
+        *to_fill = true;
+        return NULL;
+    }
+    pthread_mutex_lock(&cache->lock);
+    struct ls_chunk_place *place = pin_place(cache, chunking, number, to_fill);
+    while (place && !*to_fill && !place->ready) {
+        pthread_cond_wait(&cache->changed, &cache->lock);
+        if (place->of == chunking) continue;
+        place->pins--; // whoever decoded it failed
+        place = pin_place(cache, chunking, number, to_fill);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    return place;
+}
+
+// ---- rows from chunks
+
+// What is wanted of a chunk: rows [begin, end) of the dataset, to `out`, which begins with row `begin`.
+struct box {
+    const struct ls_column *column;
+    int64_t first[LS_H5_MAX_RANK];                            // of the chunk, in numbers
+    size_t in_chunk[LS_H5_MAX_RANK], in_rows[LS_H5_MAX_RANK]; // bytes from one to the next along each axis
+    bool together[LS_H5_MAX_RANK];                            // whole in all axes that follow
+    int64_t begin, end;
+};
+
+static struct box box_of(const struct ls_column *column, int64_t number, int64_t begin, int64_t end) {
+    const struct ls_chunking *chunking = column->chunking;
+    const struct ls_h5_dataset *found = &chunking->found;
+    struct box box = {.column = column, .begin = begin, .end = end};
+    position_of(chunking, number, box.first);
+    size_t in_chunk = ls_dtype_bytes(column->stored), in_rows = in_chunk;
+    bool together = true;
+    for (int i = found->rank; i-- > 0;) {
+        int64_t length = found->chunking.dim[i];
+        box.first[i] *= length;
+        box.in_chunk[i] = in_chunk;
+        box.in_rows[i] = in_rows;
+        box.together[i] = together;
+        in_chunk *= (size_t)length;
+        in_rows *= (size_t)found->dim[i];
+        together = together && length == found->dim[i];
+    }
+    return box;
+}
+
+// Copies along `axis` and those behind it; a chunk of NULL was never written.
+static void copy_box(const struct box *box, int axis, const char *chunk, char *out) {
+    const struct ls_h5_dataset *found = &box->column->chunking->found;
+    int64_t begin = box->first[axis], end = begin + found->chunking.dim[axis], origin = 0;
+    if (end > found->dim[axis]) end = found->dim[axis];
+    if (axis == 0) {
+        origin = box->begin;
+        if (begin < box->begin) begin = box->begin;
+        if (end > box->end) end = box->end;
+    }
+    size_t length = box->together[axis] ? (size_t)(end - begin) : 1;
+    for (int64_t i = begin; i < end; i += (int64_t)length) {
+        const char *from = chunk ? chunk + (size_t)(i - box->first[axis]) * box->in_chunk[axis] : NULL;
+        char *to = out + (size_t)(i - origin) * box->in_rows[axis];
+        size_t bytes = length * box->in_rows[axis];
+        if (!box->together[axis])
+            copy_box(box, axis + 1, from, to);
+        else if (from)
+            memcpy(to, from, bytes);
+        else
+            ls_chunks_fill(box->column, to, (int64_t)(bytes / ls_dtype_bytes(box->column->stored)));
+    }
+}
+
+static ls_status read_chunk(struct ls_dataset *dataset, struct ls_open_file *file,
+                            const struct ls_column *column, int64_t number, const struct box *box, char *out,
+                            struct ls_scratch *scratch) {
+    bool to_fill, written = false;
+    struct ls_chunk_place *place = NULL;
+    if (is_kept(column))
+        place = find_place(&dataset->cache, column->chunking, number, &to_fill);
+    else
+        to_fill = true;
+    if (to_fill) {
+        ls_status status = decode(dataset, file, column, number, scratch, &written);
+        if (place) settle_place(&dataset->cache, place, &scratch->raw, written, status);
+        LS_TRY(status);
+    }
+    if (place) written = place->written;
+    const char *decoded = place ? place->decoded.data : scratch->raw.data;
+    copy_box(box, 0, written ? decoded : NULL, out);
+    if (place) unpin_place(&dataset->cache, place);
+    return LS_OK;
+}
+
+ls_status ls_chunks_read(struct ls_dataset *dataset, struct ls_open_file *file,
+                         const struct ls_column *column, int64_t begin, int64_t n, void *out,
+                         struct ls_scratch *scratch) {
+    const struct ls_chunking *chunking = column->chunking;
+    int64_t rows = chunking->found.chunking.dim[0], across = chunking->chunks / chunking->grid[0];
+    for (int64_t row = begin; row < begin + n; row = (row / rows + 1) * rows) {
+        for (int64_t i = 0; i < across; i++) {
+            int64_t number = row / rows * across + i;
+            struct box box = box_of(column, number, begin, begin + n);
+            LS_TRY(read_chunk(dataset, file, column, number, &box, out, scratch));
+        }
+    }
+    return LS_OK;
+}
+
+void ls_chunks_announce(const struct ls_open_file *file, const struct ls_column *column, int64_t begin,
+                        int64_t n) {
+    const struct ls_chunking *chunking = column->chunking;
+    if (!atomic_load_explicit(&column->chunking->is_listed, memory_order_acquire)) return;
+    int64_t rows = chunking->found.chunking.dim[0], across = chunking->chunks / chunking->grid[0];
+    for (int64_t i = begin / rows * across; i < ((begin + n - 1) / rows + 1) * across; i++)
+        if (chunking->listed[i].offset >= 0)
+            posix_fadvise(file->fd, chunking->listed[i].offset, chunking->listed[i].bytes,
+                          POSIX_FADV_WILLNEED);
+}

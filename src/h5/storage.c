@@ -1,0 +1,205 @@
+// How a dataset is stored, and whether all that it needs is there.
+#include "h5/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// ---- files that a dataset is spread over
+
+// `name` beside the file; malloc'd.
+static char *beside(const struct ls_h5 *file, const char *name) {
+    const char *slash = strrchr(file->path, '/');
+    size_t folder = slash ? (size_t)(slash - file->path) + 1 : 0, bytes = folder + strlen(name) + 1;
+    char *path = malloc(bytes);
+    if (!path) abort();
+    snprintf(path, bytes, "%.*s%s", (int)folder, file->path, name);
+    return path;
+}
+
+static bool lies_beside(const struct ls_h5 *file, const char *name) {
+    char *path = beside(file, name);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+enum { MOST_NAME = 1024 };
+
+static int external_files(hid_t properties) {
+    return H5Pget_layout(properties) == H5D_CONTIGUOUS ? H5Pget_external_count(properties) : 0;
+}
+
+bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset) {
+    hid_t properties = H5Dget_create_plist(dataset);
+    bool found = false;
+    for (int i = 0; i < external_files(properties) && !found; i++) {
+        char name[MOST_NAME] = "";
+        H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, NULL, NULL);
+        found = name[0] != '/' && access(name, F_OK) != 0 && lies_beside(file, name);
+    }
+    H5Pclose(properties);
+    return found;
+}
+
+// The library reads a missing source of a virtual dataset as fill values, which nobody wants to train on.
+static void find_missing_files(const struct ls_h5 *file, hid_t properties, struct ls_h5_dataset *info) {
+    size_t sources = 0;
+    if (H5Pget_layout(properties) == H5D_VIRTUAL) H5Pget_virtual_count(properties, &sources);
+    int n = external_files(properties);
+    for (size_t i = 0; i < sources + (size_t)(n > 0 ? n : 0) && !info->missing[0]; i++) {
+        char name[MOST_NAME] = "";
+        if (sources)
+            H5Pget_virtual_filename(properties, i, name, sizeof name - 1);
+        else
+            H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, NULL, NULL);
+        bool pattern = sources && strchr(name, '%'), itself = sources && strcmp(name, ".") == 0;
+        if (pattern || itself || access(name, F_OK) == 0 || (name[0] != '/' && lies_beside(file, name)))
+            continue;
+        snprintf(info->missing, sizeof info->missing, "its data lie in '%.160s', which is not there", name);
+    }
+}
+
+// An external link leads into another file, whose descriptor is not this one's.
+static bool in_this_file(const struct ls_h5 *file, hid_t dataset) {
+    char here[MOST_NAME] = "", there[MOST_NAME] = "";
+    H5Fget_name(file->id, here, sizeof here);
+    H5Fget_name(dataset, there, sizeof there);
+    return strcmp(here, there) == 0;
+}
+
+// ---- chunks
+
+static int chunk_of(hid_t properties, hsize_t chunk[H5S_MAX_RANK]) {
+    return H5Pget_layout(properties) == H5D_CHUNKED ? H5Pget_chunk(properties, H5S_MAX_RANK, chunk) : 0;
+}
+
+size_t ls_h5_chunk_bytes(hid_t dataset) {
+    hid_t properties = H5Dget_create_plist(dataset), type = H5Dget_type(dataset);
+    hsize_t chunk[H5S_MAX_RANK];
+    int rank = chunk_of(properties, chunk);
+    size_t bytes = rank > 0 ? H5Tget_size(type) : 0;
+    for (int i = 0; i < rank; i++) bytes *= (size_t)chunk[i];
+    H5Tclose(type);
+    H5Pclose(properties);
+    return bytes;
+}
+
+struct filter {
+    H5Z_filter_t id;
+    char name[48];
+};
+
+static struct filter filter_at(hid_t properties, int i) {
+    struct filter filter = {0};
+    unsigned flags, config, values[1] = {0};
+    size_t n_values = 0;
+    filter.id = H5Pget_filter2(properties, (unsigned)i, &flags, &n_values, values, sizeof filter.name - 1,
+                               filter.name, &config);
+    switch ((int)filter.id) {
+    case H5Z_FILTER_DEFLATE: snprintf(filter.name, sizeof filter.name, "gzip"); break;
+    case H5Z_FILTER_SHUFFLE: snprintf(filter.name, sizeof filter.name, "shuffle"); break;
+    case H5Z_FILTER_FLETCHER32: snprintf(filter.name, sizeof filter.name, "fletcher32"); break;
+    case H5Z_FILTER_SZIP: snprintf(filter.name, sizeof filter.name, "szip"); break;
+    default:
+        if (!filter.name[0]) snprintf(filter.name, sizeof filter.name, "filter %d", (int)filter.id);
+    }
+    return filter;
+}
+
+// Adds the filter to those that are undone without the library; false where it is none of them.
+static bool add_known(struct ls_h5_chunking *chunking, H5Z_filter_t id) {
+    if (chunking->n_filters == LS_H5_MAX_FILTERS) return false;
+    enum ls_h5_filter *next = &chunking->filters[chunking->n_filters];
+    switch ((int)id) {
+    case H5Z_FILTER_DEFLATE: *next = LS_H5_GZIP; break;
+    case H5Z_FILTER_SHUFFLE: *next = LS_H5_SHUFFLE; break;
+    case H5Z_FILTER_FLETCHER32: *next = LS_H5_FLETCHER32; break;
+    default: return false;
+    }
+    chunking->n_filters++;
+    return true;
+}
+
+static void append(char *text, size_t bytes, const char *words) {
+    size_t used = strlen(text);
+    snprintf(text + used, bytes - used, "%s", words);
+}
+
+// Returns whether all of them can be undone without the library.
+static bool describe_filters(hid_t properties, struct ls_h5_dataset *info) {
+    bool known = true;
+    for (int i = 0; i < H5Pget_nfilters(properties); i++) {
+        struct filter filter = filter_at(properties, i);
+        append(info->layout, sizeof info->layout, ", ");
+        append(info->layout, sizeof info->layout, filter.name);
+        known = add_known(&info->chunking, filter.id) && known;
+        if (H5Zfilter_avail(filter.id) > 0 || info->missing[0]) continue;
+        snprintf(info->missing, sizeof info->missing,
+                 "it is compressed with filter %d (%s), which HDF5 does not find; HDF5_PLUGIN_PATH names the "
+                 "folder "
+                 "of its plug-ins",
+                 (int)filter.id, filter.name);
+    }
+    return known;
+}
+
+static bool describe_chunks(const struct ls_h5 *file, hid_t dataset, hid_t properties,
+                            struct ls_h5_dataset *info) {
+    struct ls_h5_chunking *chunking = &info->chunking;
+    hsize_t chunk[H5S_MAX_RANK];
+    if (chunk_of(properties, chunk) != info->rank) return false;
+    append(info->layout, sizeof info->layout, "chunks of [");
+    for (int i = 0; i < info->rank; i++) {
+        char number[24];
+        snprintf(number, sizeof number, "%s%llu", i ? ", " : "", (unsigned long long)chunk[i]);
+        append(info->layout, sizeof info->layout, number);
+        chunking->dim[i] = (int64_t)chunk[i];
+    }
+    append(info->layout, sizeof info->layout, "]");
+    unsigned options = 0;
+    bool plain_edges = H5Pget_chunk_opts(properties, &options) >= 0 && options == 0;
+    hid_t type = H5Dget_type(dataset);
+    bool numbers = info->type < LS_DTYPES && H5Tget_size(type) <= sizeof chunking->fill;
+    if (numbers) H5Pget_fill_value(properties, type, chunking->fill);
+    H5Tclose(type);
+    chunking->index = ls_h5_find_index(file, dataset);
+    chunking->listed = chunking->index >= 0;
+    return describe_filters(properties, info) && plain_edges && numbers;
+}
+
+// ---- all of it
+
+static bool is_allocated(hid_t dataset) {
+    H5D_space_status_t space = H5D_SPACE_STATUS_ERROR;
+    return H5Dget_space_status(dataset, &space) >= 0 && space == H5D_SPACE_STATUS_ALLOCATED;
+}
+
+static void describe_run(hid_t dataset, hid_t properties, struct ls_h5_dataset *info) {
+    // The offset alone does not tell: behind a user block, H5Dget_offset adds its size to "undefined".
+    const char *why = external_files(properties) > 0 ? "in external files"
+                      : !is_allocated(dataset)       ? "never written"
+                                                     : NULL;
+    append(info->layout, sizeof info->layout, why ? why : "contiguous");
+    if (why) return;
+    info->storage = LS_H5_CONTIGUOUS;
+    info->offset = (int64_t)H5Dget_offset(dataset);
+}
+
+void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h5_dataset *info) {
+    hid_t properties = H5Dget_create_plist(dataset);
+    H5D_layout_t layout = H5Pget_layout(properties);
+    info->storage = LS_H5_LIBRARY;
+    info->offset = -1;
+    if (!in_this_file(file, dataset))
+        append(info->layout, sizeof info->layout, "in a linked file");
+    else if (layout == H5D_CONTIGUOUS)
+        describe_run(dataset, properties, info);
+    else if (layout == H5D_CHUNKED)
+        info->storage = describe_chunks(file, dataset, properties, info) ? LS_H5_CHUNKED : LS_H5_LIBRARY;
+    else
+        append(info->layout, sizeof info->layout, layout == H5D_COMPACT ? "compact" : "virtual");
+    find_missing_files(file, properties, info);
+    H5Pclose(properties);
+}

@@ -1,0 +1,265 @@
+"""One set of samples, stored in every way that HDF5 files of other people come in: one result."""
+import os
+import unittest
+
+import h5py
+import numpy
+
+import lockstep
+
+
+def datasets(**options):
+    """A writer of one file with two datasets, stored as the options say."""
+    def write(path, x, y, libver=None, userblock=0):
+        cut = dict(options)
+        if "chunks" in options:
+            cut["chunks"] = (min(options["chunks"][0], len(x)), *options["chunks"][1:])  # HDF5 allows no larger ones
+        with h5py.File(path, "w", libver=libver, userblock_size=userblock) as file:
+            file.create_dataset("images", data=x, **cut)
+            file["labels"] = y
+    return write
+
+
+def plain(path, x, y):
+    datasets()(path, x, y)
+
+
+def of_type(x_type, y_type="i4", **options):
+    return lambda path, x, y: datasets(**options)(path, x.astype(x_type), y.astype(y_type))
+
+
+def newest(**options):
+    return lambda path, x, y: datasets(**options)(path, x, y, libver="latest")
+
+
+def behind_a_block(**options):
+    return lambda path, x, y: datasets(**options)(path, x, y, userblock=1024)
+
+
+def compact(path, x, y):
+    with h5py.File(path, "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple(x.shape)
+        dataset = h5py.h5d.create(file.id, b"images", h5py.h5t.NATIVE_UINT8, space, properties)
+        dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, x)
+        file["labels"] = y
+
+
+def external(path, x, y):
+    raw = path.with_suffix(".raw")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", shape=x.shape, dtype="u1", external=[(raw.name, 0, x.nbytes)])
+        file["labels"] = y
+    x.tofile(raw)  # beside the file, as its name says, wherever the program is started
+
+
+def virtual(path, x, y):
+    half = len(x) // 2
+    layout = h5py.VirtualLayout(shape=x.shape, dtype="u1")
+    for i, part in enumerate((x[:half], x[half:])):
+        source = path.with_name(f"source-of-{path.stem}-{i}.hdf")
+        with h5py.File(source, "w") as file:
+            file["part"] = part
+        layout[i * half:i * half + len(part)] = h5py.VirtualSource(source.name, "part", shape=part.shape)
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_virtual_dataset("images", layout)
+        file["labels"] = y
+
+
+def linked(path, x, y):
+    other = path.with_suffix(".hdf")
+    plain(other, x, y)
+    with h5py.File(path, "w") as file:
+        file["images"] = h5py.ExternalLink(other.name, "images")
+        file["labels"] = y
+
+
+def without_some(**options):
+    """Zeros are not written: their chunks are missing, and the fill value stands for them."""
+    def write(path, x, y):
+        with h5py.File(path, "w") as file:
+            images = file.create_dataset("images", shape=x.shape, dtype="u1", **options)
+            for i, sample in enumerate(x):
+                if sample.any():
+                    images[i] = sample
+            file["labels"] = y
+    return write
+
+
+def backwards(path, x, y):
+    """Chunks that lie in the file in the reverse of their order, so that one does not end where the next begins."""
+    with h5py.File(path, "w") as file:
+        images = file.create_dataset("images", shape=x.shape, dtype="u1", chunks=(min(7, len(x)), 16, 16, 1))
+        for begin in reversed(range(0, len(x), 7)):
+            images[begin:begin + 7] = x[begin:begin + 7]
+        file["labels"] = y
+
+
+def shrunk(path, x, y):
+    with h5py.File(path, "w") as file:
+        more = numpy.concatenate([x, x])
+        images = file.create_dataset("images", data=more, chunks=(7, 16, 16, 1), maxshape=(None, 16, 16, 1))
+        images.resize(len(x), axis=0)
+        file["labels"] = y
+
+
+WAYS = {
+    "contiguous": (plain, "by pread"),
+    "behind a user's block": (behind_a_block(), "by pread"),
+    "big-endian i16": (of_type(">i2", ">i8"), "by pread; converted"),
+    "f16": (of_type("f2", "u1"), "by pread; converted"),
+    "bool labels' type": (of_type("u1", "i2"), "by pread"),
+    "f32": (of_type("<f4"), "by pread"),
+    "big-endian f64": (of_type(">f8", ">i4"), "by pread; converted"),
+    "u64": (of_type("<u8", "u8"), "by pread; converted"),
+    "compact": (compact, "through H5Dread"),
+    "chunk of a sample": (datasets(chunks=(1, 16, 16, 1)), "by pread of chunks"),
+    "chunks of 7": (datasets(chunks=(7, 16, 16, 1)), "by pread of chunks"),
+    "chunks of 7 behind a block": (behind_a_block(chunks=(7, 16, 16, 1)), "by pread of chunks"),
+    "chunks of f32, other order": (of_type(">f4", chunks=(7, 16, 16, 1)), "by pread of chunks"),
+    "extendible": (datasets(chunks=(7, 16, 16, 1), maxshape=(None, 16, 16, 1)), "by pread of chunks"),
+    "headers of 1.8": (lambda path, x, y: datasets(chunks=(7, 16, 16, 1))(path, x, y, libver=("v108", "v108")), "by pread of chunks"),
+    "chunks backwards": (backwards, "by pread of chunks"),
+    "made smaller": (shrunk, "by pread of chunks"),
+    "chunks across samples": (datasets(chunks=(5, 5, 9, 1)), "by whole chunks"),
+    "newest format": (newest(chunks=(7, 16, 16, 1)), "chunks"),
+    "newest format, extendible, gzip": (newest(chunks=(7, 16, 16, 1), maxshape=(None, 16, 16, 1), compression="gzip"), "by whole chunks"),
+    "newest format, two extendible axes": (newest(chunks=(7, 8, 8, 1), maxshape=(None, None, 16, 1)), "by whole chunks"),
+    "newest format, one chunk": (newest(chunks=(60, 16, 16, 1)), "chunks"),
+    "gzip": (datasets(chunks=(7, 16, 16, 1), compression="gzip"), "by whole chunks"),
+    "gzip across samples": (datasets(chunks=(5, 5, 9, 1), compression="gzip", shuffle=True), "by whole chunks"),
+    "shuffled gzip of f64 with checksum": (of_type("<f8", chunks=(7, 16, 16, 1), compression="gzip", shuffle=True, fletcher32=True), "by whole chunks"),
+    "fletcher32": (of_type("<i2", chunks=(7, 16, 16, 1), fletcher32=True), "by whole chunks"),
+    "scale-offset": (of_type("<i2", chunks=(7, 16, 16, 1), scaleoffset=0), "through H5Dread"),
+    "never written zeros": (without_some(chunks=(1, 16, 16, 1)), "by pread of chunks"),
+    "never written zeros, chunks of 7": (without_some(chunks=(7, 16, 16, 1), maxshape=(None, 16, 16, 1)), "by pread of chunks"),
+    "never written zeros, gzip": (without_some(chunks=(1, 16, 16, 1), compression="gzip"), "by whole chunks"),
+    "external": (external, "through H5Dread"),
+    "virtual": (virtual, "through H5Dread"),
+    "linked": (linked, "through H5Dread"),
+}
+if h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
+    WAYS["szip"] = (datasets(chunks=(7, 16, 16, 1), compression="szip"), "through H5Dread")
+
+
+class Layouts(lockstep.Case):
+    def write(self, way, parts, folder):
+        folder.mkdir()
+        for name, part in parts.items():
+            way(folder / f"{name}.h5", *part)
+
+    def test_one_hash(self):
+        x, y = lockstep.images(150, size=16)
+        x[::9] = 0
+        x[14:35] = 0  # whole chunks of them
+        # Files of unequal length, none of which a chunk divides.
+        parts = {"train-0": (x[:60], y[:60]), "train-1": (x[60:61], y[60:61]), "train-2": (x[61:], y[61:])}
+        recipe = lockstep.recipe(self.folder, {"train.steps": 3, "train.batch": 64},
+                                 data={"train": "data/train-*.h5", "scale": 1 / 255, "normalize": {"mean": [0.3], "std": [0.25]},
+                                       "augment": {"crop_pad": 2, "flip": True}})
+        first = None
+        for i, (name, (way, path)) in enumerate(WAYS.items()):
+            if lockstep.QUICK and i % 3:
+                continue
+            with self.subTest(name):
+                folder = self.folder / f"ways {i}"
+                self.write(way, parts, folder)
+                # From a folder where nothing lies, for what is found beside the file and not where one stands.
+                (self.folder / "elsewhere").mkdir(exist_ok=True)
+                result = lockstep.run("train", recipe, f"data.train={folder}/train-*.h5", "--out",
+                                      self.folder / f"run{i}", cwd=self.folder / "elsewhere")
+                self.assertEqual(result.returncode, 0, result.stderr)
+                note = [line for line in (result.stdout + result.stderr).splitlines() if "data: " in line]
+                self.assertIn(path, note[0], note)
+                found = lockstep.metrics(self.folder / f"run{i}", "end")[-1]["params_hash"]
+                first = first or found
+                self.assertEqual(found, first)
+
+    def refused(self, path, *words):
+        recipe = lockstep.recipe(self.folder, {"train.steps": 3, "train.batch": 64, "data.train": str(path)})
+        result = lockstep.run("train", recipe, "--out", self.folder / "refused")
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        error = [line for line in result.stderr.splitlines() if line.startswith("lockstep: error: ")]
+        self.assertEqual(len(error), 1, result.stderr)
+        for word in (str(path), "images", *words):
+            self.assertIn(word, error[0])
+
+    def flip(self, path, offset, bits=1):
+        with open(path, "r+b") as file:
+            file.seek(offset)
+            byte = file.read(1)[0]
+            file.seek(offset)
+            file.write(bytes([byte ^ bits]))
+
+    def test_what_is_not_there(self):
+        x, y = lockstep.images(60, size=16)
+        path = self.folder / "a.h5"
+        datasets(chunks=(7, 16, 16, 1), compression="lzf")(path, x, y)  # a filter that only h5py has
+        self.refused(path, "filter 32000 (lzf)", "HDF5_PLUGIN_PATH")
+        shown = lockstep.run("show", path)
+        self.assertIn("filter 32000", shown.stdout)
+        external(path, x, y)
+        path.with_suffix(".raw").unlink()
+        self.refused(path, "'a.raw', which is not there")
+        virtual(path, x, y)
+        (self.folder / "source-of-a-1.hdf").unlink()
+        self.refused(path, "'source-of-a-1.hdf', which is not there")
+
+    def chunk(self, path, row):
+        with h5py.File(path) as file:
+            return file["images"].id.get_chunk_info_by_coord((row, 0, 0, 0))
+
+    def test_damaged_chunks(self):
+        x, y = lockstep.images(60, size=16)
+        path = self.folder / "a.h5"
+        options = {"chunks": (7, 16, 16, 1)}
+        for kind, words in (({"fletcher32": True}, "checksum"), ({"compression": "gzip"}, "gzip"),
+                            ({"compression": "gzip", "fletcher32": True}, "checksum")):
+            datasets(**options, **kind)(path, x, y)
+            chunk = self.chunk(path, 21)
+            self.flip(path, chunk.byte_offset + chunk.size // 2)
+            result = lockstep.run("check", path)
+            self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+            self.assertIn(f"{path}: dataset 'images': the chunk of row 21 is damaged: ", result.stderr)
+            self.assertIn(words, result.stderr)
+        # Cut off: HDF5 notices at once; and where it has no way to know, the reader does.
+        for kind in ({}, {"compression": "gzip"}):
+            datasets(**options, **kind)(path, x, y)
+            os.truncate(path, path.stat().st_size - 100)
+            result = lockstep.run("check", path)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn("truncated", result.stderr)
+
+    def test_damaged_index(self):
+        x, y = lockstep.images(60, size=16)
+        path = self.folder / "a.h5"
+        datasets(chunks=(7, 16, 16, 1))(path, x, y)
+        content = path.read_bytes()
+        # The tree of chunks (node type 1): its level, a child's address, a position in a key.
+        node = content.index(b"TREE\1")
+        level, child, position = node + 5, node + 24 + 48 + 7, node + 24 + 8 + 1
+        second = node + 24 + 48 + 8  # the key of row 7; with other bits, of row 63, which is not there
+        damaged = "index of chunks is damaged"
+        for offset, bits, words in ((level, 0x40, damaged), (child, 0x40, "truncated"), (position, 0x40, damaged), (second + 8, 56, damaged)):
+            path.write_bytes(content)
+            self.flip(path, offset, bits)
+            result = lockstep.run("check", path)
+            self.assertEqual(result.returncode, 2, (offset - node, result.stdout, result.stderr))
+            self.assertIn(f"{path}: ", result.stderr)
+            if h5py.version.hdf5_version_tuple < (1, 14, 0):  # from then on HDF5 walks it, in words of its own
+                self.assertIn(words, result.stderr)
+
+    def test_chunk_larger_than_the_file(self):
+        x, y = lockstep.images(60, size=16)
+        path = self.folder / "a.h5"
+        datasets(chunks=(7, 16, 16, 1), compression="gzip")(path, x, y)
+        size = path.read_bytes().index(b"TREE\1") + 24 + 3
+        self.flip(path, size, 0x40)
+        result = lockstep.run("check", path)
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertIn("is truncated: a chunk of dataset 'images' ends at byte 1", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,179 @@
+// Samples from chunks: decoded, kept, shared between threads, and refused where they are damaged.
+#include "scene.h"
+
+#include "data/dataset_parts.h"
+
+#include <hdf5.h>
+#include <zlib.h>
+
+enum { N = 203, ROWS = 8, SIDE = 6 };
+
+static uint16_t number_of(int64_t sample, int64_t i) {
+    return (uint16_t)(sample * 257 + i * 31);
+}
+
+// [N, SIDE, SIDE] u16, shuffled and compressed, in chunks of `rows` samples and `side` lines.
+static void write_chunked(const char *name, hsize_t rows, hsize_t side) {
+    static uint16_t numbers[N][SIDE * SIDE];
+    int32_t labels[N];
+    for (int i = 0; i < N; i++) {
+        labels[i] = label_of((uint64_t)i);
+        for (int k = 0; k < SIDE * SIDE; k++) numbers[i][k] = number_of(i, k);
+    }
+    hsize_t dim[3] = {N, SIDE, SIDE}, chunk[3] = {rows, side, SIDE};
+    hid_t file = H5Fcreate(scene_path(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(3, dim, NULL), line = H5Screate_simple(1, dim, NULL);
+    hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, 3, chunk);
+    H5Pset_shuffle(properties);
+    H5Pset_deflate(properties, 1);
+    hid_t images = H5Dcreate2(file, "images", H5T_STD_U16BE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    hid_t targets = H5Dcreate2(file, "labels", H5T_STD_I32LE, line, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Dwrite(images, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) >= 0);
+    assert_true(H5Dwrite(targets, H5T_NATIVE_INT, H5S_ALL, H5S_ALL, H5P_DEFAULT, labels) >= 0);
+    H5Dclose(images);
+    H5Dclose(targets);
+    H5Pclose(properties);
+    H5Sclose(space);
+    H5Sclose(line);
+    H5Fclose(file);
+}
+
+static void assert_sample(const float *found, int64_t sample) {
+    for (int64_t k = 0; k < SIDE * SIDE; k++) assert_true(found[k] == (float)number_of(sample, k));
+}
+
+// Every sample, in an order in which each chunk is left and come back to.
+static void *read_all_over(void *argument) {
+    struct ls_dataset *set = argument;
+    enum { BATCH = 29 };
+    static _Thread_local float samples[BATCH][SIDE * SIDE];
+    for (int64_t round = 0; round < 3 * N / BATCH; round++) {
+        int64_t indices[BATCH];
+        for (int64_t i = 0; i < BATCH; i++) indices[i] = (round * BATCH + i) * 41 % N;
+        assert_ok(ls_dataset_read(set, indices, BATCH, samples, NULL, NULL, true));
+        for (int64_t i = 0; i < BATCH; i++) assert_sample(samples[i], indices[i]);
+    }
+    return NULL;
+}
+
+static void keep_only(struct ls_dataset *set, size_t chunks) {
+    size_t largest, all;
+    ls_chunk_cache_bytes(set, &largest, &all);
+    ls_chunk_cache_free(&set->cache);
+    set->cache = (struct ls_chunk_cache){0};
+    assert_ok(ls_chunk_cache_init(&set->cache, chunks * largest, largest));
+}
+
+static void test_threads_share_chunks(void **state) {
+    (void)state;
+    const hsize_t sides[] = {SIDE, 4};
+    for (int s = 0; s < 2; s++) {
+        for (size_t kept = 0; kept <= 40; kept = kept ? kept * 3 : 1) {
+            struct ls_dataset *set;
+            write_chunked("chunks.h5", ROWS, sides[s]);
+            assert_ok(open_set("chunks.h5", "auto", &set));
+            assert_int_equal(set->shards[0].columns[LS_COLUMN_INPUT].path, LS_PATH_DECODED);
+            if (kept) keep_only(set, kept); // from one place for all threads to room for all chunks
+            pthread_t threads[5];
+            for (int i = 0; i < 5; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, read_all_over, set), 0);
+            for (int i = 0; i < 5; i++) pthread_join(threads[i], NULL);
+            ls_dataset_close(set);
+        }
+    }
+}
+
+static void test_what_is_kept(void **state) {
+    (void)state;
+    struct ls_dataset *set;
+    size_t largest, all;
+    write_chunked("chunks.h5", ROWS, SIDE);
+    assert_ok(open_set("chunks.h5", "auto", &set));
+    size_t kept = ls_chunk_cache_bytes(set, &largest, &all);
+    assert_int_equal(kept, all);
+    assert_int_equal(largest, ROWS * SIDE * SIDE * 2);
+    assert_int_equal(all, (N + ROWS - 1) / ROWS * largest);
+    assert_int_equal(ls_dataset_info(set)->cache_bytes, all);
+    ls_dataset_close(set);
+    write_chunked("chunks.h5", 1, SIDE); // a chunk of one sample is of no use to another
+    assert_ok(open_set("chunks.h5", "auto", &set));
+    assert_int_equal(ls_dataset_info(set)->cache_bytes, 0);
+    read_all_over(set);
+    ls_dataset_close(set);
+}
+
+// ---- filters
+
+static void set_bytes(struct ls_buffer *buffer, const void *bytes, size_t n) {
+    assert_ok(ls_buffer_reserve(buffer, n));
+    memcpy(buffer->data, bytes, n);
+}
+
+static void test_shuffle(void **state) {
+    (void)state;
+    struct ls_h5_chunking chunking = {.n_filters = 1, .filters = {LS_H5_SHUFFLE}};
+    struct ls_buffer chunk = {0}, other = {0};
+    set_bytes(&chunk, "adgbehcfij", 10); // three numbers of three bytes, and one byte that is left over
+    assert_ok(ls_chunk_decode(&chunking, 0, 3, &chunk, 10, &other, 10));
+    assert_memory_equal(chunk.data, "abcdefghij", 10);
+    assert_ok(ls_chunk_decode(&chunking, 1, 3, &chunk, 10, &other, 10)); // skipped
+    assert_memory_equal(chunk.data, "abcdefghij", 10);
+    assert_fails(ls_chunk_decode(&chunking, 0, 3, &chunk, 9, &other, 10), "it has 9 bytes, expected 10");
+    free(chunk.data);
+    free(other.data);
+}
+
+// Of "abcde", "abcdef" and "abcdefgh" in big-endian words, as the definition says; worked out by hand.
+static void test_fletcher(void **state) {
+    (void)state;
+    struct ls_h5_chunking chunking = {.n_filters = 1, .filters = {LS_H5_FLETCHER32}};
+    struct ls_buffer chunk = {0}, other = {0};
+    const uint32_t sum = 0x6162 + 0x6364 + 0x6566, sums = 0x6162 + (0x6162 + 0x6364) + sum;
+    const uint32_t low = sum % 65535, high = sums % 65535;
+    uint8_t bytes[10] = "abcdef";
+    for (int i = 0; i < 4; i++) bytes[6 + i] = (uint8_t)((high << 16 | low) >> (8 * i));
+    set_bytes(&chunk, bytes, 10);
+    assert_ok(ls_chunk_decode(&chunking, 0, 1, &chunk, 10, &other, 6));
+    bytes[3] ^= 1;
+    set_bytes(&chunk, bytes, 10);
+    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, 10, &other, 6), "fletcher32");
+    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, 3, &other, 6), "no room");
+    free(chunk.data);
+    free(other.data);
+}
+
+static void test_gzip(void **state) {
+    (void)state;
+    enum { BYTES = 100000 };
+    struct ls_h5_chunking chunking = {.n_filters = 1, .filters = {LS_H5_GZIP}};
+    struct ls_buffer chunk = {0}, other = {0};
+    uint8_t *bytes = calloc(BYTES, 1), *packed = malloc(compressBound(BYTES));
+    uLongf n = compressBound(BYTES);
+    assert_int_equal(compress2(packed, &n, bytes, BYTES, 9), Z_OK);
+    set_bytes(&chunk, packed, n);
+    assert_ok(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES));
+    assert_memory_equal(chunk.data, bytes, BYTES);
+    set_bytes(&chunk, packed, n);
+    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES - 1), "gzip");
+    set_bytes(&chunk, packed, n);
+    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES + 1), "gzip");
+    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n / 2, &other, BYTES), "gzip");
+    // Before any memory is asked for.
+    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, (size_t)1 << 60), "cannot hold");
+    free(bytes);
+    free(packed);
+    free(chunk.data);
+    free(other.data);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads_share_chunks),
+        cmocka_unit_test(test_what_is_kept),
+        cmocka_unit_test(test_shuffle),
+        cmocka_unit_test(test_fletcher),
+        cmocka_unit_test(test_gzip),
+    };
+    return cmocka_run_group_tests(tests, scene_open, scene_close);
+}
