@@ -206,7 +206,7 @@ static ls_status check_all(struct check *check, struct ls_check_report *report) 
     LS_TRY(check_ids(check));
     report->samples = check->info->samples;
     report->classes = check->info->target_is_class ? check->largest_label + 1 : 0;
-    report->crc_checked = check->dataset->has_crcs;
+    report->crc_checked = check->dataset->info.checksums;
     describe(check, report);
     return LS_OK;
 }

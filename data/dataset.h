@@ -17,6 +17,7 @@ struct ls_dataset_spec {
     // How 3- and 4-dimensional samples lie: "auto" (an `axes` attribute of the dataset or file, or else
     // channels last unless only the first axis of a sample is 1, 3 or 4 long), "NHWC", "NCHW".
     const char *axes;
+    bool through_library; // to compare with: every byte through H5Dread, whatever the way that is better
 };
 
 struct ls_dataset; // opaque
@@ -34,6 +35,7 @@ struct ls_dataset_info {
     bool target_is_class;  // integers of one per sample: classes, delivered as i32
     int64_t target_values; // f32 values per sample where it is not a class
     size_t target_bytes;   // per sample, as delivered
+    bool checksums;        // some shard holds them
     size_t cache_bytes;    // of decoded chunks that are kept, at most
     uint64_t identity;     // hash of names (without folder), sizes, shapes, uuids: changes when the set does
 };
@@ -57,6 +59,11 @@ const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int 
 // verify_crc.
 ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
                           void *targets, uint64_t *ids, bool verify_crc);
+
+// For measuring: forgets decoded chunks, while nobody reads; and where `pages` too, asks the kernel to forget
+// what it holds of the files, so that they are read from the disk again (in vain where that is a file system
+// in memory).
+void ls_dataset_forget(struct ls_dataset *dataset, bool pages);
 
 // Reads every target in [begin, end) and refuses, with file and index, a class outside 0..classes-1 or a
 // value that is not finite; and where `samples` too, samples that are not finite. For start-up: ranks share

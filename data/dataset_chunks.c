@@ -189,6 +189,12 @@ void ls_chunk_cache_free(struct ls_chunk_cache *cache) {
     pthread_cond_destroy(&cache->changed);
 }
 
+void ls_chunk_cache_forget(struct ls_chunk_cache *cache) {
+    pthread_mutex_lock(&cache->lock);
+    for (int i = 0; i < cache->sets * cache->ways; i++) cache->places[i].of = NULL;
+    pthread_mutex_unlock(&cache->lock);
+}
+
 static struct ls_chunk_place *set_of(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
                                      int64_t number) {
     // Neighbours go to different sets, and so do the first chunks of files.

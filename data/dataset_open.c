@@ -219,7 +219,7 @@ static ls_status view_files(struct ls_dataset *dataset, const struct ls_dataset_
 
 static void decide_kept(struct ls_dataset *dataset) {
     for (int i = 0; i < dataset->n_shards; i++) {
-        if (dataset->shards[i].columns[LS_COLUMN_CRC].name) dataset->has_crcs = true;
+        if (dataset->shards[i].columns[LS_COLUMN_CRC].name) dataset->info.checksums = true;
         for (int id = 0; id < LS_COLUMNS; id++) {
             struct ls_column *column = &dataset->shards[i].columns[id];
             column->kept = id != LS_COLUMN_INPUT && column->name && column->row_bytes &&
@@ -293,6 +293,8 @@ static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_
     ls_hash_close(hash);
     LS_TRY(status);
     decide_kept(dataset);
+    for (int i = 0; spec->through_library && i < dataset->n_shards; i++)
+        for (int id = 0; id < LS_COLUMNS; id++) dataset->shards[i].columns[id].path = LS_PATH_LIBRARY;
     size_t largest, all;
     dataset->info.cache_bytes = ls_chunk_cache_bytes(dataset, &largest, &all);
     LS_TRY(ls_chunk_cache_init(&dataset->cache, dataset->info.cache_bytes, largest));

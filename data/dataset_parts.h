@@ -149,6 +149,7 @@ void ls_chunks_fill(const struct ls_column *column, void *out, int64_t values);
 size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, size_t *all);
 ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes);
 void ls_chunk_cache_free(struct ls_chunk_cache *cache);
+void ls_chunk_cache_forget(struct ls_chunk_cache *cache); // while nothing is pinned
 // Undoes the filters that `skipped` does not name, in place or through `other`: `chunk` holds `bytes` and
 // ends with `decoded_bytes`. `value_bytes`: of a number.
 ls_status ls_chunk_decode(const struct ls_h5_chunking *chunking, uint32_t skipped, size_t value_bytes,
@@ -179,8 +180,7 @@ struct ls_dataset {
     const char *what, *path_note;
     const char **class_names;
     int n_class_names;
-    bool has_crcs; // some shard has
-    bool ours;     // the first file is a shard of Lockstep's own, read as such
+    bool ours; // the first file is a shard of Lockstep's own, read as such
     struct ls_files files;
     struct ls_chunk_cache cache;
     pthread_mutex_t listing;   // of the tables of chunks

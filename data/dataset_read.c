@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // What one call works with. Cursors are kept with the data set and used again, so that in the long run
 // reading allocates nothing.
@@ -164,7 +165,7 @@ ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, in
     batch.ids = ids;
     sort_picks(indices, n, batch.cursor->picks);
     ls_status status = LS_OK;
-    if (verify_crc && dataset->has_crcs) status = prepare_crcs(&batch, n);
+    if (verify_crc && dataset->info.checksums) status = prepare_crcs(&batch, n);
     if (status == LS_OK) status = read_picks(&batch, batch.cursor->picks, n);
     give_cursor(dataset, batch.cursor);
     return status;
@@ -212,5 +213,17 @@ void ls_dataset_announce(struct ls_dataset *dataset, const int64_t *indices, int
         announce_picks(dataset, cursor->picks, n);
     }
     if (cursor) give_cursor(dataset, cursor);
+    ls_error_clear();
+}
+
+void ls_dataset_forget(struct ls_dataset *dataset, bool pages) {
+    ls_chunk_cache_forget(&dataset->cache);
+    for (int i = 0; pages && i < dataset->n_shards; i++) {
+        struct ls_open_file *file;
+        if (ls_files_pin(&dataset->files, &dataset->shards[i], &file) != LS_OK) continue;
+        fdatasync(file->fd);
+        posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
+        ls_files_unpin(&dataset->files, file);
+    }
     ls_error_clear();
 }

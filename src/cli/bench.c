@@ -6,7 +6,7 @@
 static const struct {
     const char *name;
     ls_status (*run)(const struct ls_command *command, int argc, char **argv);
-} kinds[] = {{"step", ls_bench_step}, {"reduce", ls_bench_reduce}};
+} kinds[] = {{"step", ls_bench_step}, {"reduce", ls_bench_reduce}, {"read", ls_bench_read}};
 
 ls_status ls_command_bench(const struct ls_command *command, int argc, char **argv) {
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
@@ -19,6 +19,6 @@ ls_status ls_command_bench(const struct ls_command *command, int argc, char **ar
         }
         return LS_OK;
     }
-    return LS_FAIL(LS_INPUT, "bench measures: step, reduce; found \"%s\"; see 'lockstep bench --help'",
+    return LS_FAIL(LS_INPUT, "bench measures: step, reduce, read; found \"%s\"; see 'lockstep bench --help'",
                    argc > 0 ? argv[0] : "");
 }

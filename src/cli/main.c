@@ -51,15 +51,21 @@ static const struct ls_command commands[] = {
      "operations, and how\n"
      "gradients are reduced. Exit status 2 where it does not fit the device memory given.",
      "  lockstep plan launch/recipes/fashion-mnist.yaml --ranks 4 --device-memory 2GiB", ls_command_plan},
-    {"bench", "measure steps and reductions", "step | reduce [OPTION …]",
+    {"bench", "measure steps, reductions and reading", "step | reduce | read FILE… | read RECIPE [OPTION …]",
      "bench step trains a model on synthetic samples in memory and prints samples per second, milliseconds a "
      "step, and\n"
      "the memory that the process took beside what the plan said. bench reduce, under mpirun, sums buffers "
      "of "
      "growing size over\n"
-     "the ranks, ordered and by the library's own all-reduce in turn: median, 99th percentile, bandwidth.",
+     "the ranks, ordered and by the library's own all-reduce in turn: median, 99th percentile, bandwidth.\n"
+     "bench read reads samples of data files, or of a recipe's data.train, in order and shuffled, from the "
+     "page cache and "
+     "from\n"
+     "the disk, beside memcpy of the same samples and H5Dread; and says of a recipe whether its model would "
+     "wait.",
      "  lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2\n"
-     "  mpirun -n 4 lockstep bench reduce --to 16777216",
+     "  mpirun -n 4 lockstep bench reduce --to 16777216\n"
+     "  lockstep bench read recipe.yaml",
      ls_command_bench},
     {"scale", "a scaling study: table, report, plot, forecast", "RECIPE --ranks 1,2,4 [-o DIR] [key=value …]",
      "Trains a few steps on each number of ranks, through mpirun or srun, several times; strong-scaling runs "

@@ -160,6 +160,23 @@ class Commands(lockstep.Case):
         self.ok("plan", recipe, "--sample", "64x64x3", "data.normalize.mean=[0.5]")
         self.bad("plan", recipe, "--ranks", 9)
 
+    def test_bench_read(self):
+        lines = [json.loads(line) for line in
+                 self.ok("bench", "read", lockstep.recipe(self.folder), "--ms", 20, "--batch", 32, "--threads", 1, "--json").splitlines()]
+        ways = {(line["order"], line["cache"], line["way"]) for line in lines[:-1]}
+        self.assertEqual(len(ways), 16)  # two orders, two caches, memcpy, H5Dread, read, read ahead
+        for line in lines[:-1]:
+            self.assertGreater(line["samples_per_s"], 0)
+            if line["way"] == "memcpy":
+                self.assertEqual(line["of_memcpy"], 1)
+        self.assertGreater(lines[-1]["model_samples_per_s"], 0)
+        table = self.ok("bench", "read", self.folder / "data" / "test-00000.h5", "--ms", 5, "--batch", 7)
+        self.assertIn("by pread", table)
+        self.assertIn("H5Dread", table)
+        self.assertIn("no such file", self.bad("bench", "read", self.folder / "nothing.h5"))
+        self.assertIn("needs data files", self.bad("bench", "read"))
+        self.assertIn("--batch", self.bad("bench", "read", self.folder / "data" / "test-00000.h5", "--batch", -1))
+
     def test_bench_and_doctor(self):
         found = json.loads(self.ok("bench", "step", "--model", "lenet", "--batch", 8, "--lanes", 2, "--threads", 1, "--json"))
         self.assertIn("--precision", self.bad("bench", "step", "--precision", "fp32, clip: 1").replace("train.precision", "--precision"))

@@ -1,0 +1,199 @@
+// Rates of reading, taken in turns.
+#include "base/clock.h"
+#include "cli/bench_read.h"
+#include "data/order.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SLOTS = 4, MOST_ROUNDS = 9, WARM_ROUNDS = 7, COLD_ROUNDS = 3 };
+static const int64_t COPY_BYTES = INT64_C(256) << 20;
+
+struct run {
+    const struct ls_read_bench *bench;
+    bool shuffled;
+    int64_t among, batches; // samples that are drawn from; batches of a turn
+    char *array, *out;      // [among * sample_bytes], a batch
+    void *targets;          // a batch
+    int64_t *indices;       // [batches * batch]
+    struct ls_reader *reader;
+};
+
+int64_t ls_read_bench_samples(const struct ls_read_bench *bench) {
+    const struct ls_dataset_info *info = ls_dataset_info(bench->set);
+    int64_t most = COPY_BYTES / (int64_t)info->sample_bytes;
+    if (most > info->samples) most = info->samples;
+    return most < bench->batch ? bench->batch < info->samples ? bench->batch : info->samples : most;
+}
+
+// ---- one turn
+
+static ls_status copy(const struct run *run) {
+    size_t bytes = ls_dataset_info(run->bench->set)->sample_bytes;
+    int64_t batch = run->bench->batch;
+    for (int64_t i = 0; i < run->batches * batch; i++)
+        memcpy(run->out + (size_t)(i % batch) * bytes, run->array + (size_t)run->indices[i] * bytes, bytes);
+    return LS_OK;
+}
+
+static ls_status read_batches(const struct run *run, struct ls_dataset *set, bool verify) {
+    int64_t batch = run->bench->batch;
+    for (int64_t b = 0; b < run->batches; b++)
+        LS_TRY(ls_dataset_read(set, run->indices + b * batch, batch, run->out, run->targets, NULL, verify));
+    return LS_OK;
+}
+
+// The reader has an order of its own over the whole set; `first` says where in it a turn begins.
+static ls_status read_ahead(const struct run *run, uint64_t first) {
+    enum { AHEAD = 2 };
+    uint64_t batch = (uint64_t)run->bench->batch;
+    for (int64_t b = 0; b < run->batches + AHEAD; b++) {
+        if (b < run->batches)
+            ls_reader_request(run->reader, (first + (uint64_t)b * batch) % (uint64_t)run->among,
+                              run->bench->batch);
+        if (b < AHEAD) continue;
+        struct ls_batch *filled;
+        ls_status status = ls_reader_next(run->reader, &filled, NULL);
+        ls_reader_release(run->reader, filled);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+static ls_status take_turn(const struct run *run, enum ls_read_way way, int round, double *seconds) {
+    double start = ls_now();
+    ls_status status = LS_OK;
+    switch (way) {
+    case LS_READ_COPY: status = copy(run); break;
+    case LS_READ_LIBRARY: status = read_batches(run, run->bench->library, false); break;
+    case LS_READ_DIRECT: status = read_batches(run, run->bench->set, false); break;
+    case LS_READ_CHECKED: status = read_batches(run, run->bench->set, true); break;
+    case LS_READ_READER:
+        status = read_ahead(run, (uint64_t)(round * run->batches * run->bench->batch));
+        break;
+    case LS_READ_WAYS: break;
+    }
+    *seconds = ls_now() - start;
+    return status;
+}
+
+// ---- rounds
+
+// The samples of a round: the next ones, or the next of a shuffled order.
+static void choose_samples(const struct run *run, int round) {
+    int64_t n = run->batches * run->bench->batch;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t position = round * n + i;
+        run->indices[i] = run->shuffled ? ls_order_at(run->bench->seed, run->among, (uint64_t)position)
+                                        : position % run->among;
+    }
+}
+
+static int compare(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int n) {
+    qsort(values, (size_t)n, sizeof *values, compare);
+    return values[n / 2];
+}
+
+static bool is_measured(const struct run *run, enum ls_read_way way) {
+    return way != LS_READ_CHECKED || ls_dataset_info(run->bench->set)->checksums;
+}
+
+static void summarize(const struct run *run, double seconds[LS_READ_WAYS][MOST_ROUNDS], int rounds,
+                      struct ls_read_figures *figures) {
+    figures->samples = run->batches * run->bench->batch;
+    figures->rounds = rounds;
+    double to_copy[MOST_ROUNDS], to_library[MOST_ROUNDS];
+    for (int way = LS_READ_WAYS - 1; way >= 0;
+         way--) { // the first two, which others are compared with, come last
+        if (!is_measured(run, (enum ls_read_way)way)) continue;
+        for (int i = 0; i < rounds; i++) {
+            to_copy[i] = seconds[LS_READ_COPY][i] / seconds[way][i];
+            to_library[i] = seconds[LS_READ_LIBRARY][i] / seconds[way][i];
+        }
+        figures->of_copy[way] = median(to_copy, rounds);
+        figures->of_library[way] = median(to_library, rounds);
+        figures->seconds[way] = median(seconds[way], rounds) / (double)figures->samples;
+    }
+}
+
+static ls_status measure(struct run *run, bool cold, struct ls_read_figures *figures) {
+    static double seconds[LS_READ_WAYS][MOST_ROUNDS];
+    int rounds = cold ? COLD_ROUNDS : WARM_ROUNDS;
+    for (int round = 0; round < rounds; round++) {
+        choose_samples(run, round);
+        for (int way = 0; way < LS_READ_WAYS; way++) {
+            if (!is_measured(run, (enum ls_read_way)way)) continue;
+            ls_dataset_forget(run->bench->set, cold);
+            LS_TRY(take_turn(run, (enum ls_read_way)way, round, &seconds[way][round]));
+        }
+    }
+    summarize(run, seconds, rounds, figures);
+    return LS_OK;
+}
+
+// ---- all of it
+
+// Fills the array, and finds how many batches the slowest way reads in its time.
+static ls_status warm_up(struct run *run) {
+    const struct ls_read_bench *bench = run->bench;
+    size_t bytes = ls_dataset_info(bench->set)->sample_bytes;
+    double slowest = 0;
+    for (int64_t begin = 0; begin < run->among; begin += bench->batch) {
+        int64_t n = run->among - begin < bench->batch ? run->among - begin : bench->batch;
+        for (int64_t i = 0; i < n; i++) run->indices[i] = begin + i;
+        LS_TRY(ls_dataset_read(bench->set, run->indices, n, run->array + (size_t)begin * bytes, run->targets,
+                               NULL, true));
+    }
+    run->batches = 1;
+    for (int way = 0; way < LS_READ_WAYS; way++) {
+        double seconds;
+        choose_samples(run, 1);
+        if (!is_measured(run, (enum ls_read_way)way)) continue;
+        LS_TRY(take_turn(run, (enum ls_read_way)way, 0, &seconds));
+        if (seconds > slowest) slowest = seconds;
+    }
+    double batches = bench->seconds / WARM_ROUNDS / (slowest > 1e-6 ? slowest : 1e-6);
+    int64_t most = run->among / bench->batch;
+    run->batches = batches < 1 || most < 1 ? 1 : batches > (double)most ? most : (int64_t)batches;
+    return LS_OK;
+}
+
+static ls_status allocate(struct run *run) {
+    const struct ls_dataset_info *info = ls_dataset_info(run->bench->set);
+    size_t batch = (size_t)run->bench->batch, among = (size_t)run->among;
+    run->array = malloc(among * info->sample_bytes);
+    run->out = malloc(batch * info->sample_bytes);
+    run->targets = malloc(batch * info->target_bytes + 1);
+    run->indices = malloc((among > batch ? among : batch) * sizeof *run->indices);
+    if (!run->array || !run->out || !run->targets || !run->indices)
+        return LS_FAIL(LS_SYSTEM, "out of memory to measure with %zu samples of %zu bytes", among,
+                       info->sample_bytes);
+    memset(run->out, 0, batch * info->sample_bytes);
+    const struct ls_reader_spec spec = {.in_order = !run->shuffled,
+                                        .seed = run->bench->seed,
+                                        .augment = {.flip = true},
+                                        .batch_samples = run->bench->batch,
+                                        .threads = run->bench->threads,
+                                        .slots = SLOTS};
+    return ls_reader_open(run->bench->set, &spec, &run->reader);
+}
+
+ls_status ls_read_bench_run(const struct ls_read_bench *bench, bool shuffled, bool cold,
+                            struct ls_read_figures *figures) {
+    *figures = (struct ls_read_figures){0};
+    struct run run = {.bench = bench, .shuffled = shuffled, .among = ls_read_bench_samples(bench)};
+    ls_status status = allocate(&run);
+    if (status == LS_OK) status = warm_up(&run);
+    if (status == LS_OK) status = measure(&run, cold, figures);
+    ls_reader_close(run.reader);
+    free(run.array);
+    free(run.out);
+    free(run.targets);
+    free(run.indices);
+    return status;
+}
