@@ -1,12 +1,17 @@
 // The inside of the packers.
 //
-//   pack_source.c   the bytes of a file, plain or gzip
-//   pack_idx.c      IDX files: header, samples in order
-//   pack.c          shards
+//   pack_source.c     the bytes of a file, plain or gzip
+//   pack_idx_file.c   IDX files: header, samples in order
+//   pack_idx.c        a pair of them into shards
+//   pack_folder.c     a folder of pictures, and which split each goes to
+//   pack_images.c     pictures into shards
+//   pack_summary.c    what a set of shards holds
 #pragma once
 
+#include "base/arena.h"
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // ---- the bytes of a file, unpacked where it begins like a gzip file
@@ -32,3 +37,29 @@ ls_status ls_idx_open(struct ls_idx *idx, const char *images_path, const char *l
 void ls_idx_close(struct ls_idx *idx);
 // The next `n` samples [n * sample_bytes] and labels [n]. Behind the last sample, refuses files that go on.
 ls_status ls_idx_read(struct ls_idx *idx, int64_t n, uint8_t *samples, uint8_t *labels);
+
+// ---- a folder of pictures: a class a sub-folder
+struct ls_pack_file {
+    const char *path; // below the folder: "cat/2/a.jpg"
+    int64_t bytes;
+    int32_t label;
+    bool test;   // goes to the test split
+    bool broken; // was found not to be readable
+};
+
+struct ls_pack_folder {
+    struct ls_pack_file *files;          // by name
+    int64_t n, capacity, ignored, tests; // ignored: files that are no pictures by their names
+    const char **class_names;
+    int n_classes;
+    struct ls_arena names;
+};
+
+// LS_INPUT: no such folder, no sub-folder, no picture. The files are in the order of their names, byte by
+// byte.
+ls_status ls_pack_folder_open(const char *path, struct ls_pack_folder *folder);
+void ls_pack_folder_close(struct ls_pack_folder *folder);
+// Chooses the files of the test split: round(fraction * n) of them by the seed, or those that the lines of
+// `list` name (paths below the folder), where it is not NULL.
+ls_status ls_pack_folder_split(struct ls_pack_folder *folder, double fraction, const char *list,
+                               uint64_t seed);

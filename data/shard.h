@@ -4,7 +4,7 @@
 // clang-format off
 //   train-00000-of-00004.h5
 //   ├── /             format "lockstep shard", version 1, uuid (of the data set), split "train", shard 0, shards 4,
-//   │                 axes "NHWC", mean [C] and std [C] of raw / 255 over the whole set
+//   │                 axes "NHWC", mean [C] and std [C] of raw / 255 over the shard
 //   ├── images        u8  [N, H, W, C]   contiguous, aligned to a page
 //   ├── labels        i32 [N]            contiguous
 //   ├── ids           u64 [N]            contiguous; a sample keeps its id however the set is cut

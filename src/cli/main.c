@@ -29,10 +29,17 @@ static const struct ls_command commands[] = {
      "class and its\n"
      "confidence. No targets are needed.",
      "  lockstep predict runs/first/checkpoints/step-00000470.h5 new.h5 -o predicted.h5", ls_command_predict},
-    {"pack", "make shards from other formats", "idx IMAGES LABELS -o DIR [--shards N] [--name train]",
-     "Writes HDF5 shards DIR/train-00000-of-00004.h5 … from a pair of IDX files (the MNIST format), plain or "
-     "gzip. The same\n"
-     "input gives the same bytes.",
+    {"pack", "make shards from pictures and other formats",
+     "images DIR --size S -o OUT [--test 0.1] | idx IMAGES LABELS -o OUT [--shards N] [--name train]",
+     "Writes HDF5 shards OUT/train-00000-of-00004.h5 …, the same bytes from the same input each time.\n"
+     "pack images takes a folder of JPEG and PNG files, a class a sub-folder, and brings them to one size: "
+     "in threads, and "
+     "under mpirun\n"
+     "in ranks; it prints pictures per class, mean and deviation. Started again after a crash, it keeps the "
+     "shards that are "
+     "there.\n"
+     "pack idx takes a pair of IDX files (the MNIST format), plain or gzip.",
+     "  lockstep pack images pictures --size 224 --test 0.1 --broken skip -o shards\n"
      "  lockstep pack idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o shards --shards 4",
      ls_command_pack},
     {"check", "verify shards or checkpoints", "FILE…",

@@ -153,13 +153,13 @@ static void a_shard_says_what_it_is(void **state) {
     check_number(file, LS_SHARD_ATTR_VERSION, LS_SHARD_VERSION);
     check_number(file, LS_SHARD_ATTR_SHARD, 1);
     check_number(file, LS_SHARD_ATTR_SHARDS, 3);
-    // Of the whole set, not of the shard.
-    for (int i = 0; i < 165; i++) sum += images.data[16 + i] / 255.0;
-    for (int i = 0; i < 165; i++) squares += pow(images.data[16 + i] / 255.0 - sum / 165, 2);
+    // Of the shard, which holds samples 3 to 6.
+    for (int i = 45; i < 105; i++) sum += images.data[16 + i] / 255.0;
+    for (int i = 45; i < 105; i++) squares += pow(images.data[16 + i] / 255.0 - sum / 60, 2);
     assert_ok(ls_h5_attr_f64(file, "/", LS_SHARD_ATTR_MEAN, mean, 4, &n));
-    assert_true(n == 1 && fabs(mean[0] - sum / 165) < 1e-12);
+    assert_true(n == 1 && fabs(mean[0] - sum / 60) < 1e-12);
     assert_ok(ls_h5_attr_f64(file, "/", LS_SHARD_ATTR_STD, std, 4, &n));
-    assert_true(n == 1 && fabs(std[0] - sqrt(squares / 165)) < 1e-12);
+    assert_true(n == 1 && fabs(std[0] - sqrt(squares / 60)) < 1e-12);
     assert_ok(ls_h5_read_strings(file, "class_names", &joined, &n));
     assert_int_equal(n, 10);
     assert_string_equal(joined, "T-shirt");
@@ -225,8 +225,8 @@ static void color_images_and_gzip(void **state) {
     int n;
     assert_ok(ls_h5_open(scratch("out/deep/train-00001-of-00002.h5"), &file));
     assert_ok(ls_h5_attr_f64(file, "/", LS_SHARD_ATTR_MEAN, mean, 4, &n));
-    for (int i = 1; i < 360; i += 3) sum += images.data[20 + i] / 255.0;
-    assert_true(n == 3 && fabs(mean[1] - sum / 120) < 1e-12);
+    for (int i = 145; i < 360; i += 3) sum += images.data[20 + i] / 255.0; // samples 2 to 4
+    assert_true(n == 3 && fabs(mean[1] - sum / 72) < 1e-12);
     ls_h5_close(file);
 
     save_gzip("images", &images, "wb9");

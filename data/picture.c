@@ -1,0 +1,53 @@
+#include "data/picture_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ls_picture_free(struct ls_picture *picture) {
+    free(picture->pixels);
+    *picture = (struct ls_picture){0};
+}
+
+ls_status ls_picture_shape(struct ls_picture *picture, int64_t width, int64_t height, int channels) {
+    if (width < 1 || height < 1 || width > LS_MOST_SIDE || height > LS_MOST_SIDE)
+        return LS_FAIL(LS_INPUT, "is %lld x %lld, expected sides of 1 to %d", (long long)width,
+                       (long long)height, LS_MOST_SIDE);
+    picture->width = picture->columns = (int)width;
+    picture->height = picture->rows = (int)height;
+    picture->left = picture->top = 0;
+    picture->channels = channels;
+    return LS_OK;
+}
+
+ls_status ls_picture_reserve(struct ls_picture *picture) {
+    size_t bytes = (size_t)picture->rows * (size_t)picture->columns * (size_t)picture->channels;
+    if (picture->room >= bytes) return LS_OK;
+    uint8_t *pixels = realloc(picture->pixels, bytes);
+    if (!pixels) return LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes of a picture", bytes);
+    picture->pixels = pixels;
+    picture->room = bytes;
+    return LS_OK;
+}
+
+ls_status ls_picture_decode(const uint8_t *bytes, size_t n, int side, int channels,
+                            struct ls_picture *picture) {
+    static const uint8_t jpeg[] = {0xff, 0xd8, 0xff}, png[] = {0x89, 'P', 'N', 'G'};
+    picture->orientation = 1;
+    if (n >= sizeof jpeg && memcmp(bytes, jpeg, sizeof jpeg) == 0)
+        return ls_jpeg_decode(bytes, n, side, channels, picture);
+    if (n >= sizeof png && memcmp(bytes, png, sizeof png) == 0)
+        return ls_png_decode(bytes, n, channels, picture);
+    if (n == 0) return LS_FAIL(LS_INPUT, "is empty");
+    return LS_FAIL(LS_INPUT, "is neither JPEG nor PNG: it begins with %02x %02x %02x %02x", bytes[0],
+                   n > 1 ? bytes[1] : 0, n > 2 ? bytes[2] : 0, n > 3 ? bytes[3] : 0);
+}
+
+const char *ls_picture_kinds(void) {
+    static char text[128];
+    const char *jpeg = ls_jpeg_library(), *png = ls_png_library();
+    snprintf(text, sizeof text, "%s%s%s%s%s%s", jpeg ? "JPEG (" : "", jpeg ? jpeg : "", jpeg ? ")" : "",
+             jpeg && png ? ", " : "", png ? "PNG (" : "", png ? png : "");
+    if (png) strcat(text, ")");
+    return jpeg || png ? text : "none";
+}

@@ -1,0 +1,210 @@
+// A square of one size out of a picture: filtered down (or up) along each axis, cropped in the middle,
+// turned.
+#include "data/picture_parts.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Weights are integers that add up to 1 << WEIGHT_BITS for each number of the result.
+enum { WEIGHT_BITS = 14, HALF = 1 << (WEIGHT_BITS - 1) };
+
+// Numbers along one side of the result, each a sum of `taps` neighbours in the picture.
+struct axis {
+    int taps;
+    double scale, support; // numbers of the picture for one of the result; the tent's half width
+    int offset;            // numbers of the scaled picture that the crop leaves out in front
+    int *first;            // [side] the first neighbour
+    int16_t *weights;      // [side][taps]
+};
+
+static struct axis axis_of(int length, int shorter, int side) {
+    double scale = (double)shorter / side;
+    int whole = (int)((double)length / scale + 0.5);
+    struct axis axis = {.scale = scale, .support = scale > 1 ? scale : 1};
+    axis.offset = whole > side ? (whole - side) / 2 : 0;
+    axis.taps = (int)(2 * axis.support) + 2;
+    if (axis.taps > length) axis.taps = length;
+    return axis;
+}
+
+static double tent(const struct axis *axis, double distance) {
+    if (distance < 0) distance = -distance;
+    return distance < axis->support ? 1 - distance / axis->support : 0;
+}
+
+static int first_of(const struct axis *axis, int length, int i) {
+    int first = (int)((i + axis->offset + 0.5) * axis->scale - axis->support + 0.5);
+    if (first > length - axis->taps) first = length - axis->taps;
+    return first < 0 ? 0 : first;
+}
+
+void ls_square_needs(int length, int shorter, int side, int *begin, int *end) {
+    struct axis axis = axis_of(length, shorter, side);
+    *begin = first_of(&axis, length, 0);
+    *end = first_of(&axis, length, side - 1) + axis.taps;
+}
+
+// Doubles are only added, multiplied and divided, in one order, and rounded once: the same integers
+// everywhere.
+static void weigh(const struct axis *axis, int length, int i) {
+    double middle = (i + axis->offset + 0.5) * axis->scale, sum = 0;
+    int first = first_of(axis, length, i), left = 1 << WEIGHT_BITS, largest = 0;
+    int16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
+    axis->first[i] = first;
+    for (int t = 0; t < axis->taps; t++) sum += tent(axis, first + t + 0.5 - middle);
+    for (int t = 0; t < axis->taps; t++) {
+        weights[t] = (int16_t)(tent(axis, first + t + 0.5 - middle) / sum * (1 << WEIGHT_BITS) + 0.5);
+        left -= weights[t];
+        if (weights[t] > weights[largest]) largest = t;
+    }
+    weights[largest] = (int16_t)(weights[largest] + left);
+}
+
+// ---- memory
+
+struct work {
+    int side, channels;
+    struct axis down, across;
+    int begin, columns; // of the picture, that are wanted
+    int32_t *sums;      // [numbers of a line]
+    uint8_t *line;      // the same
+    uint8_t *between;   // [columns][side][channels]
+};
+
+static size_t place(size_t *used, size_t bytes) {
+    size_t at = *used;
+    *used += (bytes + 63) / 64 * 64;
+    return at;
+}
+
+static ls_status arrange(struct work *work, struct ls_resize_scratch *scratch) {
+    size_t used = 0, side = (size_t)work->side, channels = (size_t)work->channels,
+           columns = (size_t)work->columns;
+    size_t longest = (columns > side ? columns : side) * channels;
+    size_t first_down = place(&used, side * sizeof(int)), first_across = place(&used, side * sizeof(int));
+    size_t down = place(&used, side * (size_t)work->down.taps * sizeof(int16_t));
+    size_t across = place(&used, side * (size_t)work->across.taps * sizeof(int16_t));
+    size_t sums = place(&used, longest * sizeof(int32_t)), line = place(&used, longest);
+    size_t between = place(&used, columns * side * channels);
+    if (scratch->bytes < used) {
+        void *memory = realloc(scratch->memory, used);
+        if (!memory) return LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes to scale a picture with", used);
+        *scratch = (struct ls_resize_scratch){memory, used};
+    }
+    char *memory = scratch->memory;
+    work->down.first = (int *)(void *)(memory + first_down);
+    work->across.first = (int *)(void *)(memory + first_across);
+    work->down.weights = (int16_t *)(void *)(memory + down);
+    work->across.weights = (int16_t *)(void *)(memory + across);
+    work->sums = (int32_t *)(void *)(memory + sums);
+    work->line = (uint8_t *)(memory + line);
+    work->between = (uint8_t *)(memory + between);
+    return LS_OK;
+}
+
+// ---- filtering
+
+// Integers: the same on every processor, by the widest instructions that it has.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define FOR_EACH_PROCESSOR
+#endif
+
+enum { TOGETHER = 4 }; // lines that are added up in one pass
+
+FOR_EACH_PROCESSOR
+static void add_lines(const uint8_t *restrict from, size_t stride, const int16_t *restrict weights, int n,
+                      int32_t *restrict sums) {
+    const int32_t a = weights[0], b = weights[1], c = weights[2], d = weights[3];
+    const uint8_t *second = from + stride, *third = second + stride, *fourth = third + stride;
+    for (int k = 0; k < n; k++) sums[k] += a * from[k] + b * second[k] + c * third[k] + d * fourth[k];
+}
+
+FOR_EACH_PROCESSOR
+static void add_line(const uint8_t *restrict from, int32_t weight, int n, int32_t *restrict sums) {
+    for (int k = 0; k < n; k++) sums[k] += weight * from[k];
+}
+
+FOR_EACH_PROCESSOR
+static void round_line(const int32_t *restrict sums, int n, uint8_t *restrict line) {
+    for (int k = 0; k < n; k++) line[k] = (uint8_t)((sums[k] + HALF) >> WEIGHT_BITS);
+}
+
+// Line i of the result along an axis, out of lines of n numbers, of which the first is that of the picture's
+// `origin`.
+static void add_up(const struct work *work, const struct axis *axis, int i, const uint8_t *lines,
+                   size_t stride, int origin, int n) {
+    const uint8_t *from = lines + (size_t)(axis->first[i] - origin) * stride;
+    const int16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
+    int taps = axis->taps, t = 0;
+    while (taps > 0 && weights[taps - 1] == 0) taps--;
+    memset(work->sums, 0, (size_t)n * sizeof *work->sums);
+    for (; t + TOGETHER <= taps; t += TOGETHER, from += TOGETHER * stride)
+        add_lines(from, stride, weights + t, n, work->sums);
+    for (; t < taps; t++, from += stride) add_line(from, weights[t], n, work->sums);
+    round_line(work->sums, n, work->line);
+}
+
+// The pixels of a line to places `step` bytes apart.
+static void spread(const uint8_t *line, int n, int channels, ptrdiff_t step, uint8_t *out) {
+    if (channels == 3) {
+        for (int k = 0; k < n; k++, line += 3, out += step) {
+            out[0] = line[0];
+            out[1] = line[1];
+            out[2] = line[2];
+        }
+    } else {
+        for (int k = 0; k < n; k++, out += step) *out = line[k];
+    }
+}
+
+// ---- orientation
+
+// Where number (i, j) of the square goes, by EXIF's orientation: mirrored, turned by quarters.
+static size_t turned(int orientation, int side, int i, int j) {
+    int last = side - 1, row = i, column = j;
+    switch (orientation) {
+    case 2: column = last - j; break;
+    case 3: row = last - i, column = last - j; break;
+    case 4: row = last - i; break;
+    case 5: row = j, column = i; break;
+    case 6: row = j, column = last - i; break;
+    case 7: row = last - j, column = last - i; break;
+    case 8: row = last - j, column = i; break;
+    default: break;
+    }
+    return (size_t)row * (size_t)side + (size_t)column;
+}
+
+ls_status ls_picture_square(const struct ls_picture *picture, int side, struct ls_resize_scratch *scratch,
+                            uint8_t *out) {
+    int shorter = picture->width < picture->height ? picture->width : picture->height;
+    struct work work = {.side = side,
+                        .channels = picture->channels,
+                        .down = axis_of(picture->height, shorter, side),
+                        .across = axis_of(picture->width, shorter, side)};
+    int end;
+    ls_square_needs(picture->width, shorter, side, &work.begin, &end);
+    work.columns = end - work.begin;
+    LS_TRY(arrange(&work, scratch));
+    for (int i = 0; i < side; i++) {
+        weigh(&work.down, picture->height, i);
+        weigh(&work.across, picture->width, i);
+    }
+    const size_t pixel = (size_t)work.channels, line = (size_t)side * pixel;
+    const uint8_t *wanted = picture->pixels + (size_t)(work.begin - picture->left) * pixel;
+    for (int i = 0; i < side; i++) {
+        add_up(&work, &work.down, i, wanted, (size_t)picture->columns * pixel, picture->top,
+               work.columns * work.channels);
+        spread(work.line, work.columns, work.channels, (ptrdiff_t)line, work.between + (size_t)i * pixel);
+    }
+    for (int j = 0; j < side; j++) {
+        ptrdiff_t first = (ptrdiff_t)(turned(picture->orientation, side, 0, j) * pixel);
+        ptrdiff_t step = side > 1 ? (ptrdiff_t)(turned(picture->orientation, side, 1, j) * pixel) - first : 0;
+        add_up(&work, &work.across, j, work.between, line, work.begin, (int)line);
+        spread(work.line, side, work.channels, step, out + first);
+    }
+    return LS_OK;
+}
