@@ -96,7 +96,8 @@ static ls_status undo(enum ls_h5_filter filter, size_t value_bytes, struct ls_bu
     }
     if (filter == LS_H5_GZIP && unpacked / MOST_RATIO > *bytes)
         return LS_FAIL(LS_INPUT, "gzip: %zu bytes cannot hold %zu", *bytes, unpacked);
-    LS_TRY(ls_buffer_reserve(other, filter == LS_H5_GZIP ? unpacked : *bytes));
+    size_t room = filter == LS_H5_GZIP ? unpacked : *bytes;
+    LS_TRY(ls_buffer_reserve(other, room ? room : 1));
     if (filter == LS_H5_SHUFFLE) {
         undo_shuffle(chunk->data, *bytes, value_bytes, other->data);
     } else {

@@ -9,15 +9,25 @@ void ls_picture_free(struct ls_picture *picture) {
     *picture = (struct ls_picture){0};
 }
 
-ls_status ls_picture_shape(struct ls_picture *picture, int64_t width, int64_t height, int channels) {
+// A PNG of one bit a pixel, deflated at best, holds 8 * 1032 pixels in a byte; a JPEG at best 512, a bit a
+// block.
+enum { MOST_PIXELS_A_BYTE = 8 * 1032 };
+
+ls_status ls_picture_check(int64_t width, int64_t height, size_t file_bytes) {
     if (width < 1 || height < 1 || width > LS_MOST_SIDE || height > LS_MOST_SIDE)
         return LS_FAIL(LS_INPUT, "is %lld x %lld, expected sides of 1 to %d", (long long)width,
                        (long long)height, LS_MOST_SIDE);
-    picture->width = picture->columns = (int)width;
-    picture->height = picture->rows = (int)height;
+    if ((size_t)(width * height) / MOST_PIXELS_A_BYTE > file_bytes)
+        return LS_FAIL(LS_INPUT, "is %lld x %lld, which its %zu bytes cannot hold", (long long)width,
+                       (long long)height, file_bytes);
+    return LS_OK;
+}
+
+void ls_picture_shape(struct ls_picture *picture, int width, int height, int channels) {
+    picture->width = picture->columns = width;
+    picture->height = picture->rows = height;
     picture->left = picture->top = 0;
     picture->channels = channels;
-    return LS_OK;
 }
 
 ls_status ls_picture_reserve(struct ls_picture *picture) {

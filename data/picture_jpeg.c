@@ -178,11 +178,12 @@ static ls_status decode(struct decoder *decoder, const uint8_t *bytes, size_t n,
     jpeg_mem_src(jpeg, (unsigned char *)(uintptr_t)bytes, n);
     jpeg_save_markers(jpeg, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(jpeg, TRUE);
+    LS_TRY(ls_picture_check(jpeg->image_width, jpeg->image_height, n));
     picture->orientation = orientation_of(jpeg);
     choose_scale(jpeg, side);
     choose_colours(jpeg, channels);
     jpeg_start_decompress(jpeg);
-    LS_TRY(ls_picture_shape(picture, jpeg->output_width, jpeg->output_height, channels));
+    ls_picture_shape(picture, (int)jpeg->output_width, (int)jpeg->output_height, channels);
     choose_part(jpeg, side, picture);
     LS_TRY(ls_picture_reserve(picture));
     read_lines(decoder, channels, picture);

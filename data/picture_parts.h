@@ -10,8 +10,11 @@
 
 enum { LS_MOST_SIDE = 65500 };
 
-// The size of the whole, which is checked; all of it is there.
-ls_status ls_picture_shape(struct ls_picture *picture, int64_t width, int64_t height, int channels);
+// Refuses sides that are too long, and pixels that a file of so many bytes cannot hold: before any memory is
+// asked for.
+ls_status ls_picture_check(int64_t width, int64_t height, size_t file_bytes);
+// The size of the whole; all of it is there.
+void ls_picture_shape(struct ls_picture *picture, int width, int height, int channels);
 // Room for the part that `left`, `top`, `columns` and `rows` say.
 ls_status ls_picture_reserve(struct ls_picture *picture);
 // Numbers [*begin, *end) of a side of `length` that a square out of the middle is made of.

@@ -19,10 +19,11 @@ const char *ls_png_library(void) {
     return "libpng " PNG_LIBPNG_VER_STRING;
 }
 
-static ls_status decode(png_image *png, int channels, struct ls_picture *picture) {
+static ls_status decode(png_image *png, size_t n, int channels, struct ls_picture *picture) {
     static const png_color white = {255, 255, 255};
     png->format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-    LS_TRY(ls_picture_shape(picture, png->width, png->height, channels));
+    LS_TRY(ls_picture_check(png->width, png->height, n));
+    ls_picture_shape(picture, (int)png->width, (int)png->height, channels);
     LS_TRY(ls_picture_reserve(picture));
     png_image_finish_read(png, &white, picture->pixels, 0, NULL);
     // What the library only warns of (a checksum, say) is broken too.
@@ -34,7 +35,7 @@ ls_status ls_png_decode(const uint8_t *bytes, size_t n, int channels, struct ls_
     png_image png = {.version = PNG_IMAGE_VERSION};
     if (!png_image_begin_read_from_memory(&png, bytes, n))
         return LS_FAIL(LS_INPUT, "is a broken PNG: %s", png.message);
-    ls_status status = decode(&png, channels, picture);
+    ls_status status = decode(&png, n, channels, picture);
     png_image_free(&png);
     return status;
 }

@@ -120,6 +120,11 @@ static void test_shuffle(void **state) {
     assert_ok(ls_chunk_decode(&chunking, 1, 3, &chunk, 10, &other, 10)); // skipped
     assert_memory_equal(chunk.data, "abcdefghij", 10);
     assert_fails(ls_chunk_decode(&chunking, 0, 3, &chunk, 9, &other, 10), "it has 9 bytes, expected 10");
+    struct ls_buffer empty = {0}, none = {0}; // nothing, of nothing
+    assert_ok(ls_buffer_reserve(&empty, 1));
+    assert_ok(ls_chunk_decode(&chunking, 0, 3, &empty, 0, &none, 0));
+    free(empty.data);
+    free(none.data);
     free(chunk.data);
     free(other.data);
 }

@@ -1,0 +1,59 @@
+"""Makes what the fuzzers begin with: corpus.py FOLDER makes FOLDER/TARGET/*; recipes come from launch/recipes."""
+import gzip
+import io
+import pathlib
+import shutil
+import struct
+import sys
+import zlib
+
+import numpy
+from PIL import Image
+
+folder = pathlib.Path(sys.argv[1])
+root = pathlib.Path(__file__).resolve().parents[2]
+
+
+def save(target, name, content):
+    path = folder / target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+for recipe in (root / "launch" / "recipes").glob("*.yaml"):
+    shutil.copy(recipe, (folder / "recipe").joinpath(recipe.name)) if (folder / "recipe").mkdir(parents=True, exist_ok=True) is None else None
+save("recipe", "small", b"model: {zoo: mlp, classes: 2}\ndata: {train: [a, 'b*']}\ntrain: {epochs: 1, batch: 4, lanes: 2}\n")
+save("recipe", "keys", b"seed: 18446744073709551615\nmodel: {zoo: lenet, classes: 10, dropout: 0.5, from: x.h5}\n"
+     b"data: {train: a, test: b, scale: 1e-3, normalize: {mean: [1, 2], std: [3, .4]}, augment: {crop_pad: 2, flip: yes}}\n"
+     b"train: {steps: 5, optimizer: {adamw: {weight_decay: 0.1}}, schedule: {step: {peak: 1, every: 2 epochs}}, timeout: 5m}\n"
+     b"eval: {every: 500 steps}\ncheckpoint: {every: 90s, keep: 2}\ndevice: {memory: 2GiB}\n")
+
+images = struct.pack(">HBBIII", 0, 8, 3, 3, 4, 5) + bytes(range(60))
+labels = struct.pack(">HBBI", 0, 8, 1, 3) + b"\0\1\2"
+for name, a, b in (("plain", images, labels), ("gzip", gzip.compress(images), gzip.compress(labels))):
+    save("idx", name, struct.pack("<H", len(a)) + a + b)
+
+x = numpy.random.default_rng(1).integers(0, 256, (9, 14, 3)).astype("u1")
+for mode in ("RGB", "L", "CMYK", "RGBA", "P", "1"):
+    for kind in ("JPEG", "PNG"):
+        content = io.BytesIO()
+        try:
+            Image.fromarray(x).convert(mode).save(content, kind)
+        except OSError:
+            continue
+        save("picture", f"{mode}.{kind}", b"\x08" + content.getvalue())
+content, exif = io.BytesIO(), Image.Exif()
+exif[0x0112] = 6
+Image.fromarray(x).save(content, "JPEG", progressive=True, exif=exif)
+save("picture", "progressive", b"\x20" + content.getvalue())
+
+numbers = bytes(range(256)) * 4
+shuffled = numpy.frombuffer(numbers, "u1").reshape(-1, 4).T.tobytes()
+for name, head, content in (("plain", (0, 0, 0, 0, 0), numbers), ("shuffle", (1, 1, 0, 0, 0), shuffled),
+                            ("gzip", (1, 0, 0, 0, 0), zlib.compress(numbers)), ("both", (2, 1, 0, 0, 0), zlib.compress(shuffled)),
+                            ("fletcher", (1, 2, 0, 0, 0), numbers + b"\0\0\0\0")):
+    save("chunk", name, bytes(head) + b"\0" + struct.pack("<HB", len(numbers), 2 << 6) + content)
+
+for target in ("index", "shard", "checkpoint"):
+    save(target, "one bit", struct.pack("<IB", 200, 1))
+    save(target, "cut", b"\x80")
