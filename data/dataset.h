@@ -60,6 +60,11 @@ const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int 
 ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
                           void *targets, uint64_t *ids, bool verify_crc);
 
+// A hash of what the set holds, at a bounded cost: all checksums of shards of Lockstep's own, all targets of
+// other files (both up to 64 MiB over the set), and 256 samples with their targets, chosen by a fixed key. A
+// change of a share s of the samples of other people's files passes unseen with probability (1 - s)^256.
+ls_status ls_dataset_content(struct ls_dataset *dataset, uint64_t *content);
+
 // For measuring: forgets decoded chunks, while nobody reads; and where `pages` too, asks the kernel to forget
 // what it holds of the files, so that they are read from the disk again (in vain where that is a file system
 // in memory).

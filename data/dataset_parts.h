@@ -8,6 +8,7 @@
 //   chunk_filters.c    gzip, shuffle and Fletcher's checksum, undone
 //   dataset_convert.c  numbers of any stored type to f32 or to a class
 //   dataset_read.c     a batch: picks sorted by file and offset, gathered from the columns
+//   dataset_content.c  a hash of what is in it
 //   dataset_scan.c     every target (and sample) once, at start
 #pragma once
 

@@ -38,6 +38,8 @@ ls_status ls_command_train(const struct ls_command *command, int argc, char **ar
         {"--out", "-o", LS_WORD, &request.out, "DIR", "the run's folder (default: runs/<recipe name>)"},
         {"--resume", NULL, LS_FLAG, &request.resume, NULL,
          "go on from the newest good checkpoint in DIR; starts where there is none"},
+        {"--accept-changed-data", NULL, LS_FLAG, &request.accept_changed_data, NULL,
+         "resume although data.train is not what the run began with: the result is neither's then"},
         {"--trace", NULL, LS_FLAG, &trace, NULL,
          "write DIR/trace.json: a Chrome trace of 20 steps on all ranks"},
         {"--trace-steps", NULL, LS_INTEGER, &request.trace_steps, "N",

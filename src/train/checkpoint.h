@@ -18,7 +18,8 @@ struct ls_checkpoint_state {
     double loss_scale;
     uint64_t skipped;        // steps skipped so far
     uint64_t skipped_in_row; // … just now
-    uint64_t samples, batch, lanes, data_identity;
+    uint64_t samples, batch, lanes;
+    uint64_t data_identity, data_content; // of data.train: names and sizes; what is in it
     double best_score; // the best accuracy, or, without classes, minus the least loss; NAN: none yet
     uint64_t best_step;
     uint64_t evaluated_step;         // of the last evaluation; 0: none

@@ -110,6 +110,12 @@ static void add_text(struct ls_text *line, const char *key, const char *value) {
     ls_text_add_json(line, value ? value : "");
 }
 
+static void add_hash(struct ls_text *line, const char *key, uint64_t hash) {
+    char text[17];
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    add_text(line, key, text);
+}
+
 static void add_number(struct ls_text *line, const char *key, double value) {
     add_key(line, key);
     ls_text_add_number(line, value);
@@ -163,6 +169,8 @@ void ls_metrics_start(struct ls_metrics *metrics, const struct ls_metrics_start 
     add_count(line, "steps", start->steps);
     add_count(line, "samples", start->samples);
     add_count(line, "parameters", (uint64_t)start->parameters);
+    add_hash(line, "data_identity", start->data_identity);
+    add_hash(line, "data_content", start->data_content);
     add_text(line, "model", start->model);
     add_text(line, "device", start->device);
     add_text(line, "fingerprint", start->fingerprint);
@@ -204,13 +212,11 @@ void ls_metrics_checkpoint(struct ls_metrics *metrics, uint64_t step, const char
 }
 
 void ls_metrics_end(struct ls_metrics *metrics, const struct ls_metrics_end *end) {
-    char hash[17];
-    snprintf(hash, sizeof hash, "%016" PRIx64, end->params_hash);
     struct ls_text *line = begin(metrics, "end", end->step);
     add_number(line, "loss", end->loss);
     add_number(line, "accuracy", end->accuracy);
     add_number(line, "samples_per_s", end->samples_per_s);
-    add_text(line, "params_hash", hash);
+    add_hash(line, "params_hash", end->params_hash);
     add_count(line, "ranks", (uint64_t)end->ranks);
     add_count(line, "lanes", (uint64_t)end->lanes);
     add_text(line, "device", end->device);

@@ -20,6 +20,7 @@ struct ls_run {
     struct ls_text resolved; // the recipe, as the run folder and the checkpoints keep it
     struct ls_device *device;
     struct ls_dataset *train, *test; // test may be NULL
+    uint64_t content;                // of train; on rank 0
     struct ls_model model;
     struct ls_engine *engine;
     struct ls_reader *reader;

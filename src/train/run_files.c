@@ -61,6 +61,8 @@ ls_status ls_run_open_files(struct ls_run *run) {
         .steps = run->steps,
         .samples = run->clock.samples,
         .parameters = run->model.train->layout->parameters,
+        .data_identity = run->state.data_identity,
+        .data_content = run->state.data_content,
         .model = run->recipe.model.zoo,
         .device = run->device->name,
         .fingerprint = run->device->fingerprint,

@@ -114,10 +114,28 @@ static void fresh_state(struct ls_run *run) {
         .batch = run->clock.batch,
         .lanes = (uint64_t)run->recipe.train.lanes,
         .data_identity = ls_dataset_info(run->train)->identity,
+        .data_content = run->content,
         .best_score = NAN,
         .last_loss = NAN,
         .last_accuracy = NAN,
     };
+}
+
+static ls_status same_data(const struct ls_run *run, const char *path,
+                           const struct ls_checkpoint_state *saved) {
+    const bool same_files = saved->data_identity == ls_dataset_info(run->train)->identity;
+    if (same_files && saved->data_content == run->content) return LS_OK;
+    const char *what =
+        same_files ? "samples or targets were changed since" : "files, sizes or identities differ";
+    if (run->request->accept_changed_data) {
+        ls_warn("%s: data.train is not the set that the run began with (%s), and goes on all the same", path,
+                what);
+        return LS_OK;
+    }
+    return LS_FAIL(LS_INPUT,
+                   "cannot resume from %s: data.train is not the set that the run began with (%s); "
+                   "--accept-changed-data goes on all the same",
+                   path, what);
 }
 
 // Rank 0: may the run go on from this file with the recipe as it is now?
@@ -131,11 +149,7 @@ static ls_status fits(struct ls_run *run, const char *path) {
         if (status != LS_OK) ls_error_prefix("cannot resume from %s", path);
         ls_recipe_free(&saved);
     }
-    if (status == LS_OK && header.state.data_identity != ls_dataset_info(run->train)->identity)
-        status = LS_FAIL(LS_INPUT,
-                         "cannot resume from %s: data.train is not the set that the run began with (files, "
-                         "sizes or identities differ)",
-                         path);
+    if (status == LS_OK) status = same_data(run, path, &header.state);
     if (status == LS_OK && strcmp(header.fingerprint, run->device->fingerprint) != 0)
         ls_warn("the run began on \"%s\" and goes on on \"%s\": the result may differ in its last bits",
                 header.fingerprint, run->device->fingerprint);
@@ -174,6 +188,10 @@ static ls_status choose_start(struct ls_run *run) {
     LS_TRY(ls_comm_broadcast(run->comm, path, sizeof path, 0));
     if (path[0] == 0) return run->recipe.model.from ? take_weights_from(run) : LS_OK;
     LS_TRY(ls_replica_load(run->engine, run->model.train->layout, run->comm, path, true, &run->state));
+    run->state.samples = run->clock.samples;
+    run->state.data_identity =
+        ls_dataset_info(run->train)->identity; // others where changed data were accepted
+    run->state.data_content = run->content;
     run->saved_step = run->state.step;
     ls_note("resuming from %s, step %" PRIu64, path, run->state.step);
     return LS_OK;
@@ -202,6 +220,7 @@ ls_status ls_run_open(struct ls_run *run) {
     LS_TRY(ls_comm_agree(comm, make_model(run)));
     LS_TRY(ls_comm_agree(comm, scan_data(run)));
     LS_TRY(agree_on_data(run));
+    LS_TRY(ls_comm_agree(comm, ls_run_writes(run) ? ls_dataset_content(run->train, &run->content) : LS_OK));
     LS_TRY(stop_if_asked(run));
     LS_TRY(ls_comm_agree(comm, open_engine(run)));
     LS_TRY(ls_comm_agree(comm, ls_run_writes(run) && run->recipe.model.from

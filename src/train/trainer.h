@@ -11,8 +11,9 @@ struct ls_train_request {
     int n_overrides;
     const char *out; // run folder; NULL: runs/<recipe name>
     bool resume;
-    int64_t trace_steps; // to trace; 0: none
-    const char *version; // Lockstep's, for the checkpoints
+    bool accept_changed_data; // resume although data.train is not what it was
+    int64_t trace_steps;      // to trace; 0: none
+    const char *version;      // Lockstep's, for the checkpoints
 };
 
 struct ls_train_summary {

@@ -114,5 +114,60 @@ class Survival(lockstep.Case):
         self.assertIn("--resume", result.stderr)
 
 
+
+class ChangedData(lockstep.Case):
+    """A set that is not what the run began with is noticed, and refused unless it is told otherwise."""
+
+    def resume(self, *words, expect):
+        return self.train(self.recipe, "train.steps=4", "--resume", *words, expect=expect)
+
+    def begin(self):
+        self.recipe = lockstep.recipe(self.folder, {"train.steps": 4, "checkpoint.every": "2 steps"})
+        self.train(self.recipe)
+        for path in sorted((self.folder / "run" / "checkpoints").glob("*.h5"))[1:]:
+            path.unlink()  # as if it had been killed after the first
+
+    def assert_refused_then_accepted(self, why):
+        before = sorted(p.name for p in (self.folder / "run" / "checkpoints").iterdir())
+        refused = self.resume(expect=2)
+        self.assertIn("data.train is not the set that the run began with", refused.stderr)
+        self.assertIn(why, refused.stderr)
+        self.assertEqual(sorted(p.name for p in (self.folder / "run" / "checkpoints").iterdir()), before)
+        starts = lockstep.metrics(self.folder / "run", "start")
+        accepted = self.resume("--accept-changed-data", expect=0)
+        self.assertIn("warning", accepted.stderr)
+        first, last = starts[0], lockstep.metrics(self.folder / "run", "start")[-1]
+        self.assertNotEqual((first["data_identity"], first["data_content"]), (last["data_identity"], last["data_content"]))
+        again = self.resume(expect=0)  # the file that was written with them is theirs
+        self.assertNotIn("is not the set", again.stderr)
+
+    def test_unchanged(self):
+        self.begin()
+        data = self.folder / "data"
+        for path in data.glob("*.h5"):  # another place, other times, the same bytes
+            content = path.read_bytes()
+            path.unlink()
+            path.write_bytes(content)
+        self.assertNotIn("is not the set", self.resume(expect=0).stderr)
+
+    def test_a_label(self):
+        self.begin()
+        with lockstep.h5py.File(self.folder / "data" / "train-00001.h5", "r+") as file:
+            file["labels"][17] = (file["labels"][17] + 1) % 4
+        self.assert_refused_then_accepted("samples or targets were changed")
+
+    def test_all_samples(self):
+        self.begin()
+        for path in (self.folder / "data").glob("train-*.h5"):
+            with lockstep.h5py.File(path, "r+") as file:
+                file["images"][:] = file["images"][:] // 2
+        self.assert_refused_then_accepted("samples or targets were changed")
+
+    def test_another_file(self):
+        self.begin()
+        lockstep.shutil.copy(self.folder / "data" / "train-00000.h5", self.folder / "data" / "train-00009.h5")
+        self.assert_refused_then_accepted("files, sizes or identities differ")
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)
