@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 // What is read at a time.
 enum { CHECK_BYTES = 8 << 20 };
@@ -20,6 +21,8 @@ struct check {
     char *samples, *targets;
     uint64_t *ids; // of every sample
     int64_t largest_label;
+    uint64_t *sum, *squares; // of each channel
+    struct ls_check_report *report;
 };
 
 // ---- the root of a shard
@@ -64,8 +67,14 @@ static ls_status check_statistic(struct ls_h5 *file, const char *attribute, int6
 }
 
 static ls_status check_root(struct ls_h5 *file, const struct check *check) {
+    struct ls_check_report *report = check->report;
     char axes[16] = "";
     bool found = false;
+    report->ours = true;
+    LS_TRY(ls_h5_attr_text(file, "/", LS_SHARD_ATTR_UUID, report->uuid, sizeof report->uuid, &found));
+    LS_TRY(ls_h5_attr_text(file, "/", LS_SHARD_ATTR_SPLIT, report->split, sizeof report->split, &found));
+    LS_TRY(ls_h5_attr_i64(file, "/", LS_SHARD_ATTR_SHARD, &report->shard, &found));
+    LS_TRY(ls_h5_attr_i64(file, "/", LS_SHARD_ATTR_SHARDS, &report->shards, &found));
     LS_TRY(check_text(file, LS_SHARD_ATTR_UUID));
     LS_TRY(check_text(file, LS_SHARD_ATTR_SPLIT));
     LS_TRY(check_position(file));
@@ -110,33 +119,99 @@ static ls_status check_ours(const struct check *check) {
 
 // ---- samples
 
-static ls_status check_labels(struct check *check, int64_t begin, int64_t n) {
+// Notes what is wrong with a sample and goes on; LS_SYSTEM is another matter.
+static ls_status offend(struct check *check, ls_status status) {
+    struct ls_check_report *report = check->report;
+    if (status != LS_INPUT) return status;
+    if (report->offenders < LS_CHECK_OFFENDERS)
+        report->words[report->offenders] = strdup(ls_error_last()->text);
+    report->offenders++;
+    ls_error_clear();
+    return LS_OK;
+}
+
+static ls_status check_label(struct check *check, int64_t sample, int32_t label) {
     const char *name = check->shard->columns[LS_COLUMN_TARGET].name;
-    const int32_t *labels = (const int32_t *)(const void *)check->targets;
     int classes;
     ls_dataset_class_names(check->dataset, &classes);
-    for (int64_t i = 0; i < n; i++) {
-        if (labels[i] < 0)
-            return LS_FAIL(LS_INPUT, "%s: %s[%" PRId64 "] is %d, expected a class from 0 on",
-                           check->shard->path, name, begin + i, (int)labels[i]);
-        if (classes > 0 && labels[i] >= classes)
-            return LS_FAIL(LS_INPUT, "%s: %s[%" PRId64 "] is %d, but there are names of %d classes",
-                           check->shard->path, name, begin + i, (int)labels[i], classes);
-        if (labels[i] > check->largest_label) check->largest_label = labels[i];
-    }
+    if (label < 0)
+        return LS_FAIL(LS_INPUT, "%s: %s[%" PRId64 "] is %d, expected a class from 0 on", check->shard->path,
+                       name, sample, (int)label);
+    if (classes > 0 && label >= classes)
+        return LS_FAIL(LS_INPUT, "%s: %s[%" PRId64 "] is %d, but there are names of %d classes",
+                       check->shard->path, name, sample, (int)label, classes);
+    if (label > check->largest_label) check->largest_label = label;
     return LS_OK;
 }
 
 // Reading refuses what is truncated, not finite, not a class, or does not match its checksum.
+static ls_status read_rows(struct check *check, int64_t begin, int64_t n) {
+    for (int64_t i = 0; i < n; i++) check->indices[i] = begin + i;
+    return ls_dataset_read(check->dataset, check->indices, n, check->samples, check->targets,
+                           check->ids + begin, true);
+}
+
+static ls_status take_rows(struct check *check, int64_t begin, int64_t n) {
+    LS_TRY(read_rows(check, begin, n));
+    const int32_t *labels = (const int32_t *)(const void *)check->targets;
+    for (int64_t i = 0; i < n && check->info->target_is_class; i++)
+        LS_TRY(offend(check, check_label(check, begin + i, labels[i])));
+    const uint8_t *values = (const uint8_t *)check->samples;
+    int64_t count = check->info->type == LS_U8 ? n * (int64_t)check->info->sample_bytes : 0;
+    for (int64_t i = 0, c = 0; i < count && check->report->ours;
+         i++, c = c + 1 == check->info->channels ? 0 : c + 1) {
+        check->sum[c] += values[i];
+        check->squares[c] += (uint64_t)values[i] * values[i];
+    }
+    return LS_OK;
+}
+
+// A batch that is refused is read again sample by sample, for each that is to blame.
 static ls_status check_samples(struct check *check) {
     for (int64_t begin = 0; begin < check->info->samples; begin += check->batch) {
         int64_t left = check->info->samples - begin, n = left < check->batch ? left : check->batch;
-        for (int64_t i = 0; i < n; i++) check->indices[i] = begin + i;
-        LS_TRY(ls_dataset_read(check->dataset, check->indices, n, check->samples, check->targets,
-                               check->ids + begin, true));
-        if (check->info->target_is_class) LS_TRY(check_labels(check, begin, n));
+        ls_status status = take_rows(check, begin, n);
+        if (status == LS_OK) continue;
+        if (status != LS_INPUT) return status;
+        ls_error_clear();
+        for (int64_t i = 0; i < n; i++) {
+            check->ids[begin + i] = UINT64_MAX; // one that cannot be read has none
+            LS_TRY(offend(check, take_rows(check, begin + i, 1)));
+        }
     }
     return LS_OK;
+}
+
+// ---- statistics
+
+// The packer's sums are exact, and so are these: only the last bits of a division may differ.
+static ls_status compare_statistic(const struct check *check, struct ls_h5 *file, const char *attribute,
+                                   bool deviation) {
+    double values[MOST_CHANNELS];
+    int n = 0;
+    double count = (double)check->info->samples * (double)check->info->height * (double)check->info->width;
+    LS_TRY(ls_h5_attr_f64(file, "/", attribute, values, MOST_CHANNELS, &n));
+    for (int c = 0; c < n; c++) {
+        double mean = (double)check->sum[c] / count;
+        double variance = (double)check->squares[c] / count - mean * mean;
+        double expected = (deviation ? sqrt(variance > 0 ? variance : 0) : mean) / 255;
+        if (fabs(values[c] - expected) > 1e-9)
+            return LS_FAIL(LS_INPUT,
+                           "%s: attribute '%s' is %.12g for channel %d, but that of its samples is %.12g",
+                           check->shard->path, attribute, values[c], c, expected);
+    }
+    return LS_OK;
+}
+
+static ls_status check_statistics(struct check *check) {
+    if (!check->report->ours || check->info->channels > MOST_CHANNELS || check->report->offenders)
+        return LS_OK;
+    struct ls_h5 *file;
+    LS_TRY(ls_h5_open(check->shard->path, &file));
+    ls_status status = offend(check, compare_statistic(check, file, LS_SHARD_ATTR_MEAN, false));
+    if (status == LS_OK) status = offend(check, compare_statistic(check, file, LS_SHARD_ATTR_STD, true));
+    ls_h5_close(file);
+    return status;
 }
 
 struct owned_id {
@@ -150,7 +225,7 @@ static int by_id_and_sample(const void *a, const void *b) {
     return (x->sample > y->sample) - (x->sample < y->sample);
 }
 
-static ls_status check_ids(const struct check *check) {
+static ls_status check_ids(struct check *check) {
     if (!check->shard->columns[LS_COLUMN_IDS].name) return LS_OK;
     int64_t n = check->info->samples;
     struct owned_id *owned = malloc((size_t)n * sizeof *owned);
@@ -159,9 +234,10 @@ static ls_status check_ids(const struct check *check) {
     qsort(owned, (size_t)n, sizeof *owned, by_id_and_sample);
     ls_status status = LS_OK;
     for (int64_t i = 1; i < n && status == LS_OK; i++)
-        if (owned[i].id == owned[i - 1].id)
-            status = LS_FAIL(LS_INPUT, "%s: samples %" PRId64 " and %" PRId64 " have the same id %" PRIu64,
-                             check->shard->path, owned[i - 1].sample, owned[i].sample, owned[i].id);
+        if (owned[i].id == owned[i - 1].id && owned[i].id != UINT64_MAX)
+            status = offend(
+                check, LS_FAIL(LS_INPUT, "%s: samples %" PRId64 " and %" PRId64 " have the same id %" PRIu64,
+                               check->shard->path, owned[i - 1].sample, owned[i].sample, owned[i].id));
     free(owned);
     return status;
 }
@@ -177,7 +253,10 @@ static ls_status allocate(struct check *check) {
     check->samples = malloc(n * check->info->sample_bytes);
     check->targets = malloc(n * check->info->target_bytes + 1);
     check->ids = malloc((size_t)check->info->samples * sizeof *check->ids);
-    if (check->indices && check->samples && check->targets && check->ids) return LS_OK;
+    check->sum = calloc((size_t)check->info->channels, sizeof *check->sum);
+    check->squares = calloc((size_t)check->info->channels, sizeof *check->squares);
+    if (check->indices && check->samples && check->targets && check->ids && check->sum && check->squares)
+        return LS_OK;
     return LS_FAIL(LS_SYSTEM, "%s: out of memory to check %" PRId64 " samples", check->shard->path,
                    check->info->samples);
 }
@@ -199,16 +278,25 @@ static void describe(const struct check *check, struct ls_check_report *report) 
              ls_dtype_name(info->stored), targets, crcs);
 }
 
-static ls_status check_all(struct check *check, struct ls_check_report *report) {
+static ls_status check_all(struct check *check) {
+    struct ls_check_report *report = check->report;
     if (check->dataset->ours) LS_TRY(check_ours(check));
     LS_TRY(allocate(check));
     LS_TRY(check_samples(check));
     LS_TRY(check_ids(check));
+    LS_TRY(check_statistics(check));
     report->samples = check->info->samples;
     report->classes = check->info->target_is_class ? check->largest_label + 1 : 0;
     report->crc_checked = check->dataset->info.checksums;
     describe(check, report);
-    return LS_OK;
+    if (report->offenders == 0) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s", report->words[0] ? report->words[0] : "out of memory for an error");
+}
+
+void ls_check_report_free(struct ls_check_report *report) {
+    for (int i = 0; i < LS_CHECK_OFFENDERS; i++) free(report->words[i]);
+    free(report->ids);
+    *report = (struct ls_check_report){0};
 }
 
 ls_status ls_check_shard(const char *path, const char *input, const char *target,
@@ -216,16 +304,21 @@ ls_status ls_check_shard(const char *path, const char *input, const char *target
     *report = (struct ls_check_report){0};
     struct ls_dataset_spec spec = {
         .input = input, .target = target ? target : LS_SHARD_LABELS, .target_optional = !target};
-    struct check check = {.largest_label = -1};
+    struct check check = {.largest_label = -1, .report = report};
     char *paths[] = {(char *)path};
     LS_TRY(ls_dataset_open_files(&spec, paths, 1, &check.dataset));
     check.shard = &check.dataset->shards[0];
     check.info = ls_dataset_info(check.dataset);
-    ls_status status = check_all(&check, report);
+    ls_status status = check_all(&check);
     free(check.indices);
     free(check.samples);
     free(check.targets);
-    free(check.ids);
+    free(check.sum);
+    free(check.squares);
+    if (report->ours)
+        report->ids = check.ids;
+    else
+        free(check.ids);
     ls_dataset_close(check.dataset);
     return status;
 }

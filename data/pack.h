@@ -70,12 +70,27 @@ ls_status ls_pack_summarize(const char *folder, const char *name, int shards,
                             struct ls_pack_summary *summary);
 void ls_pack_summary_free(struct ls_pack_summary *summary);
 
-// `lockstep check`: verifies a shard or any HDF5 data file whole (structure, CRCs, labels, non-finite values,
-// ids). LS_INPUT with the first offender by file, dataset and index.
+// `lockstep check`: reads a shard or any HDF5 data file whole: structure, checksums, classes, values that are
+// not finite, ids, and, of Lockstep's own, whether the statistics are those of the samples.
+enum { LS_CHECK_OFFENDERS = 5 };
+
 struct ls_check_report {
     int64_t samples, classes; // classes: largest label + 1
-    int crc_checked;
+    bool crc_checked;
     char text[256]; // one line for people
+    // What is wrong with samples: how many of them, and the words for the first few. A file that cannot be
+    // read as data at all has no report, only its error.
+    int64_t offenders;
+    char *words[LS_CHECK_OFFENDERS];
+    // Of shards of Lockstep's own: which of which set, and the ids of the samples [samples].
+    bool ours;
+    char uuid[64], split[128];
+    int64_t shard, shards;
+    uint64_t *ids;
 };
+
+// LS_INPUT where anything is wrong, with the words of the first. `target` NULL: labels, where there are any.
+// The report is to be freed in any case.
 ls_status ls_check_shard(const char *path, const char *input, const char *target,
                          struct ls_check_report *report);
+void ls_check_report_free(struct ls_check_report *report);

@@ -42,10 +42,16 @@ static const struct ls_command commands[] = {
      "  lockstep pack images pictures --size 224 --test 0.1 --broken skip -o shards\n"
      "  lockstep pack idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o shards --shards 4",
      ls_command_pack},
-    {"check", "verify shards or checkpoints", "FILE…",
-     "Reads every byte: structure, checksums, labels, values that are not finite. Prints a line a file; exit "
-     "status 2 where\n"
-     "any file is bad.",
+    {"check", "verify shards or checkpoints", "FILE… [--input NAME] [--target NAME]",
+     "Reads every byte: structure, checksums, labels, ids, values that are not finite; of shards, mean and "
+     "deviation too. "
+     "Prints a\n"
+     "line a file, and of a bad one the first samples that are to blame and how many more there are. Several "
+     "shards of a set "
+     "are\n"
+     "looked at together: none may be missing or there twice, and no sample in two of them. Exit status 2 "
+     "where anything is "
+     "wrong.",
      "  lockstep check shards/*.h5 runs/first/checkpoints/*.h5", ls_command_check},
     {"show", "what is in a shard, a checkpoint or a model", "FILE | zoo | zoo:NAME",
      "Lists datasets and attributes of a shard, state and parameters of a checkpoint, the models of the zoo, "

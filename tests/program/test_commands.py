@@ -133,6 +133,38 @@ class Commands(lockstep.Case):
             found = json.loads(self.ok("bench", "step", *words, "--threads", threads))
             self.assertLess(abs(found["peak_bytes"] / found["plan_bytes"] - 1), 0.05, found)
 
+    def test_check_sets(self):
+        images = self.folder / "images"
+        labels = self.folder / "labels"
+        rng = numpy.random.default_rng(1)
+        images.write_bytes(bytes([0, 0, 8, 3, 0, 0, 0, 40, 0, 0, 0, 4, 0, 0, 0, 4]) + rng.bytes(640))
+        labels.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 40]) + bytes(range(40)))
+        out = self.folder / "set"
+        self.ok("pack", "idx", images, labels, "-o", out, "--shards", 4)
+        files = sorted(out.glob("*.h5"))
+        self.assertEqual(self.ok("check", *files).count(": good: "), 4)
+        self.assertEqual(self.ok("check", files[2]).count(": good: "), 1)  # one alone is looked at for itself
+        said = self.bad("check", files[0], files[3])
+        self.assertIn("2 of the 4 shards of 'train' are not among these files, the first is 1", said)
+        copy = out / "copy.h5"
+        shutil.copy(files[1], copy)
+        said = self.bad("check", *files, copy)
+        self.assertIn(f"{copy}: is shard 1 of 'train', as is {files[1]}", said)
+        self.assertIn("has the id 10 of sample 0", said)
+        copy.unlink()
+        with h5py.File(files[1], "r+") as file:
+            file["images"][3, 0, 0, 0] ^= 1
+            file["labels"][5] = -2
+        said = self.bad("check", *files)
+        self.assertIn("checksum mismatch at sample 3", said)
+        self.assertIn("checksum mismatch at sample 5", said)
+        self.assertIn("1 of 4 files are bad", said)
+        unlabelled = self.folder / "unlabelled.h5"
+        with h5py.File(unlabelled, "w") as file:
+            file["images"] = numpy.zeros((3, 4, 4), "u1")
+        self.assertIn("no targets", self.ok("check", unlabelled))
+        self.assertIn("labels", self.bad("check", unlabelled, "--target", "labels"))
+
     def test_check_and_show(self):
         newest = self.checkpoint()
         shard = self.folder / "data" / "test-00000.h5"
