@@ -8,7 +8,8 @@
 enum { MOST_RATIO = 1040, CHECKSUM_BYTES = 4 };
 
 static ls_status undo_gzip(const uint8_t *in, size_t bytes, uint8_t *out, size_t expected) {
-    z_stream stream = {.next_in = (Bytef *)(uintptr_t)in, .next_out = out};
+    z_stream stream = {.next_in = (Bytef *)(uintptr_t)in};
+    stream.next_out = out;
     if (inflateInit(&stream) != Z_OK) return LS_FAIL(LS_SYSTEM, "zlib cannot begin: no memory");
     int end = Z_OK;
     // zlib counts in 32 bits.

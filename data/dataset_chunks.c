@@ -89,7 +89,7 @@ static void position_of(const struct ls_chunking *chunking, int64_t number,
 static ls_status fetch(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
                        int64_t number, struct ls_scratch *scratch, size_t *bytes, uint32_t *skipped) {
     const struct ls_chunking *chunking = column->chunking;
-    int64_t position[LS_H5_MAX_RANK];
+    int64_t position[LS_H5_MAX_RANK] = {0};
     position_of(chunking, number, position);
     if (chunking->found.chunking.listed) {
         LS_TRY(need_table(dataset, file, column));
@@ -129,10 +129,11 @@ static ls_status decode(struct ls_dataset *dataset, struct ls_open_file *file, c
     ls_status status = ls_chunk_decode(&chunking->found.chunking, skipped, ls_dtype_bytes(column->stored),
                                        &scratch->raw, bytes, &scratch->decoded, chunking->bytes);
     if (status == LS_INPUT) {
-        int64_t position[LS_H5_MAX_RANK], rows = chunking->found.chunking.dim[0];
+        int64_t position[LS_H5_MAX_RANK] = {0};
         position_of(chunking, number, position);
+        const long long row = (long long)position[0] * chunking->found.chunking.dim[0];
         ls_error_prefix("%s: dataset '%s': the chunk of row %lld is damaged", file->shard->path, column->name,
-                        (long long)(position[0] * rows));
+                        row);
     }
     return status;
 }

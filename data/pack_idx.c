@@ -173,8 +173,11 @@ static ls_status write_shards(struct shards *shards) {
 
 // A set with shards missing would be worse than none.
 static void remove_shards(const struct shards *shards) {
-    for (int i = 0; i < shards->written; i++) unlink(shards->names[i].temporary);
-    for (int i = 0; i < shards->renamed; i++) unlink(shards->names[i].path);
+    if (!shards->names) return;
+    for (int i = 0; i < shards->written; i++)
+        if (shards->names[i].temporary) unlink(shards->names[i].temporary);
+    for (int i = 0; i < shards->renamed; i++)
+        if (shards->names[i].path) unlink(shards->names[i].path);
 }
 
 static void free_shards(struct shards *shards) {

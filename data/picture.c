@@ -56,8 +56,7 @@ ls_status ls_picture_decode(const uint8_t *bytes, size_t n, int side, int channe
 const char *ls_picture_kinds(void) {
     static char text[128];
     const char *jpeg = ls_jpeg_library(), *png = ls_png_library();
-    snprintf(text, sizeof text, "%s%s%s%s%s%s", jpeg ? "JPEG (" : "", jpeg ? jpeg : "", jpeg ? ")" : "",
-             jpeg && png ? ", " : "", png ? "PNG (" : "", png ? png : "");
-    if (png) strcat(text, ")");
+    snprintf(text, sizeof text, "%s%s%s%s%s%s%s", jpeg ? "JPEG (" : "", jpeg ? jpeg : "", jpeg ? ")" : "",
+             jpeg && png ? ", " : "", png ? "PNG (" : "", png ? png : "", png ? ")" : "");
     return jpeg || png ? text : "none";
 }

@@ -2,6 +2,7 @@
 // turned.
 #include "data/picture_parts.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +79,8 @@ static size_t place(size_t *used, size_t bytes) {
     return at;
 }
 
-static ls_status arrange(struct work *work, struct ls_resize_scratch *scratch) {
+// False: no memory.
+static bool arrange(struct work *work, struct ls_resize_scratch *scratch) {
     size_t used = 0, side = (size_t)work->side, channels = (size_t)work->channels,
            columns = (size_t)work->columns;
     size_t longest = (columns > side ? columns : side) * channels;
@@ -87,9 +89,9 @@ static ls_status arrange(struct work *work, struct ls_resize_scratch *scratch) {
     size_t across = place(&used, side * (size_t)work->across.taps * sizeof(int16_t));
     size_t sums = place(&used, longest * sizeof(int32_t)), line = place(&used, longest);
     size_t between = place(&used, columns * side * channels);
-    if (scratch->bytes < used) {
+    if (!scratch->memory || scratch->bytes < used) {
         void *memory = realloc(scratch->memory, used);
-        if (!memory) return LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes to scale a picture with", used);
+        if (!memory) return false;
         *scratch = (struct ls_resize_scratch){memory, used};
     }
     char *memory = scratch->memory;
@@ -100,7 +102,7 @@ static ls_status arrange(struct work *work, struct ls_resize_scratch *scratch) {
     work->sums = (int32_t *)(void *)(memory + sums);
     work->line = (uint8_t *)(memory + line);
     work->between = (uint8_t *)(memory + between);
-    return LS_OK;
+    return true;
 }
 
 // ---- filtering
@@ -188,7 +190,7 @@ ls_status ls_picture_square(const struct ls_picture *picture, int side, struct l
     int end;
     ls_square_needs(picture->width, shorter, side, &work.begin, &end);
     work.columns = end - work.begin;
-    LS_TRY(arrange(&work, scratch));
+    if (!arrange(&work, scratch)) return LS_FAIL(LS_SYSTEM, "out of memory to scale a picture with");
     for (int i = 0; i < side; i++) {
         weigh(&work.down, picture->height, i);
         weigh(&work.across, picture->width, i);

@@ -107,7 +107,7 @@ ls_status ls_h5_read_chunk(struct ls_h5 *file, const char *name, const struct ls
                            const int64_t *position, void *out, size_t room, size_t *bytes,
                            uint32_t *skipped) {
     hsize_t offset[LS_H5_MAX_RANK];
-    for (int i = 0; i < info->rank; i++) offset[i] = (hsize_t)(position[i] * info->chunking.dim[i]);
+    for (int i = 0; i < info->rank; i++) offset[i] = (hsize_t)position[i] * (hsize_t)info->chunking.dim[i];
     ls_h5_lock();
     ls_status status = read_chunk(file, name, offset, out, room, bytes, skipped);
     ls_h5_unlock();

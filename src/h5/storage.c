@@ -148,7 +148,7 @@ static bool describe_filters(hid_t properties, struct ls_h5_dataset *info) {
 static bool describe_chunks(const struct ls_h5 *file, hid_t dataset, hid_t properties,
                             struct ls_h5_dataset *info) {
     struct ls_h5_chunking *chunking = &info->chunking;
-    hsize_t chunk[H5S_MAX_RANK];
+    hsize_t chunk[H5S_MAX_RANK] = {0};
     if (chunk_of(properties, chunk) != info->rank) return false;
     append(info->layout, sizeof info->layout, "chunks of [");
     for (int i = 0; i < info->rank; i++) {
