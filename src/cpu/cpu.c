@@ -165,6 +165,7 @@ ls_status ls_cpu_open(const struct ls_cpu_options *options, struct ls_device **d
     if (!cpu) return LS_FAIL(LS_SYSTEM, "no memory for a device");
     cpu->base.api = &ls_cpu_api;
     cpu->base.compute_queues = options->threads;
+    cpu->base.host_memory = true;
     cpu->choice = options->kernels;
     cpu->plain = ls_plain();
     ls_status status = describe(cpu, options->threads);

@@ -45,6 +45,16 @@ static void cpu_free(struct ls_device *device, void *memory) {
     free(memory);
 }
 
+static ls_status cpu_reserve(struct ls_device *device, size_t bytes) {
+    (void)device, (void)bytes;
+    return LS_OK;
+}
+
+static void *cpu_native(struct ls_queue *queue) {
+    (void)queue;
+    return NULL;
+}
+
 static ls_status cpu_queue_open(struct ls_device *device, const char *name, struct ls_queue **queue) {
     struct ls_cpu_device *cpu = ls_cpu_device_of(device);
     LS_TRY(ls_queue_start(name, queue));
@@ -218,13 +228,13 @@ static void cpu_update(struct ls_queue *queue, const struct ls_update *update) {
 static ls_status update_states_task(void *argument) {
     const struct ls_update_states *work = argument;
     if (work->decision->skip) return LS_OK;
-    for (int s = 0; s < work->layout->n_states; s++) {
-        const struct ls_item *item = &work->layout->states[s];
-        float *state = work->states + item->offset;
-        const float *sum = work->output + item->output_offset;
-        for (size_t i = 0; i < item->count; i++) {
+    for (int s = 0; s < work->n_states; s++) {
+        const struct ls_update_state *entry = &work->table[s];
+        float *state = work->states + entry->offset;
+        const float *sum = work->output + entry->output_offset;
+        for (size_t i = 0; i < entry->count; i++) {
             float mean = sum[i] / (float)work->lanes;
-            state[i] = (1 - item->momentum) * state[i] + item->momentum * (item->factor * mean);
+            state[i] = (1 - entry->momentum) * state[i] + entry->momentum * (entry->factor * mean);
         }
     }
     return LS_OK;
@@ -242,10 +252,12 @@ const struct ls_device_api ls_cpu_api = {
     .close = cpu_close,
     .alloc = cpu_alloc,
     .free = cpu_free,
+    .reserve = cpu_reserve,
     .alloc_host = cpu_alloc,
     .free_host = cpu_free,
     .queue_open = cpu_queue_open,
     .queue_close = ls_queue_close,
+    .native = cpu_native,
     .event_open = cpu_event_open,
     .event_close = ls_event_free,
     .record = ls_event_record,

@@ -14,11 +14,10 @@ struct ls_node;
 struct ls_plan;
 struct ls_device;
 struct ls_queue;
-struct ls_layout;
 struct ls_event;
 struct ls_program; // a plan made ready on a device: primitives, captured graphs
 
-enum { LS_CALL_BYTES = 96 };
+enum { LS_CALL_BYTES = 96, LS_DEVICE_ALIGN = 256 };
 
 // Where a lane's data lies (device memory).
 struct ls_lane {
@@ -65,16 +64,23 @@ struct ls_update {
     float *params;
     const float *grads;
     float *slot[2]; // SGD: momentum (NULL where momentum is 0), -; AdamW: first and second moment
-    const struct ls_update_range *ranges;
+    const struct ls_update_range *ranges; // [n_ranges], device memory
     int n_ranges;
     size_t begin, end; // the slice, floats
     const struct ls_decision *decision;
 };
 
-// running = (1 - momentum) * running + momentum * factor * (sum over lanes / lanes), for every state of the
-// layout.
+struct ls_update_state {
+    size_t offset, count; // floats, in the states' buffer
+    size_t output_offset; // floats, in the output buffer: where its statistic lies
+    float momentum, factor;
+};
+
+// running = (1 - momentum) * running + momentum * (factor * (sum over lanes / lanes)), for every state of the
+// table.
 struct ls_update_states {
-    const struct ls_layout *layout;
+    const struct ls_update_state *table; // [n_states], device memory
+    int n_states;
     float *states;
     const float *output; // reduced
     int lanes;
@@ -92,6 +98,10 @@ struct ls_device_api {
     // there shows now.
     ls_status (*alloc)(struct ls_device *device, size_t bytes, void **memory);
     void (*free)(struct ls_device *device, void *memory);
+    // Takes, at once, memory from which later allocs are carved until it is used up; each takes its bytes,
+    // rounded up to LS_DEVICE_ALIGN. Only while nothing of an earlier reservation is in use. Nothing is done
+    // where allocating is cheap.
+    ls_status (*reserve)(struct ls_device *device, size_t bytes);
     // Host memory that copies run from and to at full speed.
     ls_status (*alloc_host)(struct ls_device *device, size_t bytes, void **memory);
     void (*free_host)(struct ls_device *device, void *memory);
@@ -100,6 +110,7 @@ struct ls_device_api {
     // pass, and comes out of `sync`, with its text. The error stays for good: each later `sync` reports it.
     ls_status (*queue_open)(struct ls_device *device, const char *name, struct ls_queue **queue);
     void (*queue_close)(struct ls_queue *queue);
+    void *(*native)(struct ls_queue *queue); // the cudaStream_t behind a queue of CUDA; NULL elsewhere
     ls_status (*event_open)(struct ls_device *device, struct ls_event **event);
     void (*event_close)(struct ls_event *event);
     void (*record)(struct ls_queue *queue, struct ls_event *event);
@@ -147,8 +158,12 @@ struct ls_device_api {
 struct ls_device {
     const struct ls_device_api *api;
     int compute_queues; // how many lanes run side by side: threads on the CPU, 1 on CUDA
-    char name[128];     // "AMD EPYC, 2 threads"
+    // The host reads and writes device memory as its own, while nothing runs that touches it: what it has
+    // need not be copied first, and `memory_limit` is of all that a run takes.
+    bool host_memory;
+    char name[128]; // "AMD EPYC, 2 threads"
     char
         fingerprint[256]; // device model, instruction set, kernel library and version: equal text, equal bits
     int64_t memory_limit; // bytes; 0: none
+    int64_t memory_free;  // bytes that were there to be taken when the device was opened; 0: not known
 };

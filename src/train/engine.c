@@ -238,7 +238,8 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         end_span(engine, engine->queue[q], span);
     }
     const struct ls_update_states states = {
-        .layout = layout,
+        .table = engine->state_table,
+        .n_states = layout->n_states,
         .states = engine->replica.states,
         .output = reduced,
         .lanes = engine->lanes_total,

@@ -70,22 +70,47 @@ static ls_status open_decision(struct ls_engine *engine) {
                            (void **)&engine->control);
 }
 
+// Device memory with a copy of what the host has made.
+static ls_status place(struct ls_engine *engine, const void *made, size_t bytes, void **memory) {
+    const struct ls_device_api *api = engine->api;
+    LS_TRY(api->alloc(engine->device, bytes, memory));
+    api->copy(engine->queue[0], *memory, made, bytes);
+    return api->sync(engine->queue[0]);
+}
+
 // Neighbouring parameters with one setting of weight decay become one range.
-static ls_status make_ranges(struct ls_engine *engine) {
-    const struct ls_layout *layout = engine->layout;
-    engine->ranges = calloc((size_t)layout->n_params + 1, sizeof *engine->ranges);
-    if (!engine->ranges) return LS_FAIL(LS_SYSTEM, "out of memory");
+static int ranges_of(const struct ls_layout *layout, struct ls_update_range *ranges) {
+    int n = 0;
     for (int i = 0; i < layout->n_params; i++) {
         const struct ls_item *item = &layout->params[i];
         const size_t end = i + 1 < layout->n_params ? layout->params[i + 1].offset : layout->param_floats;
-        struct ls_update_range *last = engine->n_ranges ? &engine->ranges[engine->n_ranges - 1] : NULL;
+        struct ls_update_range *last = n ? &ranges[n - 1] : NULL;
         if (last && last->decays == item->decays)
             last->count = end - last->offset;
         else
-            engine->ranges[engine->n_ranges++] =
-                (struct ls_update_range){item->offset, end - item->offset, item->decays};
+            ranges[n++] = (struct ls_update_range){item->offset, end - item->offset, item->decays};
     }
-    return LS_OK;
+    return n;
+}
+
+static ls_status open_tables(struct ls_engine *engine) {
+    const struct ls_layout *layout = engine->layout;
+    struct ls_arena made = {0};
+    struct ls_update_range *ranges = LS_ARENA_NEW(&made, struct ls_update_range, layout->n_params + 1);
+    struct ls_update_state *states = LS_ARENA_NEW(&made, struct ls_update_state, layout->n_states + 1);
+    engine->n_ranges = ranges_of(layout, ranges);
+    for (int i = 0; i < layout->n_states; i++) {
+        const struct ls_item *item = &layout->states[i];
+        states[i] = (struct ls_update_state){item->offset, item->count, item->output_offset, item->momentum,
+                                             item->factor};
+    }
+    ls_status status =
+        place(engine, ranges, (size_t)(layout->n_params + 1) * sizeof *ranges, (void **)&engine->ranges);
+    if (status == LS_OK)
+        status = place(engine, states, (size_t)(layout->n_states + 1) * sizeof *states,
+                       (void **)&engine->state_table);
+    ls_arena_free(&made);
+    return status;
 }
 
 // The control of a lane that is recomputed lies behind those of the rank's own.
@@ -108,7 +133,7 @@ static ls_status open_parts(struct ls_engine *engine, const struct ls_engine_spe
                         &engine->fold));
     LS_TRY(open_replica(engine));
     LS_TRY(open_decision(engine));
-    LS_TRY(make_ranges(engine));
+    LS_TRY(open_tables(engine));
     LS_TRY(open_audit(engine));
     LS_TRY(engine->api->load(engine->device, engine->train, engine->queue, engine->n_queues,
                              &engine->train_program));
@@ -186,6 +211,8 @@ void ls_engine_close(struct ls_engine *engine) {
     api->free(engine->device, engine->block_sums);
     api->free(engine->device, engine->decision);
     api->free_host(engine->device, engine->control);
+    api->free(engine->device, engine->ranges);
+    api->free(engine->device, engine->state_table);
     api->free(engine->device, engine->marks);
     api->free_host(engine->device, engine->host_marks);
     api->free(engine->device, engine->audit_output);
@@ -193,7 +220,6 @@ void ls_engine_close(struct ls_engine *engine) {
     free(engine->folded);
     free(engine->reduced);
     free(engine->buffers);
-    free(engine->ranges);
     free(engine);
 }
 

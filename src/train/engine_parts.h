@@ -32,8 +32,9 @@ struct ls_engine {
     double *block_sums;
     size_t blocks;
     struct ls_decision *decision;
-    struct ls_update_range *ranges;
+    struct ls_update_range *ranges; // device memory, as is `state_table`
     int n_ranges;
+    struct ls_update_state *state_table;
     double compute_ended, reduce_ended; // of the last step
     struct ls_trace *trace;             // NULL: none
 

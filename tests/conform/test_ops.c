@@ -159,10 +159,10 @@ static const struct ls_value_info *statistic_info(const struct ls_graph *graph, 
 
 static void update_statistic(struct ls_device *device, const struct ls_value_info *info, int64_t channels,
                              float *state, const float *found) {
-    struct ls_item item = {.count = (size_t)channels, .momentum = info->momentum, .factor = info->factor};
-    const struct ls_layout layout = {.states = &item, .n_states = 1, .state_floats = item.count};
+    const struct ls_update_state item = {
+        .count = (size_t)channels, .momentum = info->momentum, .factor = info->factor};
     const struct ls_decision decision = {0};
-    const struct ls_update_states update = {&layout, state, found, 1, &decision};
+    const struct ls_update_states update = {&item, 1, state, found, 1, &decision};
     struct ls_queue *queue;
     ok(device->api->queue_open(device, "statistics", &queue));
     device->api->update_states(queue, &update);

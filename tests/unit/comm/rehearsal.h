@@ -73,7 +73,7 @@ static inline struct ls_device *rehearsal_device(void) {
                                              .free = rehearsal_free,
                                              .add = rehearsal_add,
                                              .call = rehearsal_call};
-    static struct ls_device device = {.api = &api, .compute_queues = 1};
+    static struct ls_device device = {.api = &api, .compute_queues = 1, .host_memory = true};
     return &device;
 }
 

@@ -226,9 +226,8 @@ static void test_skip_changes_nothing(void **state) {
     struct ls_update update = update_of(LS_ADAMW, &decision);
     memcpy(before, params, sizeof before);
     api->update(queue, &update);
-    struct ls_item item = {.count = 2, .momentum = 0.5f, .factor = 1};
-    struct ls_layout layout = {.states = &item, .n_states = 1};
-    struct ls_update_states work = {&layout, states, output, 2, &decision};
+    const struct ls_update_state item = {.count = 2, .momentum = 0.5f, .factor = 1};
+    const struct ls_update_states work = {&item, 1, states, output, 2, &decision};
     api->update_states(queue, &work);
     sync();
     assert_memory_equal(before, params, sizeof before);
@@ -240,10 +239,10 @@ static void test_update_states(void **state) {
     (void)state;
     struct ls_decision decision = {1, 1, 0};
     float states[20] = {[0] = 1, [1] = 2, [2] = 77, [16] = 10}, output[40] = {[8] = 6, [9] = 9, [32] = 3};
-    struct ls_item items[] = {{.offset = 0, .count = 2, .momentum = 0.25f, .factor = 1, .output_offset = 8},
-                              {.offset = 16, .count = 1, .momentum = 0.5f, .factor = 2, .output_offset = 32}};
-    struct ls_layout layout = {.states = items, .n_states = 2};
-    struct ls_update_states work = {&layout, states, output, 3, &decision};
+    const struct ls_update_state items[] = {
+        {.offset = 0, .count = 2, .momentum = 0.25f, .factor = 1, .output_offset = 8},
+        {.offset = 16, .count = 1, .momentum = 0.5f, .factor = 2, .output_offset = 32}};
+    const struct ls_update_states work = {items, 2, states, output, 3, &decision};
     api->update_states(queue, &work);
     sync();
     assert_true(states[0] == 0.75f + 0.25f * 2 && states[1] == 1.5f + 0.25f * 3);
