@@ -1,5 +1,5 @@
-// The CUDA module, as the rest of the program sees it: one symbol of liblockstep-cuda.so, which is opened at run
-// time. No CUDA type here. The stand-in of the tests is a second module with the same symbol.
+// The CUDA module, as the rest of the program sees it: one symbol of liblockstep-cuda.so, which is opened at
+// run time. No CUDA type here. The stand-in of the tests is a second module with the same symbol.
 #pragma once
 
 #include "base/status.h"
@@ -33,11 +33,11 @@ struct ls_cuda_options {
 };
 
 struct ls_cuda_module {
-    int abi; // LS_CUDA_ABI of the module's sources
+    int abi;          // LS_CUDA_ABI of the module's sources
     const char *name; // "cuda", "cuda (stand-in)"
 
-    // The GPUs that the process may use. None, or no driver: *n is 0 and `why` says in a few words why; that is
-    // no error.
+    // The GPUs that the process may use. None, or no driver: *n is 0 and `why` says in a few words why; that
+    // is no error.
     void (*gpus)(struct ls_cuda_gpu gpus[LS_CUDA_MAX_GPUS], int *n, char why[256]);
     void (*libraries)(struct ls_cuda_libraries *libraries);
     // How GPU a reaches GPU b: "NVLink", "PCIe", "host".

@@ -1,5 +1,6 @@
-// What a kernel is on CUDA: the node's work, enqueued on a stream. As on the CPU (cpu/kernel.h) a node's kernel is
-// chosen from the node alone, once, when the plan is made: never from time, free memory or the number of ranks.
+// What a kernel is on CUDA: the node's work, enqueued on a stream. As on the CPU (cpu/kernel.h) a node's
+// kernel is chosen from the node alone, once, when the plan is made: never from time, free memory or the
+// number of ranks.
 #pragma once
 
 #include "graph/plan.h"
@@ -9,9 +10,10 @@
 
 struct ls_lib;
 
-// What a kernel reads when it is enqueued. All pointers lead to device memory; tensors lie as graph.h says, dense, at
-// multiples of LS_ALIGN bytes. out[0] may be in[0] where the op is LS_OP_ELEMENTWISE; nothing else overlaps. Outputs and
-// workspace hold anything when the kernel starts; every element of every output is written.
+// What a kernel reads when it is enqueued. All pointers lead to device memory; tensors lie as graph.h says,
+// dense, at multiples of LS_ALIGN bytes. out[0] may be in[0] where the op is LS_OP_ELEMENTWISE; nothing else
+// overlaps. Outputs and workspace hold anything when the kernel starts; every element of every output is
+// written.
 struct ls_cuda_call {
     const struct ls_graph *graph;
     const struct ls_node *node;
@@ -25,13 +27,16 @@ struct ls_cuda_call {
 };
 
 struct ls_cuda_kernel {
-    // Can this kernel run the node? If so, *workspace is the bytes that it needs while it runs. Records no error.
-    bool (*supports)(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node, size_t *workspace);
+    // Can this kernel run the node? If so, *workspace is the bytes that it needs while it runs. Records no
+    // error.
+    bool (*supports)(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
+                     size_t *workspace);
     // Makes what the kernel keeps from run to run (descriptors, the algorithm); NULL: nothing is kept.
-    ls_status (*make)(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node, void **made);
+    ls_status (*make)(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
+                      void **made);
     void (*unmake)(void *made); // takes NULL
-    // Enqueues, and may be captured into a CUDA graph: allocates nothing, waits for nothing, and depends on the call's
-    // pointers and the node alone. LS_SYSTEM where a launch failed.
+    // Enqueues, and may be captured into a CUDA graph: allocates nothing, waits for nothing, and depends on
+    // the call's pointers and the node alone. LS_SYSTEM where a launch failed.
     ls_status (*run)(const struct ls_cuda_call *call);
 };
 

@@ -1,5 +1,6 @@
-// Passes over flat buffers (flat.cu): what the device enqueues beside the plan. Each is elementwise, or sums in one fixed
-// order. Arguments that a struct points to are device memory, except that the struct itself is read by the call.
+// Passes over flat buffers (flat.cu): what the device enqueues beside the plan. Each is elementwise, or sums
+// in one fixed order. Arguments that a struct points to are device memory, except that the struct itself is
+// read by the call.
 #pragma once
 
 #include "device/device.h"
@@ -11,7 +12,8 @@ extern "C" {
 #endif
 
 ls_status ls_cuda_add(float *to, const float *a, const float *b, size_t n, cudaStream_t stream); // to = a + b
-ls_status ls_cuda_square_sums(const float *data, size_t n, size_t begin, size_t end, double *sums, cudaStream_t stream);
+ls_status ls_cuda_square_sums(const float *data, size_t n, size_t begin, size_t end, double *sums,
+                              cudaStream_t stream);
 ls_status ls_cuda_fingerprint(const float *data, size_t n, uint64_t *mark, cudaStream_t stream);
 ls_status ls_cuda_decide(const struct ls_decide *decide, cudaStream_t stream);
 ls_status ls_cuda_update(const struct ls_update *update, cudaStream_t stream);

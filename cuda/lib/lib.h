@@ -1,7 +1,7 @@
-// Matrix products and convolutions: the only functions of cuda/ that NVIDIA's libraries stand behind. cublas.c and cudnn.c
-// adapt cuBLASLt and cuDNN, which are opened at run time; im2col.c takes the place of cuDNN where that is not there;
-// tests/fakecuda has plain ones. All deterministic: the same bits for the same call on the same kind of device and
-// library version.
+// Matrix products and convolutions: the only functions of cuda/ that NVIDIA's libraries stand behind.
+// cublas.c and cudnn.c adapt cuBLASLt and cuDNN, which are opened at run time; im2col.c takes the place of
+// cuDNN where that is not there; tests/fakecuda has plain ones. All deterministic: the same bits for the same
+// call on the same kind of device and library version.
 #pragma once
 
 #include "base/dtype.h"
@@ -15,13 +15,18 @@
 struct ls_lib;      // handles; one a device
 struct ls_lib_task; // a product or convolution made ready: descriptors and the chosen algorithm
 
+// Versions of cuBLASLt and cuDNN, "" where one is not there; `missing` then says what was looked for. Needs
+// no GPU.
+void ls_lib_found(char cublas[32], char cudnn[32], char missing[256]);
+
 // `tf32`: f32 inputs may be rounded to TF32. LS_INPUT where cuBLASLt is not there, named.
 ls_status ls_lib_open(int gpu, bool tf32, struct ls_lib **lib);
 void ls_lib_close(struct ls_lib *lib);
 // What takes part in the device's fingerprint: "cuBLAS 13.0.2, cuDNN 9.12.0".
 const char *ls_lib_versions(const struct ls_lib *lib);
 
-// c [m,n] = a' [m,k] b' [k,n] (+ bias), row-major, where a' is a, or a [k,m] transposed; b' likewise. Accumulates in f32.
+// c [m,n] = a' [m,k] b' [k,n] (+ bias), row-major, where a' is a, or a [k,m] transposed; b' likewise.
+// Accumulates in f32.
 struct ls_lib_product {
     int64_t m, n, k;
     bool transpose_a, transpose_b;
@@ -41,12 +46,13 @@ struct ls_lib_conv {
     bool bias, relu;
 };
 
-// A task, or LS_INPUT where nothing deterministic can do it. The choice depends on the arguments, the device model and the
-// library's version: never on timing.
-ls_status ls_lib_product_make(struct ls_lib *lib, const struct ls_lib_product *product, struct ls_lib_task **task);
+// A task, or LS_INPUT where nothing deterministic can do it. The choice depends on the arguments, the device
+// model and the library's version: never on timing.
+ls_status ls_lib_product_make(struct ls_lib *lib, const struct ls_lib_product *product,
+                              struct ls_lib_task **task);
 ls_status ls_lib_conv_make(struct ls_lib *lib, const struct ls_lib_conv *conv, struct ls_lib_task **task);
 size_t ls_lib_workspace(const struct ls_lib_task *task); // bytes of device memory, at a multiple of 256
 void ls_lib_unmake(struct ls_lib_task *task);
 // Enqueues. `a`, `b`: the inputs in the order above (x, w; dy, w; x, dy); bias NULL where the task has none.
-ls_status ls_lib_run(struct ls_lib *lib, const struct ls_lib_task *task, const void *a, const void *b, const void *bias,
-                     void *out, void *workspace, cudaStream_t stream);
+ls_status ls_lib_run(struct ls_lib *lib, const struct ls_lib_task *task, const void *a, const void *b,
+                     const void *bias, void *out, void *workspace, cudaStream_t stream);

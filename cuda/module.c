@@ -1,0 +1,21 @@
+// The entry of the module: a table of what it offers.
+#include "comm/nccl/nccl_api.h"
+#include "cuda/gpus.h"
+
+#ifdef LS_FAKECUDA
+#define NAME "cuda (stand-in)"
+#else
+#define NAME "cuda"
+#endif
+
+static const struct ls_cuda_module module = {
+    .abi = LS_CUDA_ABI,
+    .name = NAME,
+    .gpus = ls_cuda_gpus,
+    .libraries = ls_cuda_libraries,
+    .link = ls_cuda_link,
+};
+
+const struct ls_cuda_module *lockstep_cuda_module(void) {
+    return &module;
+}
