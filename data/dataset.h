@@ -7,12 +7,21 @@
 
 #include <stdbool.h>
 
+// What targets are to be read as, whatever their number type.
+enum ls_targets {
+    LS_TARGETS_AS_STORED, // integers, one a sample: classes; everything else: values
+    LS_TARGETS_CLASSES,   // the same, but rows of several numbers are one-hot: a 1 in the place of the class
+    LS_TARGETS_LABELS,    // a 0 or 1 for each label
+    LS_TARGETS_VALUES,    // numbers
+};
+
 struct ls_dataset_spec {
     const char *const *patterns; // file names or globs; sorted and made unique
     int n_patterns;
     const char *input,
         *target; // dataset names (paths inside the file); target may be missing when target_optional
     bool target_optional;
+    enum ls_targets targets;
     const char *what; // "data.train", for messages
     // How 3- and 4-dimensional samples lie: "auto" (an `axes` attribute of the dataset or file, or else
     // channels last unless only the first axis of a sample is 1, 3 or 4 long), "NHWC", "NCHW".
@@ -32,8 +41,8 @@ struct ls_dataset_info {
     ls_dtype type;                   // type that the reader delivers: u8 as u8, everything else as f32
     size_t sample_bytes;             // as delivered
     bool has_target;
-    bool target_is_class;  // integers of one per sample: classes, delivered as i32
-    int64_t target_values; // f32 values per sample where it is not a class
+    bool target_is_class;  // a class, delivered as i32
+    int64_t target_values; // numbers of a target as they are stored; delivered as f32 where it is no class
     size_t target_bytes;   // per sample, as delivered
     bool checksums;        // some shard holds them
     size_t cache_bytes;    // of decoded chunks that are kept, at most

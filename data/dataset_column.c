@@ -111,9 +111,64 @@ static ls_status refuse_class(const struct ls_shard *shard, const struct ls_colu
                    column->name, (long long)row, digits);
 }
 
+static ls_status refuse_row(const struct ls_shard *shard, const struct ls_column *column, int64_t row,
+                            const char *what, int64_t at, double value, const char *expected) {
+    return LS_FAIL(LS_INPUT, "%s: %s[%lld] is not %s: value %lld of %lld is %g, expected %s", shard->path,
+                   column->name, (long long)row, what, (long long)at, (long long)column->row_values, value,
+                   expected);
+}
+
+static ls_status refuse_not_labels(const struct ls_shard *shard, const struct ls_column *column,
+                                   int64_t begin, int64_t n, const float *values) {
+    for (int64_t i = 0; i < n * column->row_values; i++)
+        if (values[i] != 0 && values[i] != 1)
+            return refuse_row(shard, column, begin + i / column->row_values, "a row of labels",
+                              i % column->row_values, (double)values[i], "0 or 1");
+    return LS_OK;
+}
+
+// What a delivered row must hold.
+static ls_status check_rows(const struct ls_shard *shard, const struct ls_column *column, int64_t begin,
+                            int64_t n, const void *rows) {
+    if (column->delivered != LS_F32) return LS_OK;
+    LS_TRY(refuse_not_finite(shard, column, begin, n, rows));
+    return column->rows_hold == LS_ROWS_LABELS ? refuse_not_labels(shard, column, begin, n, rows) : LS_OK;
+}
+
+// The place of the single 1 among the numbers of a row.
+static ls_status find_hot(const struct ls_shard *shard, const struct ls_column *column, ls_dtype from,
+                          int64_t row, const char *in, int32_t *hot) {
+    enum { SOME = 256 };
+    float values[SOME];
+    *hot = -1;
+    for (int64_t at = 0; at < column->row_values; at += SOME) {
+        const int64_t n = column->row_values - at < SOME ? column->row_values - at : SOME;
+        ls_widen(from, in + (size_t)at * ls_dtype_bytes(from), n, values);
+        for (int64_t i = 0; i < n; i++) {
+            if (values[i] == 0) continue;
+            if (values[i] != 1 || *hot >= 0)
+                return refuse_row(shard, column, row, "one-hot", at + i, (double)values[i],
+                                  *hot >= 0 ? "0 behind a 1" : "0, or 1 once");
+            *hot = (int32_t)(at + i);
+        }
+    }
+    if (*hot >= 0) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s: %s[%lld] is not one-hot: all of its %lld values are 0, expected 1 once",
+                   shard->path, column->name, (long long)row, (long long)column->row_values);
+}
+
+static ls_status find_classes(const struct ls_shard *shard, const struct ls_column *column, ls_dtype from,
+                              int64_t begin, int64_t n, const char *in, int32_t *classes) {
+    const size_t bytes = (size_t)column->row_values * ls_dtype_bytes(from);
+    for (int64_t i = 0; i < n; i++)
+        LS_TRY(find_hot(shard, column, from, begin + i, in + (size_t)i * bytes, &classes[i]));
+    return LS_OK;
+}
+
 static ls_status convert(const struct ls_shard *shard, const struct ls_column *column, ls_dtype from,
                          int64_t begin, int64_t n, const void *in, void *out) {
     int64_t count = n * column->row_values;
+    if (column->rows_hold == LS_ROWS_ONE_HOT) return find_classes(shard, column, from, begin, n, in, out);
     if (column->delivered == LS_F32) {
         ls_widen(from, in, count, out);
         return LS_OK;
@@ -127,6 +182,7 @@ static ls_status convert(const struct ls_shard *shard, const struct ls_column *c
 // What HDF5 is asked to convert to: the delivered type, except for integers that may not fit in a class.
 static ls_dtype library_type(const struct ls_column *column) {
     bool wide = column->stored == LS_U32 || column->stored == LS_U64 || column->stored == LS_I64;
+    if (column->rows_hold == LS_ROWS_ONE_HOT) return LS_F32;
     if (column->delivered == LS_I32 && wide) return column->stored;
     return column->delivered;
 }
@@ -151,14 +207,15 @@ static ls_status read_some(struct ls_dataset *dataset, struct ls_open_file *file
                            const struct ls_column *column, int64_t begin, int64_t n, void *out,
                            struct ls_scratch *scratch) {
     ls_dtype from = column->path == LS_PATH_LIBRARY ? library_type(column) : column->stored;
+    const bool converted = from != column->delivered || column->rows_hold == LS_ROWS_ONE_HOT;
     void *raw = out;
-    if (from != column->delivered) {
+    if (converted) {
         LS_TRY(ls_buffer_reserve(&scratch->stored, (size_t)(n * column->row_values) * ls_dtype_bytes(from)));
         raw = scratch->stored.data;
     }
     LS_TRY(read_stored(dataset, file, column, begin, n, from, raw, scratch));
-    if (from != column->delivered) LS_TRY(convert(file->shard, column, from, begin, n, raw, out));
-    return column->delivered == LS_F32 ? refuse_not_finite(file->shard, column, begin, n, out) : LS_OK;
+    if (converted) LS_TRY(convert(file->shard, column, from, begin, n, raw, out));
+    return check_rows(file->shard, column, begin, n, out);
 }
 
 static int64_t rows_of_scratch(const struct ls_column *column) {
@@ -254,10 +311,8 @@ static ls_status read_run(struct ls_dataset *dataset, struct ls_open_file *file,
         for (int64_t k = i; extent.offset < 0 && k < i + rows; k++)
             ls_chunks_fill(column, out + (size_t)picks[k].place * bytes, column->row_values);
     }
-    if (column->delivered != LS_F32) return LS_OK;
     for (int64_t i = 0; i < n; i++)
-        LS_TRY(refuse_not_finite(file->shard, column, first + i, 1,
-                                 (const float *)(const void *)(out + (size_t)picks[i].place * bytes)));
+        LS_TRY(check_rows(file->shard, column, first + i, 1, out + (size_t)picks[i].place * bytes));
     return LS_OK;
 }
 
@@ -291,7 +346,7 @@ ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file
         return LS_OK;
     }
     bool straight = (column->path == LS_PATH_RUN || column->path == LS_PATH_CHUNKS) && !column->swapped &&
-                    column->stored == column->delivered;
+                    column->stored == column->delivered && column->rows_hold != LS_ROWS_ONE_HOT;
     for (int64_t begin = 0, length; begin < n; begin += length) {
         length = run_length(picks + begin, n - begin);
         if (straight)

@@ -64,7 +64,7 @@ static bool crc_applies(const struct ls_dataset_spec *spec, const struct file_vi
     const struct ls_column *input = &shard->columns[LS_COLUMN_INPUT],
                            *target = &shard->columns[LS_COLUMN_TARGET];
     return view->ours && reads_own_names(spec) && target->name && input->stored == input->delivered &&
-           target->stored == target->delivered;
+           target->stored == target->delivered && target->rows_hold != LS_ROWS_ONE_HOT;
 }
 
 static ls_status view_datasets(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
@@ -75,8 +75,8 @@ static ls_status view_datasets(struct ls_arena *arena, struct ls_h5 *file, const
                           &view->info));
     shard->samples = view->input.dim[0];
     if (spec->target && !(spec->target_optional && !ls_h5_exists(file, spec->target))) {
-        LS_TRY(ls_shape_target(arena, file, spec->target, &view->target, &columns[LS_COLUMN_TARGET],
-                               &view->info));
+        LS_TRY(ls_shape_target(arena, file, spec->target, spec->targets, &view->target,
+                               &columns[LS_COLUMN_TARGET], &view->info));
         if (view->target.dim[0] != shard->samples)
             return LS_FAIL(LS_INPUT, "%s: dataset '%s' has %lld samples, but '%s' has %lld targets",
                            shard->path, spec->input, (long long)shard->samples, spec->target,

@@ -35,11 +35,18 @@ struct ls_chunking {
     _Atomic(bool) is_listed;
 };
 
-// One dataset of one file. Its rows are delivered as `row_values` numbers of type `delivered`; a row that is
-// delivered as f32 is finite.
+enum ls_rows {
+    LS_ROWS_NUMBERS,
+    LS_ROWS_LABELS,  // f32, each 0 or 1
+    LS_ROWS_ONE_HOT, // all numbers 0 but for a single 1, whose place is delivered
+};
+
+// One dataset of one file. Its rows are stored as `row_values` numbers, and delivered as as many of type
+// `delivered`, or as one. A row that is delivered as f32 is finite.
 struct ls_column {
     const char *name; // NULL: the file has none
     ls_dtype stored, delivered;
+    enum ls_rows rows_hold;
     int64_t row_values;
     size_t row_bytes; // as delivered
     bool swapped;     // the bytes of its numbers lie in the other order
@@ -198,7 +205,7 @@ ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const 
 ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char *name, const char *axes,
                          struct ls_h5_dataset *found, struct ls_column *column, struct ls_dataset_info *info);
 ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char *name,
-                          struct ls_h5_dataset *found, struct ls_column *column,
+                          enum ls_targets targets, struct ls_h5_dataset *found, struct ls_column *column,
                           struct ls_dataset_info *info);
 // A column of rows of `row_values` numbers, delivered as `delivered`.
 struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const struct ls_h5_dataset *found,

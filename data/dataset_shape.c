@@ -1,9 +1,8 @@
 // How the rows of a dataset are to be read.
 //
-//   samples  [N]            a vector of one feature         targets  [N]     integers: a class; floats: one
-//   value
+//   samples  [N]            a vector of one feature         targets  [N]     integers: a class; else a value
 //            [N, F]         a vector                                 [N, 1]  the same
-//            [N, H, W]      an image of one channel                  [N, D]  D values, f32
+//            [N, H, W]      an image of one channel                  [N, D]  D values, or a one-hot row
 //            [N, H, W, C]   an image, or [N, C, H, W]: `axes` decides
 #include "data/dataset_parts.h"
 #include "data/shard.h"
@@ -133,7 +132,7 @@ ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char 
 }
 
 ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char *name,
-                          struct ls_h5_dataset *found, struct ls_column *column,
+                          enum ls_targets targets, struct ls_h5_dataset *found, struct ls_column *column,
                           struct ls_dataset_info *info) {
     LS_TRY(describe(file, name, found));
     char text[LS_SHAPE_TEXT];
@@ -142,8 +141,15 @@ ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char
                        name, ls_shape_text_of(text, found));
     info->has_target = true;
     info->target_values = found->rank == 2 ? found->dim[1] : 1;
-    info->target_is_class = ls_is_integer(found->type) && info->target_values == 1;
+    const bool number = targets == LS_TARGETS_LABELS || targets == LS_TARGETS_VALUES;
+    const bool one_hot = targets == LS_TARGETS_CLASSES && info->target_values > 1;
+    info->target_is_class = one_hot || (!number && ls_is_integer(found->type) && info->target_values == 1);
     *column = ls_column_of(arena, name, found, info->target_values, info->target_is_class ? LS_I32 : LS_F32);
+    if (targets == LS_TARGETS_LABELS) column->rows_hold = LS_ROWS_LABELS;
+    if (one_hot) {
+        column->rows_hold = LS_ROWS_ONE_HOT;
+        column->row_bytes = ls_dtype_bytes(LS_I32);
+    }
     info->target_bytes = column->row_bytes;
     return LS_OK;
 }

@@ -163,6 +163,7 @@ static ls_status open_subject(const struct asked *asked, struct subject *subject
                                         .n_patterns = recipe->data.train.n,
                                         .input = recipe->data.input,
                                         .target = recipe->data.target,
+                                        .targets = ls_targets_of(recipe),
                                         .what = "data.train",
                                         .axes = recipe->data.axes};
         subject->bench.seed = recipe->seed;

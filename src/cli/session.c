@@ -13,6 +13,7 @@ static ls_status open_data(struct ls_session *session, const char *data, bool wi
         .input = recipe->data.input,
         .target = with_targets ? recipe->data.target : NULL,
         .target_optional = !with_targets,
+        .targets = ls_targets_of(recipe),
         .what = data ? "data" : "data.test",
         .axes = recipe->data.axes,
     };

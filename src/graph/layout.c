@@ -11,7 +11,7 @@
 #include <string.h>
 
 static const char *const metric_names[LS_METRICS] = {
-    [LS_METRIC_LOSS] = "metric:loss",     [LS_METRIC_CORRECT] = "metric:correct",
+    [LS_METRIC_LOSS] = "metric:loss",     [LS_METRIC_SCORE] = "metric:score",
     [LS_METRIC_WEIGHT] = "metric:weight", [LS_METRIC_STOP] = "metric:stop",
     [LS_METRIC_FAULT] = "metric:fault",
 };

@@ -26,11 +26,11 @@ struct ls_item {
 
 // Metrics: one float each, in this order, at `metrics` in the output buffer.
 enum ls_metric {
-    LS_METRIC_LOSS,    // sum over samples of weight * loss
-    LS_METRIC_CORRECT, // sum over samples of weight * (right ? 1 : 0)
-    LS_METRIC_WEIGHT,  // sum of weights
-    LS_METRIC_STOP,    // ranks that were asked to stop
-    LS_METRIC_FAULT,   // ranks with an error to report
+    LS_METRIC_LOSS,   // sum over samples of weight * loss
+    LS_METRIC_SCORE,  // sum over samples of weight * score, what the loss says of a sample for people
+    LS_METRIC_WEIGHT, // sum of weights
+    LS_METRIC_STOP,   // ranks that were asked to stop
+    LS_METRIC_FAULT,  // ranks with an error to report
     LS_METRICS,
 };
 

@@ -1,4 +1,4 @@
-// Elementwise: relu, clip, dropout.
+// Elementwise: relu, clip, sigmoid, dropout.
 #include "ops/rule.h"
 
 static ls_status pair_infer(const struct ls_graph *graph, const struct ls_node *node,
@@ -24,6 +24,12 @@ static ls_status clip_gradient(struct ls_gradient *gradient, int at) {
     const struct ls_node node = gradient->graph->nodes[at];
     const ls_value in[] = {node.in[0], ls_gradient_out(gradient, &node, 0)};
     return ls_emit(gradient, at, LS_OP_CLIP_GRAD, in, 2, node.attr, node.in);
+}
+
+static ls_status sigmoid_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    const ls_value in[] = {node.out[0], ls_gradient_out(gradient, &node, 0)};
+    return ls_emit(gradient, at, LS_OP_SIGMOID_GRAD, in, 2, NULL, node.in);
 }
 
 static ls_status dropout_gradient(struct ls_gradient *gradient, int at) {
@@ -87,6 +93,27 @@ const struct ls_op ls_clip_grad_op = {
     .infer = clip_infer,
 };
 
+const struct ls_op ls_sigmoid_op = {
+    .id = LS_OP_SIGMOID,
+    .name = "sigmoid",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = ls_infer_same,
+    .gradient = sigmoid_gradient,
+};
+
+const struct ls_op ls_sigmoid_grad_op = {
+    .id = LS_OP_SIGMOID_GRAD,
+    .name = "sigmoid_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = pair_infer,
+};
+
 const struct ls_op ls_dropout_op = {
     .id = LS_OP_DROPOUT,
     .name = "dropout",
@@ -102,6 +129,10 @@ const struct ls_op ls_dropout_op = {
 
 ls_value ls_relu(struct ls_graph *graph, ls_value x) {
     return ls_build(graph, LS_OP_RELU, NULL, &x, 1, NULL);
+}
+
+ls_value ls_sigmoid(struct ls_graph *graph, ls_value x) {
+    return ls_build(graph, LS_OP_SIGMOID, NULL, &x, 1, NULL);
 }
 
 ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high) {

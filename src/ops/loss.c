@@ -32,7 +32,7 @@ static ls_status expect_loss_inputs(const struct ls_graph *graph, const struct l
     return ls_expect_wide(graph, node, 3, "the seed");
 }
 
-// Forward: loss, correct, weight sum. Backward: the gradient of input 0.
+// Forward: loss, score, weight sum. Backward: the gradient of input 0.
 static void set_loss_outputs(const struct ls_graph *graph, const struct ls_node *node,
                              struct ls_value_info *out) {
     const struct ls_value_info *x = ls_in(graph, node, 0);
@@ -52,14 +52,25 @@ static ls_status cross_entropy_infer(const struct ls_graph *graph, const struct 
     return LS_OK;
 }
 
-static ls_status mse_infer(const struct ls_graph *graph, const struct ls_node *node,
-                           struct ls_value_info *out) {
-    LS_TRY(ls_expect_wide(graph, node, 0, "the prediction"));
-    LS_TRY(ls_expect_rank(graph, node, 0, "the prediction", 2));
+// A target of the shape of what is held to it, called `what`.
+static ls_status values_infer(const struct ls_graph *graph, const struct ls_node *node, const char *what,
+                              struct ls_value_info *out) {
+    LS_TRY(ls_expect_wide(graph, node, 0, what));
+    LS_TRY(ls_expect_rank(graph, node, 0, what, 2));
     LS_TRY(ls_expect_wide(graph, node, 1, "the target"));
     LS_TRY(expect_loss_inputs(graph, node, ls_in(graph, node, 0)->shape, ls_in(graph, node, 1)->dtype));
     set_loss_outputs(graph, node, out);
     return LS_OK;
+}
+
+static ls_status mse_infer(const struct ls_graph *graph, const struct ls_node *node,
+                           struct ls_value_info *out) {
+    return values_infer(graph, node, "the prediction", out);
+}
+
+static ls_status binary_cross_entropy_infer(const struct ls_graph *graph, const struct ls_node *node,
+                                            struct ls_value_info *out) {
+    return values_infer(graph, node, "the logits", out);
 }
 
 static ls_status loss_gradient(struct ls_gradient *gradient, int at, enum ls_op_id op) {
@@ -76,6 +87,10 @@ static ls_status cross_entropy_gradient(struct ls_gradient *gradient, int at) {
 
 static ls_status mse_gradient(struct ls_gradient *gradient, int at) {
     return loss_gradient(gradient, at, LS_OP_MSE_GRAD);
+}
+
+static ls_status binary_cross_entropy_gradient(struct ls_gradient *gradient, int at) {
+    return loss_gradient(gradient, at, LS_OP_BINARY_CROSS_ENTROPY_GRAD);
 }
 
 static ls_status flags_infer(const struct ls_graph *graph, const struct ls_node *node,
@@ -158,6 +173,31 @@ const struct ls_op ls_mse_grad_op = {
     .infer = mse_infer,
 };
 
+const struct ls_op ls_binary_cross_entropy_op = {
+    .id = LS_OP_BINARY_CROSS_ENTROPY,
+    .name = "binary_cross_entropy",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 3,
+    .n_attrs = 1,
+    .attrs = loss_attrs,
+    .infer = binary_cross_entropy_infer,
+    .gradient = binary_cross_entropy_gradient,
+    .flops = softmax_flops,
+};
+
+const struct ls_op ls_binary_cross_entropy_grad_op = {
+    .id = LS_OP_BINARY_CROSS_ENTROPY_GRAD,
+    .name = "binary_cross_entropy_grad",
+    .min_in = 4,
+    .max_in = 4,
+    .n_out = 1,
+    .n_attrs = 1,
+    .attrs = loss_attrs,
+    .infer = binary_cross_entropy_infer,
+    .flops = softmax_flops,
+};
+
 const struct ls_op ls_rank_flags_op = {
     .id = LS_OP_RANK_FLAGS,
     .name = "rank_flags",
@@ -195,7 +235,7 @@ static ls_status add_loss(struct ls_graph *graph, enum ls_op_id op, ls_value x, 
     if (loss == LS_NONE) return graph->status;
     const struct ls_node *node = &graph->nodes[ls_info(graph, loss)->producer];
     make_metric(graph, node->out[0], "metric:loss");
-    make_metric(graph, node->out[1], "metric:correct");
+    make_metric(graph, node->out[1], "metric:score");
     make_metric(graph, node->out[2], "metric:weight");
     return graph->mode == LS_TRAIN ? add_rank_flags(graph) : LS_OK;
 }
@@ -210,4 +250,10 @@ ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoot
 ls_status ls_mse(struct ls_graph *graph, ls_value prediction) {
     if (!ls_builder_ready(graph, prediction, "loss")) return graph->status;
     return add_loss(graph, LS_OP_MSE, prediction, LS_F32, ls_info(graph, prediction)->shape, NULL);
+}
+
+ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing) {
+    if (!ls_builder_ready(graph, logits, "loss")) return graph->status;
+    const union ls_attr attr[] = {[LS_LOSS_SMOOTHING].f = smoothing};
+    return add_loss(graph, LS_OP_BINARY_CROSS_ENTROPY, logits, LS_F32, ls_info(graph, logits)->shape, attr);
 }

@@ -34,6 +34,8 @@ enum ls_op_id {
     LS_OP_RELU_GRAD,      // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
     LS_OP_CLIP,           // x -> min(max(x, low), high); NaN stays NaN
     LS_OP_CLIP_GRAD,      // x, dy -> dy where low < x < high, else 0
+    LS_OP_SIGMOID,        // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
+    LS_OP_SIGMOID_GRAD,   // y, dy -> dy * (y * (1 - y))
     // x -> y, index (u8 where the window has at most 255 places, else i32): place kh * KW + kw of the first
     // maximum.
     // Padding is never chosen. NaN in the window: y is NaN and index its place.
@@ -54,20 +56,26 @@ enum ls_op_id {
     LS_OP_DROPOUT,
     LS_OP_SOFTMAX,      // x [N,C] -> y, over C; subtracts the maximum first
     LS_OP_SOFTMAX_GRAD, // y, dy -> dx
-    // logits [N,C], target i32 [N], weight f32 [N] -> loss, correct, weight sum (scalars f32; summed over
-    // samples in order
-    // in f64). Loss of a sample: (1 - s) * -log p[target] + s / C * sum over c of -log p[c]. Right: the first
-    // maximum
-    // is the target. A sample of weight 0 is left out whatever its target.
+    // A loss has a score beside it, what a person asks of the task; like the loss it counts times the weight.
+    // logits [N,C], target i32 [N], weight f32 [N] -> loss, score, weight sum (scalars f32; summed over
+    // samples in order in f64). Loss of a sample: (1 - s) * -log p[target] + s / C * sum over c of -log p[c].
+    // Score: 1
+    // where the first maximum is the target, else 0. A sample of weight 0 is left out whatever its target.
     LS_OP_CROSS_ENTROPY,
     LS_OP_CROSS_ENTROPY_GRAD, // logits, target, weight, seed (scalar) -> dlogits, = seed * weight * (p - q),
                               // q the smoothed target
-    // prediction [N,D], target f32 [N,D], weight f32 [N] -> loss, correct (always 0), weight sum. Loss of a
-    // sample: mean over D of
-    // (prediction - target)².
+    // prediction [N,D], target f32 [N,D], weight f32 [N] -> loss, score, weight sum. Loss of a sample: mean
+    // over D of (prediction - target)². Score: mean over D of |prediction - target|.
     LS_OP_MSE,
-    LS_OP_MSE_GRAD,   // prediction, target, weight, seed -> dprediction
-    LS_OP_RANK_FLAGS, // -> stop, fault (scalars f32): the lane control's
+    LS_OP_MSE_GRAD, // prediction, target, weight, seed -> dprediction
+    // logits [N,L], target f32 [N,L], 0 to 1, weight f32 [N] -> loss, score, weight sum. Loss of a sample:
+    // mean over L of max(x, 0) - x q + log(1 + exp(-|x|)), which is that of sigmoid(x) against q, the
+    // target smoothed: q = (1 - s) * target + s / 2. Score: 1 where, for every label, x > 0 just where
+    // target > 1/2; else 0.
+    LS_OP_BINARY_CROSS_ENTROPY,
+    LS_OP_BINARY_CROSS_ENTROPY_GRAD, // logits, target, weight, seed -> dlogits, = seed * weight / L *
+                                     // (sigmoid(x) - q)
+    LS_OP_RANK_FLAGS,                // -> stop, fault (scalars f32): the lane control's
     // ---- made by the fusion pass ----
     LS_OP_CONV_RELU,
     LS_OP_LINEAR_RELU,
@@ -129,6 +137,7 @@ ls_value ls_linear(struct ls_graph *graph, ls_value x, const char *name, int64_t
 // ones. epsilon 1e-5.
 ls_value ls_batchnorm(struct ls_graph *graph, ls_value x, const char *name, float initial_scale);
 ls_value ls_relu(struct ls_graph *graph, ls_value x);
+ls_value ls_sigmoid(struct ls_graph *graph, ls_value x);
 ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high);
 ls_value ls_max_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad);
 ls_value ls_avg_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
@@ -138,8 +147,9 @@ ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_flatten(struct ls_graph *graph, ls_value x);
 ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluation: x itself
 ls_value ls_softmax(struct ls_graph *graph, ls_value x);
-// Losses make the metrics (LS_OUTPUT values "metric:loss", "metric:correct", "metric:weight") and, in a
+// Losses make the metrics (LS_OUTPUT values "metric:loss", "metric:score", "metric:weight") and, in a
 // training graph, the rank flags ("metric:stop", "metric:fault"); they add the target, weight and seed
 // inputs.
 ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing);
 ls_status ls_mse(struct ls_graph *graph, ls_value prediction);
+ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing);

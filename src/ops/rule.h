@@ -77,8 +77,9 @@ extern const struct ls_op ls_linear_op, ls_linear_relu_op, ls_linear_input_grad_
     ls_bias_grad_op;
 extern const struct ls_op ls_batchnorm_op, ls_batchnorm_relu_op, ls_batchnorm_grad_op,
     ls_batchnorm_relu_grad_op, ls_batchnorm_eval_op, ls_batchnorm_eval_relu_op;
-extern const struct ls_op ls_relu_op, ls_relu_grad_op, ls_clip_op, ls_clip_grad_op, ls_dropout_op;
+extern const struct ls_op ls_relu_op, ls_relu_grad_op, ls_clip_op, ls_clip_grad_op, ls_sigmoid_op,
+    ls_sigmoid_grad_op, ls_dropout_op;
 extern const struct ls_op ls_max_pool_op, ls_max_pool_grad_op, ls_avg_pool_op, ls_avg_pool_grad_op,
     ls_global_avg_pool_op, ls_global_avg_pool_grad_op;
 extern const struct ls_op ls_softmax_op, ls_softmax_grad_op, ls_cross_entropy_op, ls_cross_entropy_grad_op,
-    ls_mse_op, ls_mse_grad_op, ls_rank_flags_op;
+    ls_mse_op, ls_mse_grad_op, ls_binary_cross_entropy_op, ls_binary_cross_entropy_grad_op, ls_rank_flags_op;

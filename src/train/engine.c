@@ -279,7 +279,7 @@ static struct ls_step_result result_of(const struct ls_engine *engine) {
     const double exposed = engine->reduce_ended - engine->compute_ended;
     return (struct ls_step_result){
         .loss = (double)metrics[LS_METRIC_LOSS] / weight,
-        .accuracy = (double)metrics[LS_METRIC_CORRECT] / weight,
+        .accuracy = (double)metrics[LS_METRIC_SCORE] / weight,
         .grad_norm = engine->decision->grad_norm,
         .skipped = engine->decision->skip != 0,
         .stop = metrics[LS_METRIC_STOP] > 0,

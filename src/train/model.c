@@ -16,24 +16,36 @@ struct ls_sample_shape ls_sample_shape_of(const struct ls_dataset_info *info) {
     };
 }
 
+enum ls_targets ls_targets_of(const struct ls_recipe *recipe) {
+    switch (recipe->train.loss) {
+    case LS_RECIPE_CROSS_ENTROPY: return LS_TARGETS_CLASSES;
+    case LS_RECIPE_MSE: return LS_TARGETS_VALUES;
+    case LS_RECIPE_BINARY_CROSS_ENTROPY: return LS_TARGETS_LABELS;
+    }
+    return LS_TARGETS_AS_STORED;
+}
+
 static ls_status check_target(const struct ls_recipe *recipe, const struct ls_sample_shape *sample) {
-    bool classes = recipe->train.loss == LS_RECIPE_CROSS_ENTROPY;
+    const bool classes = recipe->train.loss == LS_RECIPE_CROSS_ENTROPY;
+    const long long outputs = recipe->model.classes, values = sample->target_values;
     if (classes && !sample->target_is_class)
-        return LS_FAIL(LS_INPUT,
-                       "train.loss: cross_entropy needs one integer class per sample, but dataset \"%s\" has "
-                       "%lld value(s) "
-                       "per sample that are not one integer; use train.loss=mse for regression",
-                       recipe->data.target, (long long)sample->target_values);
-    if (!classes && sample->target_is_class)
         return LS_FAIL(
             LS_INPUT,
-            "train.loss: mse needs floating-point targets, but dataset \"%s\" holds integer classes",
+            "train.loss: cross_entropy needs a class for each sample (an integer, or a one-hot row), "
+            "but dataset \"%s\" holds a floating-point number for each; use train.loss=mse for "
+            "regression",
             recipe->data.target);
-    if (!classes && sample->target_values != recipe->model.classes)
+    if (classes && values > 1 && values != outputs)
+        return LS_FAIL(LS_INPUT,
+                       "model.classes: the model has %lld, but the rows of dataset \"%s\" have %lld values: "
+                       "train.loss: cross_entropy takes them for one-hot (mse is for regression, "
+                       "binary_cross_entropy for labels that may hold together)",
+                       outputs, recipe->data.target, values);
+    if (!classes && values != outputs)
         return LS_FAIL(
             LS_INPUT,
             "model.classes: the model has %lld output(s), but dataset \"%s\" has %lld value(s) per sample",
-            (long long)recipe->model.classes, recipe->data.target, (long long)sample->target_values);
+            outputs, recipe->data.target, values);
     return LS_OK;
 }
 
@@ -66,7 +78,9 @@ ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sampl
         .mean = recipe->data.mean.items,
         .std = recipe->data.std.items,
         .n_normalize = n,
-        .loss = recipe->train.loss == LS_RECIPE_MSE ? LS_LOSS_MSE : LS_LOSS_CROSS_ENTROPY,
+        .loss = recipe->train.loss == LS_RECIPE_MSE                    ? LS_LOSS_MSE
+                : recipe->train.loss == LS_RECIPE_BINARY_CROSS_ENTROPY ? LS_LOSS_BINARY_CROSS_ENTROPY
+                                                                       : LS_LOSS_CROSS_ENTROPY,
         .smoothing = recipe->train.smoothing,
     };
     return LS_OK;

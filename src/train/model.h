@@ -13,9 +13,12 @@ struct ls_sample_shape {
     bool channels_first;
     ls_dtype type; // u8 or f32
     bool target_is_class;
-    int64_t target_values; // of a target that is not a class
+    int64_t target_values; // as in struct ls_dataset_info
 };
 struct ls_sample_shape ls_sample_shape_of(const struct ls_dataset_info *info);
+
+// What the loss of the recipe wants targets to be read as.
+enum ls_targets ls_targets_of(const struct ls_recipe *recipe);
 
 // What the zoo is asked for. LS_INPUT where model, loss and data do not go together.
 ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,

@@ -27,7 +27,7 @@ struct ls_numbers {
     int n;
 };
 
-enum ls_recipe_loss { LS_RECIPE_CROSS_ENTROPY, LS_RECIPE_MSE };
+enum ls_recipe_loss { LS_RECIPE_CROSS_ENTROPY, LS_RECIPE_MSE, LS_RECIPE_BINARY_CROSS_ENTROPY };
 enum ls_recipe_optimizer { LS_RECIPE_SGD, LS_RECIPE_ADAMW };
 enum ls_recipe_schedule { LS_RECIPE_CONSTANT, LS_RECIPE_STEP, LS_RECIPE_COSINE };
 

@@ -59,6 +59,7 @@ ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_data
         .n_patterns = patterns->n,
         .input = recipe->data.input,
         .target = recipe->data.target,
+        .targets = ls_targets_of(recipe),
         .what = test ? "data.test" : "data.train",
         .axes = recipe->data.axes,
     };

@@ -19,9 +19,9 @@ static bool due(const struct ls_run *run, const struct ls_span *every, uint64_t 
     return step == run->steps || ls_span_due(every, &run->clock, step);
 }
 
-// Where there are no classes there is no accuracy.
+// Where there are neither classes nor labels there is no accuracy.
 static double accuracy_of(const struct ls_run *run, double accuracy) {
-    return run->recipe.train.loss == LS_RECIPE_CROSS_ENTROPY ? accuracy : NAN;
+    return run->recipe.train.loss == LS_RECIPE_MSE ? NAN : accuracy;
 }
 
 // Leaves state.evaluated_step behind state.step where a signal cut it short.

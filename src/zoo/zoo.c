@@ -53,8 +53,19 @@ static ls_status check_options(const struct ls_zoo_options *options) {
 
 // Evaluation looks at probabilities, of a regression at the predictions themselves.
 static ls_status add_loss(struct ls_graph *graph, ls_value y, const struct ls_model_spec *spec) {
-    LS_TRY(spec->loss == LS_LOSS_MSE ? ls_mse(graph, y) : ls_cross_entropy(graph, y, spec->smoothing));
-    if (graph->mode == LS_EVAL) graph->result = spec->loss == LS_LOSS_MSE ? y : ls_softmax(graph, y);
+    ls_value result = y;
+    switch (spec->loss) {
+    case LS_LOSS_CROSS_ENTROPY:
+        LS_TRY(ls_cross_entropy(graph, y, spec->smoothing));
+        if (graph->mode == LS_EVAL) result = ls_softmax(graph, y);
+        break;
+    case LS_LOSS_MSE: LS_TRY(ls_mse(graph, y)); break;
+    case LS_LOSS_BINARY_CROSS_ENTROPY:
+        LS_TRY(ls_binary_cross_entropy(graph, y, spec->smoothing));
+        if (graph->mode == LS_EVAL) result = ls_sigmoid(graph, y);
+        break;
+    }
+    if (graph->mode == LS_EVAL) graph->result = result;
     return graph->status;
 }
 

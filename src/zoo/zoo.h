@@ -32,7 +32,7 @@ struct ls_model_spec {
     double scale;
     const double *mean, *std; // [n_normalize], 1 or `channels` of them
     int n_normalize;
-    enum { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MSE } loss;
+    enum { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MSE, LS_LOSS_BINARY_CROSS_ENTROPY } loss;
     double smoothing;
 };
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);

@@ -80,6 +80,7 @@ const struct ls_case ls_cases[] = {
     {CASE("relu", RELU, 1), .in = {X(SIGNED, 3, 5, 4, 3)}},
     {CASE("clip", CLIP, 1), .in = {X(SIGNED, 3, 37)},
      .attrs = {[LS_CLIP_LOW].f = -0.515625, [LS_CLIP_HIGH].f = 1.015625}},
+    {CASE("sigmoid", SIGMOID, 1), .in = {X(SIGNED, 3, 5, 4, 3)}},
     {CASE("add", ADD, 2), .in = {X(SIGNED, 2, 3, 3, 5), X(SIGNED, 2, 3, 3, 5)}},
     {CASE("add_relu", ADD_RELU, 2), .in = {X(SIGNED, 2, 3, 3, 5), X(SIGNED, 2, 3, 3, 5)}},
     {CASE("flatten", FLATTEN, 1), .in = {X(SIGNED, 2, 3, 3, 5)}},
@@ -105,6 +106,10 @@ const struct ls_case ls_cases[] = {
      .in = {X(SIGNED, 5, 7), FIXED(CLASS, LS_I32, 5), WIDE(WEIGHT, 5)},
      .attrs = {[LS_LOSS_SMOOTHING].f = 0.1}, .classes = 7},
     {CASE("mse", MSE, 3), .in = {X(SIGNED, 5, 3), WIDE(SIGNED, 5, 3), WIDE(WEIGHT, 5)}},
+    {CASE("binary_cross_entropy", BINARY_CROSS_ENTROPY, 3),
+     .in = {X(SIGNED, 5, 3), WIDE(LABEL, 5, 3), WIDE(WEIGHT, 5)}},
+    {CASE("binary_cross_entropy smooth", BINARY_CROSS_ENTROPY, 3),
+     .in = {X(SIGNED, 4, 7), WIDE(LABEL, 4, 7), WIDE(WEIGHT, 4)}, .attrs = {[LS_LOSS_SMOOTHING].f = 0.1}},
     {CASE("input", INPUT, 2),
      .in = {FIXED(RAW, LS_U8, 6, 3, 5, 4), FIXED(AUGMENT, LS_I32, 6, LS_AUGMENT_WORDS)},
      .attrs = {[LS_INPUT_AUGMENTED].i = 1, [LS_INPUT_SCALE].f = 1.0 / 255}, .list = {0.25, 0.5}, .n_list = 2},
@@ -134,6 +139,7 @@ static double number(const struct ls_case *of, int input, int64_t i) {
         return i % LS_AUGMENT_WORDS < 2 ? shift[(sample + i) % 6] : sample % 2;
     }
     case LS_FILL_CLASS: return ls_below(word, (uint32_t)of->classes);
+    case LS_FILL_LABEL: return word % 2;
     case LS_FILL_WEIGHT: return i == 1 ? 0 : 1;
     case LS_FILL_NONE: break;
     }

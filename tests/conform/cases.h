@@ -13,6 +13,7 @@ enum ls_fill {
     LS_FILL_RAW,      // 0..255
     LS_FILL_AUGMENT,
     LS_FILL_CLASS,
+    LS_FILL_LABEL,  // 0 or 1
     LS_FILL_WEIGHT, // 0 in one sample, 1 elsewhere
 };
 

@@ -143,6 +143,7 @@ def elementwise(numbers):
     low, high = -0.5 - 2**-9, 1 + 2**-9
     yield differentiate(numbers, "clip", "clip", lambda x: torch.clamp(x, low, high), [numbers.signed(3, 37)],
                         {"low": low, "high": high})
+    yield differentiate(numbers, "sigmoid", "sigmoid", torch.sigmoid, [numbers.signed(3, 5, 4, 3)])
     pair = [numbers.signed(2, 3, 3, 5), numbers.signed(2, 3, 3, 5)]
     yield differentiate(numbers, "add", "add", torch.add, pair)
     yield Case("add_relu", "add_relu", pair, [F.relu(pair[0] + pair[1])])
@@ -204,7 +205,20 @@ def losses(numbers):
     weight = torch.tensor([1, 0, 0.5, 1, 1], dtype=torch.float64)
     yield differentiate(numbers, "mse", "mse",
                         lambda p, t, w: (F.mse_loss(p, t, reduction="none").mean(1) * w).sum(),
-                        [prediction, target, weight], {}, (1, 2), [torch.tensor(0.0).double(), weight.sum()])
+                        [prediction, target, weight], {}, (1, 2),
+                        [((prediction - target).abs().mean(1) * weight).sum(), weight.sum()])
+    for name, smoothing in [("binary_cross_entropy", 0.0), ("binary_cross_entropy smoothing", 0.125)]:
+        logits, target = 3 * numbers.signed(5, 3), numbers.classes(15, 2).reshape(5, 3).double()
+        target[0] = (logits[0] > 0).double()  # right once
+        weight = torch.tensor([1, 0, 0.5, 1, 1], dtype=torch.float64)
+
+        def binary(x, t, w, s=smoothing):
+            q = (1 - s) * t + s / 2
+            return (F.binary_cross_entropy_with_logits(x, q, reduction="none").mean(1) * w).sum()
+
+        right = (((logits > 0) == (target > 0.5)).all(1) * weight).sum()
+        yield differentiate(numbers, name, "binary_cross_entropy", binary, [logits, target, weight],
+                            {"smoothing": smoothing}, (1, 2), [right, weight.sum()])
 
 
 def normalized(x, scale, mean, std):

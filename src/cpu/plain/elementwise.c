@@ -2,6 +2,8 @@
 #include "base/philox.h"
 #include "cpu/plain/plain.h"
 
+#include <math.h>
+
 #define PLAIN_FAMILY "cpu/plain/elementwise.inc"
 #include "cpu/plain/each_type.h"
 
@@ -9,6 +11,8 @@ PLAIN_OP(relu, "x:x", NULL);
 PLAIN_OP(relu_grad, "xx:x", NULL);
 PLAIN_OP(clip, "x:x", NULL);
 PLAIN_OP(clip_grad, "xx:x", NULL);
+PLAIN_OP(sigmoid, "x:x", NULL);
+PLAIN_OP(sigmoid_grad, "xx:x", NULL);
 PLAIN_OP(add, "xx:x", NULL);
 PLAIN_OP(add_relu, "xx:x", NULL);
 PLAIN_OP(dropout, "x:x", NULL);

@@ -31,6 +31,11 @@ static ls_status target_of(const struct ls_kernel_call *call, int64_t sample, in
                    (int)*target, (long long)sample, (long long)classes - 1);
 }
 
+// A target between 0 and 1, smoothed.
+static double smoothed(double target, double smoothing) {
+    return (1 - smoothing) * target + smoothing / 2;
+}
+
 #define PLAIN_FAMILY "cpu/plain/loss.inc"
 #include "cpu/plain/each_type.h"
 
@@ -46,4 +51,6 @@ PLAIN_OP(cross_entropy, "xiw:www", NULL);
 PLAIN_OP(cross_entropy_grad, "xiww:x", NULL);
 PLAIN_OP(mse, "xww:www", NULL);
 PLAIN_OP(mse_grad, "xwww:x", NULL);
+PLAIN_OP(binary_cross_entropy, "xww:www", NULL);
+PLAIN_OP(binary_cross_entropy_grad, "xwww:x", NULL);
 const struct plain_op LS_LEVEL(plain_rank_flags) = {":ww", {rank_flags, rank_flags, rank_flags}, NULL};

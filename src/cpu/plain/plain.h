@@ -6,6 +6,8 @@
 
 #include "cpu/kernel.h"
 
+#include <math.h>
+
 #ifndef LS_PLAIN_LEVEL
 #define LS_PLAIN_LEVEL base
 #endif
@@ -66,6 +68,8 @@ struct plain_op {
     X(LS_OP_RELU_GRAD, relu_grad)                                                                            \
     X(LS_OP_CLIP, clip)                                                                                      \
     X(LS_OP_CLIP_GRAD, clip_grad)                                                                            \
+    X(LS_OP_SIGMOID, sigmoid)                                                                                \
+    X(LS_OP_SIGMOID_GRAD, sigmoid_grad)                                                                      \
     X(LS_OP_MAX_POOL, max_pool)                                                                              \
     X(LS_OP_MAX_POOL_GRAD, max_pool_grad)                                                                    \
     X(LS_OP_AVG_POOL, avg_pool)                                                                              \
@@ -80,6 +84,8 @@ struct plain_op {
     X(LS_OP_CROSS_ENTROPY_GRAD, cross_entropy_grad)                                                          \
     X(LS_OP_MSE, mse)                                                                                        \
     X(LS_OP_MSE_GRAD, mse_grad)                                                                              \
+    X(LS_OP_BINARY_CROSS_ENTROPY, binary_cross_entropy)                                                      \
+    X(LS_OP_BINARY_CROSS_ENTROPY_GRAD, binary_cross_entropy_grad)                                            \
     X(LS_OP_RANK_FLAGS, rank_flags)                                                                          \
     X(LS_OP_CONV_RELU, conv_relu)                                                                            \
     X(LS_OP_LINEAR_RELU, conv_relu)                                                                          \
@@ -133,6 +139,12 @@ static inline int64_t plain_max(int64_t a, int64_t b) {
 
 static inline int64_t plain_round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
+}
+
+// The exponential is of a number that is not above 0: no overflow.
+static inline double plain_sigmoid(double x) {
+    double e = exp(-fabs(x));
+    return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
 
 // The window that starts at `position`, where windows start at multiples of `stride`; -1 where none does.

@@ -177,8 +177,42 @@ static void test_mse(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(2), (double[]){2, 0});
     ok(small_run(&s, LS_OP_MSE, NULL));
     small_expect(&s, 0, (double[]){5});
-    small_expect(&s, 1, (double[]){0});
+    small_expect(&s, 1, (double[]){3});
     small_expect(&s, 2, (double[]){2});
+    ls_trial_close(&s.trial);
+}
+
+static void test_binary_cross_entropy(void **state) {
+    (void)state;
+    const union ls_attr none[LS_MAX_ATTRS] = {{0}}, half[LS_MAX_ATTRS] = {[LS_LOSS_SMOOTHING].f = 0.5};
+    const double infinite = (double)INFINITY;
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(4, 2), (double[]){1000, -1000, 0, 0, 1000, -1, (double)NAN, infinite});
+    small_in(&s, LS_F32, LS_SHAPE(4, 2), (double[]){1, 0, 1, 0, 0, 0, 1, 7});
+    small_in(&s, LS_F32, LS_SHAPE(4), (double[]){1, 1, 0.5, 0});
+    ok(small_run(&s, LS_OP_BINARY_CROSS_ENTROPY, none));
+    // Far from 0 the loss is 0 or the logit itself; a logit of 0 says no.
+    small_expect(&s, 0, (double[]){0 + log(2) + 0.25 * (1000 + log1p(exp(-1)))});
+    small_expect(&s, 1, (double[]){1});
+    small_expect(&s, 2, (double[]){2.5});
+    ls_trial_close(&s.trial);
+
+    s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(3, 2), (double[]){0, 1000, -1000, 0, (double)NAN, 1});
+    small_in(&s, LS_F32, LS_SHAPE(3, 2), (double[]){1, 0, 1, 0, 1, 1});
+    small_in(&s, LS_F32, LS_SHAPE(3), (double[]){1, 2, 0});
+    small_in(&s, LS_F32, (struct ls_shape){0}, (double[]){0.5});
+    ok(small_run(&s, LS_OP_BINARY_CROSS_ENTROPY_GRAD, half)); // targets are 3/4 and 1/4
+    small_expect(&s, 0, (double[]){-0.0625, 0.1875, -0.375, 0.125, 0, 0});
+    ls_trial_close(&s.trial);
+}
+
+static void test_sigmoid_far_from_zero(void **state) {
+    (void)state;
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){0, 1000, -1000, -1, (double)NAN});
+    ok(small_run(&s, LS_OP_SIGMOID, NULL));
+    small_expect(&s, 0, (double[]){0.5, 1, 0, exp(-1) / (1 + exp(-1)), (double)NAN});
     ls_trial_close(&s.trial);
 }
 
@@ -253,6 +287,8 @@ int main(void) {
         cmocka_unit_test(test_batchnorm_far_from_zero),
         cmocka_unit_test(test_cross_entropy),
         cmocka_unit_test(test_mse),
+        cmocka_unit_test(test_binary_cross_entropy),
+        cmocka_unit_test(test_sigmoid_far_from_zero),
         cmocka_unit_test(test_rank_flags),
         cmocka_unit_test(test_cast),
         cmocka_unit_test(test_no_kernel_is_an_error_that_names_op_and_types),

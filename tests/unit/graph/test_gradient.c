@@ -91,17 +91,19 @@ static const struct {
      "%100 = cast \"grad:a\" (%99) -> f32 2x12\n"
      "  output %100 \"grad:a\" of %1\n"},
 
-    {"softmax, dropout, clip, relu",
+    {"softmax, sigmoid, dropout, clip, relu",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
      "%2 = relu \"relu\" (%1)\n"
      "%3 = clip \"clip\" (%2) low=-1 high=1\n"
      "%4 = dropout \"drop\" (%3) rate=0.25 site=3\n"
-     "%10 = softmax \"soft\" (%4)\n" LOSS,
+     "%5 = sigmoid \"gate\" (%4)\n"
+     "%10 = softmax \"soft\" (%5)\n" LOSS,
      MSE_GRAD "%97 = softmax_grad \"soft/softmax_grad\" (%10, %96) -> f32 2x3\n"
-              "%98 = dropout \"drop/dropout\" (%97) rate=0.25 site=3 -> f32 2x3\n"
-              "%99 = clip_grad \"clip/clip_grad\" (%2, %98) low=-1 high=1 -> f32 2x3\n"
-              "%100 = relu_grad \"relu/relu_grad\" (%2, %99) -> f32 2x3\n"
-              "  output %100 \"grad:a\" of %1\n"},
+              "%98 = sigmoid_grad \"gate/sigmoid_grad\" (%5, %97) -> f32 2x3\n"
+              "%99 = dropout \"drop/dropout\" (%98) rate=0.25 site=3 -> f32 2x3\n"
+              "%100 = clip_grad \"clip/clip_grad\" (%2, %99) low=-1 high=1 -> f32 2x3\n"
+              "%101 = relu_grad \"relu/relu_grad\" (%2, %100) -> f32 2x3\n"
+              "  output %101 \"grad:a\" of %1\n"},
 
     {"a cast back to the type of what was cast",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
@@ -156,6 +158,18 @@ static const struct {
      "%93, %94, %95 = cross_entropy \"loss\" (%1, %90, %91) smoothing=0.1\n"
      "  output %93 \"metric:loss\"\n",
      "%96 = cross_entropy_grad \"loss/cross_entropy_grad\" (%1, %90, %91, %92) smoothing=0.1 -> f32 2x3\n"
+     "  output %96 \"grad:a\" of %1\n"},
+
+    {"binary cross entropy",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%90 = target \"target\" f32 2x3\n"
+     "%91 = weight \"weight\" f32 2\n"
+     "%92 = seed \"seed\" f32 scalar\n"
+     "%93, %94, %95 = binary_cross_entropy \"loss\" (%1, %90, %91) smoothing=0.1\n"
+     "  output %93 \"metric:loss\"\n",
+     "%96 = binary_cross_entropy_grad \"loss/binary_cross_entropy_grad\" (%1, %90, %91, %92) smoothing=0.1 "
+     "-> "
+     "f32 2x3\n"
      "  output %96 \"grad:a\" of %1\n"},
 };
 

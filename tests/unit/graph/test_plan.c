@@ -290,7 +290,7 @@ static void outputs_lie_where_the_layout_says(void **state) {
         outputs++;
     }
     assert_int_equal(outputs, layout->n_params + layout->n_states + LS_METRICS);
-    static const char *const metrics[] = {"metric:loss", "metric:correct", "metric:weight", "metric:stop",
+    static const char *const metrics[] = {"metric:loss", "metric:score", "metric:weight", "metric:stop",
                                           "metric:fault"};
     for (int i = 0; i < LS_METRICS; i++) {
         ls_value v = ls_graph_find(graph, metrics[i]);

@@ -120,7 +120,7 @@ static void losses_make_their_inputs_and_metrics(void **state) {
         assert_int_equal(named(&graph, "target")->dtype, LS_I32);
         assert_int_equal(named(&graph, "weight")->kind, LS_INPUT_WEIGHT);
         assert_int_equal(named(&graph, "metric:loss")->kind, LS_OUTPUT);
-        assert_int_equal(named(&graph, "metric:correct")->kind, LS_OUTPUT);
+        assert_int_equal(named(&graph, "metric:score")->kind, LS_OUTPUT);
         assert_int_equal(named(&graph, "metric:weight")->kind, LS_OUTPUT);
         assert_true((ls_graph_find(&graph, "seed") == LS_NONE) == (mode == LS_EVAL));
         assert_true((ls_graph_find(&graph, "metric:stop") == LS_NONE) == (mode == LS_EVAL));
