@@ -14,6 +14,8 @@ struct mpi_transport {
     struct ls_device *device;
     MPI_Comm mpi;
     size_t piece; // floats
+    // Where the host cannot read the device's memory: what is sent, and what was received. [piece]
+    float *sent, *received;
 };
 
 struct exchange {
@@ -90,9 +92,8 @@ static ls_status sum_now(void *argument) {
 }
 
 // NOLINTBEGIN(readability-non-const-parameter): what is received or summed is written by the host calls.
-static void exchange(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
-                     float *receive, size_t n_receive, struct ls_queue *queue) {
-    struct mpi_transport *over = transport->state;
+static void enqueue_exchange(struct mpi_transport *over, int to, const float *send, size_t n_send, int from,
+                             float *receive, size_t n_receive, struct ls_queue *queue) {
     struct exchange e = {.over = over,
                          .to = to,
                          .from = from,
@@ -103,19 +104,64 @@ static void exchange(struct ls_transport *transport, int to, const float *send, 
     over->device->api->call(queue, exchange_now, &e, sizeof e);
 }
 
-static void all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {
-    struct mpi_transport *over = transport->state;
+static void enqueue_sum(struct mpi_transport *over, float *data, size_t n, struct ls_queue *queue) {
     struct sum sum = {.over = over, .data = data, .n = n};
     over->device->api->call(queue, sum_now, &sum, sizeof sum);
+}
+
+static void exchange(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
+                     float *receive, size_t n_receive, struct ls_queue *queue) {
+    struct mpi_transport *over = transport->state;
+    if (over->device->host_memory) {
+        enqueue_exchange(over, to, send, n_send, from, receive, n_receive, queue);
+        return;
+    }
+    const struct ls_device_api *api = over->device->api;
+    while (n_send > 0 || n_receive > 0) {
+        const size_t sends = smaller(n_send, over->piece), receives = smaller(n_receive, over->piece);
+        if (sends > 0) api->copy(queue, over->sent, send, sends * sizeof(float));
+        enqueue_exchange(over, to, over->sent, sends, from, over->received, receives, queue);
+        if (receives > 0) api->copy(queue, receive, over->received, receives * sizeof(float));
+        if (sends > 0) send += sends, n_send -= sends;
+        if (receives > 0) receive += receives, n_receive -= receives;
+    }
+}
+
+static void all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {
+    struct mpi_transport *over = transport->state;
+    if (over->device->host_memory) {
+        enqueue_sum(over, data, n, queue);
+        return;
+    }
+    const struct ls_device_api *api = over->device->api;
+    while (n > 0) {
+        const size_t some = smaller(n, over->piece);
+        api->copy(queue, over->sent, data, some * sizeof(float));
+        enqueue_sum(over, over->sent, some, queue);
+        api->copy(queue, data, over->sent, some * sizeof(float));
+        data += some;
+        n -= some;
+    }
 }
 // NOLINTEND(readability-non-const-parameter)
 
 static void close_mpi(struct ls_transport *transport) {
-    free(transport->state);
+    struct mpi_transport *over = transport->state;
+    if (over->sent) over->device->api->free_host(over->device, over->sent);
+    if (over->received) over->device->api->free_host(over->device, over->received);
+    free(over);
 }
 
 static const struct ls_transport_api api = {
     .name = "mpi", .exchange = exchange, .all_reduce = all_reduce, .close = close_mpi};
+
+static ls_status open_bounce(struct mpi_transport *over) {
+    const struct ls_device_api *device = over->device->api;
+    if (over->device->host_memory) return LS_OK;
+    over->piece = LS_TRANSPORT_BOUNCE_BYTES / sizeof(float);
+    LS_TRY(device->alloc_host(over->device, LS_TRANSPORT_BOUNCE_BYTES, (void **)&over->sent));
+    return device->alloc_host(over->device, LS_TRANSPORT_BOUNCE_BYTES, (void **)&over->received);
+}
 
 ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
                                 struct ls_transport **transport) {
@@ -129,11 +175,16 @@ ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
         .device = device,
         .mpi = state->data,
         .piece = LS_MPI_PIECE_BYTES / sizeof(float)};
+    ls_status status = open_bounce(over);
+    if (status != LS_OK) {
+        close_mpi(&over->transport);
+        return status;
+    }
     *transport = &over->transport;
     return LS_OK;
 }
 
 void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats) {
     struct mpi_transport *over = transport->state;
-    over->piece = smaller(floats, LS_MPI_PIECE_BYTES / sizeof(float));
+    over->piece = smaller(floats, over->piece);
 }

@@ -29,9 +29,13 @@ struct ls_transport_api {
 
 // For a world of one, which has no one to exchange with.
 ls_status ls_transport_open_self(struct ls_transport **transport);
-// Over MPI, with host memory. `device` is whose queues carry it, as host calls; an error (LS_COMM) comes out
-// of the queue. One at a time, closed before `comm` is. Opening and closing need no other rank.
+// Over MPI. `device` is whose queues carry it, as host calls; an error (LS_COMM) comes out of the queue.
+// Where the host cannot read the device's memory, what is sent goes through pinned host memory,
+// LS_TRANSPORT_BOUNCE_BYTES in each direction. One at a time, closed before `comm` and `device` are. Opening
+// and closing need no other rank.
+enum { LS_TRANSPORT_BOUNCE_BYTES = 4 << 20 };
 ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
                                 struct ls_transport **transport);
-// Longer messages go in pieces of so many floats; 2^28, 1 GiB, unless set. All ranks alike.
+// Longer messages go in pieces of so many floats; 2^28, 1 GiB, unless set, or what is copied at once. All
+// ranks alike.
 void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats);

@@ -3,6 +3,7 @@
 #include "cli/world.h"
 #include "comm/reduce.h"
 #include "train/setup.h"
+#include "train/transport.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,8 +141,7 @@ static ls_status open_reduction(const struct bench *bench, struct reduction *red
     LS_TRY(reduction->device->api->alloc(reduction->device, floats * sizeof(float),
                                          (void **)&reduction->buffer));
     LS_TRY(ls_fold_make(comm->rank, comm->rank + 1, comm->size, 1, &reduction->fold));
-    LS_TRY(comm->size > 1 ? ls_transport_open_mpi(reduction->comm, reduction->device, &reduction->transport)
-                          : ls_transport_open_self(&reduction->transport));
+    LS_TRY(ls_transport_choose(reduction->comm, reduction->device, &reduction->transport));
     LS_TRY(ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size, false,
                            floats, &reduction->ordered));
     return ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size, true, floats,

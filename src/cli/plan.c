@@ -9,6 +9,24 @@ static void print_bytes(const char *what, size_t bytes, const char *why) {
     printf("  %-16s %12s  %s\n", what, ls_format_bytes(text, (double)bytes), why);
 }
 
+static void print_memory(const struct ls_memory *memory) {
+    printf("memory of rank 0:\n");
+    print_bytes("weights", memory->weights, "parameters and running statistics");
+    print_bytes("gradients", memory->gradients, "output buffers of the lanes' tree");
+    print_bytes("optimizer", memory->optimizer, "");
+    print_bytes("activations", memory->activations, "of all lanes side by side");
+    print_bytes("workspace", memory->workspace, "of the kernels, beyond the activations");
+    if (memory->staging) print_bytes("staging", memory->staging, "input of the next lane, on the device");
+    print_bytes("communication", memory->communication, "");
+    if (memory->host) print_bytes("device", memory->device, "all of the above");
+    print_bytes("input", memory->input, "ring of batches");
+    print_bytes("checkpoint", memory->checkpoint, "the copy that is written while training goes on");
+    if (memory->mirror) print_bytes("mirror", memory->mirror, "of what the device holds, pinned");
+    print_bytes("program", memory->program, "heaps and code of the libraries, as this process has them");
+    if (memory->host) print_bytes("host", memory->host, "all since the device");
+    print_bytes("total", memory->total, "");
+}
+
 static void print_plan(const struct ls_recipe *recipe, const struct ls_model *model,
                        const struct ls_memory *memory, const struct ls_device *device, int ranks) {
     const struct ls_plan *plan = model->train;
@@ -38,17 +56,7 @@ static void print_plan(const struct ls_recipe *recipe, const struct ls_model *mo
                algorithms[ls_reduce_choose(ranks, lanes, recipe->train.fast)],
                ls_format_bytes(bytes, most_sent * 4));
     }
-    printf("memory of rank 0:\n");
-    print_bytes("weights", memory->weights, "parameters and running statistics");
-    print_bytes("gradients", memory->gradients, "output buffers of the lanes' tree");
-    print_bytes("optimizer", memory->optimizer, "");
-    print_bytes("activations", memory->activations, "of all lanes side by side");
-    print_bytes("workspace", memory->workspace, "of the kernels, beyond the activations");
-    print_bytes("input", memory->input, "ring of batches");
-    print_bytes("communication", memory->communication, "");
-    print_bytes("checkpoint", memory->checkpoint, "the copy that is written while training goes on");
-    print_bytes("program", memory->program, "heaps and code of the libraries, as this process has them");
-    print_bytes("total", memory->total, "");
+    print_memory(memory);
 }
 
 // "224x224x3": height, width, channels of u8 samples, instead of looking into the data.

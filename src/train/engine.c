@@ -13,22 +13,6 @@ static struct ls_event *segment_done(const struct ls_engine *engine, int q, int 
     return engine->segment_done[q * engine->train->n_segments + s];
 }
 
-// What lane-sized chunk `chunk` of a batch looks like to queue q.
-struct ls_lane ls_engine_lane(const struct ls_engine *engine, const struct ls_plan *plan, int q,
-                              const struct ls_batch *batch, int chunk, float *output) {
-    return (struct ls_lane){
-        .params = engine->replica.params,
-        .states = engine->replica.states,
-        .output = output,
-        .raw = (const char *)batch->samples + (size_t)chunk * plan->raw_bytes,
-        .augment = batch->augment + (size_t)chunk * (size_t)plan->lane_batch * LS_AUGMENT_WORDS,
-        .target = (const char *)batch->targets + (size_t)chunk * plan->target_bytes,
-        .weight = batch->weight + (size_t)chunk * (size_t)plan->lane_batch,
-        .control = engine->control + chunk,
-        .arena = engine->arena[q],
-    };
-}
-
 struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position) {
     return (struct ls_lane_control){
         .seed = engine->recipe->seed,
@@ -89,16 +73,14 @@ static void set_controls(struct ls_engine *engine, const struct ls_batch *batch,
 
 // Segment s of each lane of the wave, side by side.
 static void enqueue_segment(struct ls_engine *engine, const struct ls_fold_wave *wave,
-                            const struct ls_batch *batch, int s) {
+                            const struct ls_lane *lanes, int s) {
     for (int q = 0; q < wave->width; q++) {
-        const int chunk = wave->first_lane + q - engine->lanes.begin;
-        const struct ls_lane lane =
-            ls_engine_lane(engine, engine->train, q, batch, chunk, engine->buffers[wave->buffer[q]]);
         struct ls_trace_span *span =
             begin_span(engine, engine->queue[q], LS_SPAN_SEGMENT, q, wave->first_lane + q, s);
-        engine->api->run(engine->queue[q], engine->train_program, s, &lane);
+        engine->api->run(engine->queue[q], engine->train_program, s, &lanes[q]);
         end_span(engine, engine->queue[q], span);
-        if (engine->audited == wave->first_lane + q) ls_engine_mark(engine, q, s, lane.output);
+        if (engine->audited == wave->first_lane + q) ls_engine_mark(engine, q, s, lanes[q].output);
+        if (s + 1 == engine->train->n_segments) ls_engine_input_read(engine, q);
         engine->api->record(engine->queue[q], segment_done(engine, q, s));
     }
 }
@@ -153,6 +135,10 @@ static void enqueue_reduce(struct ls_engine *engine, int s) {
     ls_reduce(engine->reducer, engine->buffers, bucket->offset, bucket->count, engine->comm_queue);
     end_span(engine, engine->comm_queue, span);
     if (watched) api->call(engine->comm_queue, note_reduce_ends, NULL, 0);
+    if (s + 1 == engine->train->n_segments) // the metrics are in the last bucket
+        api->copy(engine->comm_queue, engine->outcome->metrics,
+                  engine->buffers[engine->fold->nodes[0].buffer] + engine->layout->metrics,
+                  sizeof engine->outcome->metrics);
     api->record(engine->comm_queue, engine->reduced[s]);
 }
 
@@ -162,11 +148,16 @@ static void enqueue_wave(struct ls_engine *engine, const struct ls_fold_wave *wa
                          const struct ls_batch *batch, bool last) {
     const int segments = engine->train->n_segments;
     const bool overlaps = last && engine->transport->size > 1;
-    // A lane overwrites a buffer only after the folds that read it.
-    for (int q = 0; q < wave->width; q++)
+    struct ls_lane lanes[LS_MAX_QUEUES];
+    for (int q = 0; q < wave->width; q++) {
+        const int chunk = wave->first_lane + q - engine->lanes.begin;
+        lanes[q] = ls_engine_input(engine, engine->train, q, batch, chunk, &engine->control[chunk]);
+        lanes[q].output = engine->buffers[wave->buffer[q]];
+        // A lane overwrites a buffer only after the folds that read it.
         for (int s = 0; s < segments; s++) engine->api->wait(engine->queue[q], engine->folded[s]);
+    }
     for (int s = 0; s < segments; s++) {
-        enqueue_segment(engine, wave, batch, s);
+        enqueue_segment(engine, wave, lanes, s);
         if (overlaps) enqueue_fold(engine, wave, s);
         if (overlaps) enqueue_reduce(engine, s);
     }
@@ -246,13 +237,18 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         .decision = engine->decision,
     };
     api->update_states(engine->queue[0], &states);
+    api->copy(engine->queue[0], &engine->outcome->decision, engine->decision, sizeof *engine->decision);
+    engine->mirrored = false;
 }
 
 ls_status ls_engine_sync(struct ls_engine *engine) {
     ls_status status = LS_OK;
     struct ls_error first = {0};
-    for (int q = 0; q <= engine->n_queues; q++) {
-        ls_status one = engine->api->sync(q < engine->n_queues ? engine->queue[q] : engine->comm_queue);
+    for (int q = 0; q < engine->n_queues + 2; q++) {
+        struct ls_queue *queue = q < engine->n_queues    ? engine->queue[q]
+                                 : q == engine->n_queues ? engine->comm_queue
+                                                         : engine->copy_queue;
+        ls_status one = queue ? engine->api->sync(queue) : LS_OK;
         if (one != LS_OK && status == LS_OK) first = *ls_error_last(), status = one;
     }
     return status == LS_OK ? LS_OK : ls_error_adopt(&first);
@@ -266,7 +262,7 @@ static void enqueue_gradients(struct ls_engine *engine, const struct ls_batch *b
     for (int w = 0; w < engine->fold->n_waves; w++)
         enqueue_wave(engine, &engine->fold->waves[w], batch, w + 1 == engine->fold->n_waves);
     // Exposed is the time from the end of the last lane to that of the last reduction.
-    double *const ends[2] = {&engine->compute_ended, &engine->reduce_ended};
+    double *const ends[2] = {&engine->outcome->compute_ended, &engine->outcome->reduce_ended};
     for (int q = 0; q < engine->n_queues; q++)
         api->wait(engine->queue[0], segment_done(engine, q, engine->train->n_segments - 1));
     api->call(engine->queue[0], note_time, &ends[0], sizeof ends[0]);
@@ -274,14 +270,15 @@ static void enqueue_gradients(struct ls_engine *engine, const struct ls_batch *b
 }
 
 static struct ls_step_result result_of(const struct ls_engine *engine) {
-    const float *metrics = engine->buffers[engine->fold->nodes[0].buffer] + engine->layout->metrics;
+    const struct ls_outcome *outcome = engine->outcome;
+    const float *metrics = outcome->metrics;
     const double weight = metrics[LS_METRIC_WEIGHT] > 0 ? (double)metrics[LS_METRIC_WEIGHT] : 1.0;
-    const double exposed = engine->reduce_ended - engine->compute_ended;
+    const double exposed = outcome->reduce_ended - outcome->compute_ended;
     return (struct ls_step_result){
         .loss = (double)metrics[LS_METRIC_LOSS] / weight,
         .accuracy = (double)metrics[LS_METRIC_SCORE] / weight,
-        .grad_norm = engine->decision->grad_norm,
-        .skipped = engine->decision->skip != 0,
+        .grad_norm = outcome->decision.grad_norm,
+        .skipped = outcome->decision.skip != 0,
         .stop = metrics[LS_METRIC_STOP] > 0,
         .fault = metrics[LS_METRIC_FAULT] > 0,
         .comm_exposed = engine->transport->size > 1 && exposed > 0 ? exposed : 0,
@@ -306,7 +303,7 @@ ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *b
 }
 
 bool ls_engine_fault(const struct ls_engine *engine) {
-    return result_of(engine).fault;
+    return engine->outcome->metrics[LS_METRIC_FAULT] > 0;
 }
 
 ls_status ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control,
@@ -328,12 +325,12 @@ ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *ba
         plan->result == LS_NONE ? 0 : (size_t)ls_shape_count(&ls_info(plan->graph, plan->result)->shape);
     for (int c = 0; c < chunks; c++) {
         const int q = c % engine->n_queues;
-        float *output = engine->buffers[q];
-        struct ls_lane lane = ls_engine_lane(engine, plan, q, batch, c, output);
-        lane.control = engine->control;
+        struct ls_lane lane = ls_engine_input(engine, plan, q, batch, c, engine->control);
+        lane.output = engine->buffers[q];
         if (results) lane.result = results + (size_t)c * result_floats;
         api->run(engine->queue[q], engine->eval_program, 0, &lane);
-        api->copy(engine->queue[q], metrics[c], output + engine->layout->metrics, sizeof metrics[c]);
+        ls_engine_input_read(engine, q);
+        api->copy(engine->queue[q], metrics[c], lane.output + engine->layout->metrics, sizeof metrics[c]);
     }
     return ls_engine_sync(engine);
 }

@@ -22,19 +22,25 @@ struct ls_engine_spec {
     const struct ls_recipe *recipe;
 };
 
-// What the engine takes from the device, by kind, in bytes. The plan of the run: `lockstep plan` prints it,
-// ls_engine_open allocates exactly it.
+// What a run takes, by kind, in bytes. The plan of the run: `lockstep plan` prints it, ls_engine_open
+// allocates exactly it.
 struct ls_memory {
-    size_t weights;   // parameters and running statistics
-    size_t gradients; // output buffers of the tree
-    size_t optimizer;
+    // Of the device's memory:
+    size_t weights;     // parameters and running statistics
+    size_t gradients;   // output buffers of the tree
+    size_t optimizer;   // its slots, and what the update reads beside
     size_t activations; // of all queues
     size_t workspace;   // what the arenas need beyond the activations
-    size_t input;       // the ring of batches
+    size_t staging; // input of lanes that is on its way to where they read it; 0 where they read the batch
     size_t communication;
+    // Of the host's:
+    size_t input;      // the ring of batches
     size_t checkpoint; // the copy that is written while training goes on
+    size_t mirror;     // of the weights and slots, and what else is copied there; 0 where the host reads the
+                       // device's
     size_t program; // what the process holds beside these: heaps of the libraries, and the code they generate
-    size_t total;
+    // Where both memories are one, all of it is the device's.
+    size_t device, host, total;
 };
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
@@ -90,17 +96,20 @@ ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *b
 
 // Forward only, on up to `lanes side by side` chunks of lane_batch samples: chunk i of the batch is samples
 // [i * lane_batch, …). metrics [chunks][3]: sums of loss, correct, weight. results: plan->result of all
-// chunks in order, or NULL.
+// chunks in order, or NULL. Both fastest in memory of the device's alloc_host.
 ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *batch, int chunks,
                              float (*metrics)[3], float *results);
 
-// The replica, in the layout's flat form (memory of the device that the host may read while no step is under
-// way).
+// The replica, in the layout's flat form, in memory of the host: the device's own, where that is the same, or
+// a mirror. Either way a change becomes the device's with ls_engine_upload, and what steps have changed is
+// there after ls_engine_download, which copies no more than once a step. Not while a step is under way.
 struct ls_replica {
     float *params, *states, *slot[2];
     const char *slot_names[2];
 };
-struct ls_replica ls_engine_replica(struct ls_engine *engine);
+struct ls_replica ls_engine_replica(const struct ls_engine *engine);
+ls_status ls_engine_download(struct ls_engine *engine);
+ls_status ls_engine_upload(struct ls_engine *engine);
 // Resident memory of this process, shared libraries and files aside: at its highest, and now. 0 where /proc
 // is not there.
 int64_t ls_peak_bytes(void);

@@ -27,11 +27,12 @@ ls_status ls_engine_mark_of_step(struct ls_engine *engine, uint64_t *mark) {
 ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *batch, uint64_t *mark) {
     const int spare = engine->lanes.end - engine->lanes.begin; // its control
     engine->control[spare] = ls_engine_control(engine, batch->first_position);
-    struct ls_lane lane = ls_engine_lane(engine, engine->train, 0, batch, 0, engine->audit_output);
-    lane.control = engine->control + spare;
+    struct ls_lane lane = ls_engine_input(engine, engine->train, 0, batch, 0, &engine->control[spare]);
+    lane.output = engine->audit_output;
     for (int s = 0; s < engine->train->n_segments; s++) {
         engine->api->run(engine->queue[0], engine->train_program, s, &lane);
         ls_engine_mark(engine, 0, s, engine->audit_output);
     }
+    ls_engine_input_read(engine, 0);
     return ls_engine_mark_of_step(engine, mark);
 }

@@ -1,5 +1,6 @@
 // What a run takes, and what a process has taken.
 #include "train/engine_parts.h"
+#include "train/transport.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ size_t ls_largest_bucket(const struct ls_plan *plan) {
     return most;
 }
 
-int ls_optimizer_slots(const struct ls_recipe *recipe) {
+static int slots_of(const struct ls_recipe *recipe) {
     if (recipe->train.optimizer == LS_RECIPE_ADAMW) return 2;
     return recipe->train.momentum != 0 ? 1 : 0;
 }
@@ -37,43 +38,115 @@ static size_t program_bytes(struct ls_device *device, const struct ls_model *mod
     return bytes > 0 ? (size_t)bytes : 0;
 }
 
+// ---- what an engine takes of the device
+
+static size_t rounded(size_t bytes) {
+    return (bytes + LS_DEVICE_ALIGN - 1) / LS_DEVICE_ALIGN * LS_DEVICE_ALIGN;
+}
+
+// One layout for both plans, whose lanes have as many samples.
+static struct ls_stage_layout stage_of(const struct ls_plan *a, const struct ls_plan *b) {
+    struct ls_stage_layout at;
+    at.augment = rounded(larger(a->raw_bytes, b->raw_bytes));
+    at.target = at.augment + rounded(larger(a->augment_bytes, b->augment_bytes));
+    at.weight = at.target + rounded(larger(a->target_bytes, b->target_bytes));
+    at.control = at.weight + rounded(larger(a->weight_bytes, b->weight_bytes));
+    at.bytes = at.control + rounded(sizeof(struct ls_lane_control));
+    return at;
+}
+
+static int buffers_of(struct ls_lane_range lanes, int lanes_total, int queues) {
+    struct ls_fold *fold = NULL;
+    if (ls_fold_make(lanes.begin, lanes.end, lanes_total, queues, &fold) != LS_OK) return 0;
+    const int buffers = fold->n_buffers;
+    ls_fold_free(fold);
+    return buffers;
+}
+
+struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const struct ls_model *model,
+                                       const struct ls_device *device, int rank, int ranks) {
+    const struct ls_plan *train = model->train, *eval = model->eval;
+    const struct ls_layout *layout = train->layout;
+    const int lanes_total = (int)recipe->train.lanes;
+    struct ls_engine_sizes sizes = {
+        .lanes = ls_lanes_of(rank, ranks, lanes_total),
+        .slots = slots_of(recipe),
+        .arena = larger(train->arena_bytes, eval->arena_bytes),
+        .params = layout->param_floats * sizeof(float),
+        .states = layout->state_floats * sizeof(float),
+        .output = layout->output_floats * sizeof(float),
+        .ranges = (size_t)(layout->n_params + 1) * sizeof(struct ls_update_range),
+        .state_table = (size_t)(layout->n_states + 1) * sizeof(struct ls_update_state),
+        .stage = stage_of(train, eval),
+    };
+    const int local = sizes.lanes.end - sizes.lanes.begin;
+    sizes.queues = device->compute_queues < local ? device->compute_queues : local;
+    if (sizes.queues > LS_MAX_QUEUES) sizes.queues = LS_MAX_QUEUES;
+    sizes.buffers = buffers_of(sizes.lanes, lanes_total, sizes.queues);
+    sizes.stages = device->host_memory ? 0 : sizes.queues * LS_STAGES_A_QUEUE;
+    const size_t blocks = (layout->param_floats + LS_NORM_BLOCK - 1) / LS_NORM_BLOCK;
+    sizes.block_sums = (blocks + 1) * sizeof(double);
+    if (recipe->train.audit_every > 0) sizes.marks = (size_t)train->n_segments * sizeof(uint64_t);
+    sizes.scratch =
+        ls_reducer_scratch_bytes(rank, ranks, lanes_total, recipe->train.fast, ls_largest_bucket(train));
+    return sizes;
+}
+
+// Of the device's memory, by kind.
+static struct ls_memory device_memory(const struct ls_engine_sizes *sizes) {
+    const size_t queues = (size_t)sizes->queues, audits = sizes->marks > 0;
+    struct ls_memory memory = {
+        .weights = rounded(sizes->params) + rounded(sizes->states),
+        .gradients = ((size_t)sizes->buffers + audits) * rounded(sizes->output) + rounded(sizes->marks),
+        .optimizer = (size_t)sizes->slots * rounded(sizes->params) + rounded(sizes->block_sums) +
+                     rounded(sizeof(struct ls_decision)) + rounded(sizes->ranges) +
+                     rounded(sizes->state_table),
+        .workspace = queues * rounded(sizes->arena), // the activations' part of it is not told apart here
+        .staging = (size_t)sizes->stages * rounded(sizes->stage.bytes),
+        .communication = rounded(sizes->scratch),
+    };
+    memory.device = memory.weights + memory.gradients + memory.optimizer + memory.workspace + memory.staging +
+                    memory.communication;
+    return memory;
+}
+
+size_t ls_engine_device_bytes(const struct ls_engine_sizes *sizes) {
+    return device_memory(sizes).device;
+}
+
+// ---- what a run takes
+
+// Host memory of the readers: of the training set, of audits, of the test set.
+static size_t input_bytes(const struct ls_recipe *recipe, const struct ls_engine_sizes *sizes,
+                          int64_t lane_batch, const struct ls_dataset_info *train,
+                          const struct ls_dataset_info *test) {
+    const int64_t local = sizes->lanes.end - sizes->lanes.begin;
+    const struct ls_reader_spec reading = ls_reader_spec_of(recipe, false, local * lane_batch);
+    const struct ls_reader_spec auditing = ls_reader_spec_of(recipe, false, lane_batch);
+    const struct ls_reader_spec testing = ls_reader_spec_of(recipe, true, sizes->queues * lane_batch);
+    size_t bytes = 0;
+    if (train) bytes += ls_reader_bytes(train, &reading) + train->cache_bytes;
+    if (train && recipe->train.audit_every > 0) bytes += ls_reader_bytes(train, &auditing);
+    if (test) bytes += ls_reader_bytes(test, &testing) + test->cache_bytes;
+    return bytes;
+}
+
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
                               struct ls_device *device, int rank, int ranks) {
-    const struct ls_layout *layout = model->train->layout;
-    const int lanes = (int)recipe->train.lanes;
-    const struct ls_lane_range range = ls_lanes_of(rank, ranks, lanes);
-    const int local = range.end - range.begin;
-    const int queues = device->compute_queues < local ? device->compute_queues : local;
-    struct ls_memory memory = {0};
-    memory.weights = (layout->param_floats + layout->state_floats) * sizeof(float);
-    memory.optimizer = (size_t)ls_optimizer_slots(recipe) * layout->param_floats * sizeof(float);
-    struct ls_fold *fold = NULL;
-    if (ls_fold_make(range.begin, range.end, lanes, queues, &fold) == LS_OK) {
-        memory.gradients = (size_t)fold->n_buffers * layout->output_floats * sizeof(float);
-        ls_fold_free(fold);
-    }
-    if (recipe->train.audit_every > 0) memory.gradients += layout->output_floats * sizeof(float);
-    const size_t arena = larger(model->train->arena_bytes, model->eval->arena_bytes);
+    const struct ls_engine_sizes sizes = ls_engine_sizes(recipe, model, device, rank, ranks);
+    struct ls_memory memory = device_memory(&sizes);
     memory.activations =
-        (size_t)queues * larger(model->train->activation_bytes, model->eval->activation_bytes);
-    memory.workspace = (size_t)queues * arena - memory.activations;
-    const int64_t samples = local * model->train->lane_batch;
-    const struct ls_reader_spec reading = ls_reader_spec_of(recipe, false, samples);
-    const struct ls_reader_spec testing = ls_reader_spec_of(recipe, true, queues * model->train->lane_batch);
-    if (train) memory.input += ls_reader_bytes(train, &reading);
-    const struct ls_reader_spec auditing = ls_reader_spec_of(recipe, false, model->train->lane_batch);
-    if (train && recipe->train.audit_every > 0) memory.input += ls_reader_bytes(train, &auditing);
-    if (test) memory.input += ls_reader_bytes(test, &testing);
-    if (train) memory.input += train->cache_bytes;
-    if (test) memory.input += test->cache_bytes;
-    memory.communication =
-        ls_reducer_scratch_bytes(rank, ranks, lanes, recipe->train.fast, ls_largest_bucket(model->train));
-    if (rank == 0) memory.checkpoint = memory.weights + memory.optimizer;
-    memory.program = program_bytes(device, model, queues);
-    memory.total = memory.program + memory.weights + memory.gradients + memory.optimizer +
-                   memory.activations + memory.workspace + memory.input + memory.communication +
-                   memory.checkpoint;
+        (size_t)sizes.queues * larger(model->train->activation_bytes, model->eval->activation_bytes);
+    memory.workspace -= memory.activations;
+    const size_t replica = sizes.params * (size_t)(1 + sizes.slots) + sizes.states;
+    memory.input = input_bytes(recipe, &sizes, model->train->lane_batch, train, test);
+    if (rank == 0) memory.checkpoint = replica;
+    if (!device->host_memory) memory.mirror = replica + ls_transport_host_bytes(device, ranks);
+    memory.program = program_bytes(device, model, sizes.queues);
+    memory.host = memory.input + memory.checkpoint + memory.mirror + memory.program;
+    memory.total = memory.device + memory.host;
+    if (device->host_memory) memory.device = memory.total, memory.host = 0;
     return memory;
 }
 

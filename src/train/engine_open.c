@@ -1,22 +1,18 @@
 // Opening and closing the engine.
 #include "train/engine_parts.h"
+#include "train/transport.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static ls_status open_queues(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
-    const size_t arena = larger(engine->train->arena_bytes, engine->eval->arena_bytes);
     for (int q = 0; q < engine->n_queues; q++) {
         char name[24];
         snprintf(name, sizeof name, "lane %d", q);
         LS_TRY(api->queue_open(engine->device, name, &engine->queue[q]));
         LS_TRY(api->event_open(engine->device, &engine->summed[q]));
-        LS_TRY(api->alloc(engine->device, arena, &engine->arena[q]));
+        LS_TRY(api->alloc(engine->device, engine->sizes.arena, &engine->arena[q]));
     }
     LS_TRY(api->queue_open(engine->device, "comm", &engine->comm_queue));
     return api->event_open(engine->device, &engine->decided);
@@ -38,36 +34,24 @@ static ls_status open_events(struct ls_engine *engine) {
     return LS_OK;
 }
 
-static ls_status open_replica(struct ls_engine *engine) {
-    const struct ls_layout *layout = engine->layout;
-    struct ls_device *device = engine->device;
-    const struct ls_device_api *api = engine->api;
-    struct ls_replica *replica = &engine->replica;
-    const size_t param_bytes = layout->param_floats * sizeof(float);
-    LS_TRY(api->alloc(device, param_bytes, (void **)&replica->params));
-    LS_TRY(api->alloc(device, layout->state_floats * sizeof(float), (void **)&replica->states));
-    const int slots = ls_optimizer_slots(engine->recipe);
-    const bool adam = engine->recipe->train.optimizer == LS_RECIPE_ADAMW;
-    for (int i = 0; i < slots; i++) {
-        LS_TRY(api->alloc(device, param_bytes, (void **)&replica->slot[i]));
-        replica->slot_names[i] = !adam ? "momentum" : i == 0 ? "first_moment" : "second_moment";
-    }
-    engine->buffers = calloc((size_t)engine->fold->n_buffers, sizeof(float *));
+static ls_status open_buffers(struct ls_engine *engine) {
+    engine->buffers = calloc((size_t)engine->sizes.buffers, sizeof(float *));
     if (!engine->buffers) return LS_FAIL(LS_SYSTEM, "out of memory");
-    for (int i = 0; i < engine->fold->n_buffers; i++)
-        LS_TRY(api->alloc(device, layout->output_floats * sizeof(float), (void **)&engine->buffers[i]));
-    ls_weights_init(layout, engine->recipe->seed, replica->params, replica->states);
+    for (int i = 0; i < engine->sizes.buffers; i++)
+        LS_TRY(engine->api->alloc(engine->device, engine->sizes.output, (void **)&engine->buffers[i]));
     return LS_OK;
 }
 
 static ls_status open_decision(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
+    struct ls_device *device = engine->device;
     const int local = engine->lanes.end - engine->lanes.begin;
-    engine->blocks = (engine->layout->param_floats + LS_NORM_BLOCK - 1) / LS_NORM_BLOCK;
-    LS_TRY(api->alloc(engine->device, (engine->blocks + 1) * sizeof(double), (void **)&engine->block_sums));
-    LS_TRY(api->alloc(engine->device, sizeof *engine->decision, (void **)&engine->decision));
-    return api->alloc_host(engine->device, (size_t)(local + 1) * sizeof *engine->control,
-                           (void **)&engine->control);
+    engine->blocks = engine->sizes.block_sums / sizeof(double) - 1;
+    LS_TRY(api->alloc(device, engine->sizes.block_sums, (void **)&engine->block_sums));
+    LS_TRY(api->alloc(device, sizeof *engine->decision, (void **)&engine->decision));
+    LS_TRY(api->alloc_host(device, sizeof *engine->outcome, (void **)&engine->outcome));
+    // The control of a lane that is recomputed lies behind those of the rank's own.
+    return api->alloc_host(device, (size_t)(local + 1) * sizeof *engine->control, (void **)&engine->control);
 }
 
 // Device memory with a copy of what the host has made.
@@ -113,25 +97,25 @@ static ls_status open_tables(struct ls_engine *engine) {
     return status;
 }
 
-// The control of a lane that is recomputed lies behind those of the rank's own.
 static ls_status open_audit(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
+    const size_t marks = engine->sizes.marks;
     engine->audited = -1;
-    if (engine->recipe->train.audit_every == 0) return LS_OK;
-    const size_t marks = (size_t)engine->train->n_segments * sizeof *engine->marks;
+    if (marks == 0) return LS_OK;
     LS_TRY(api->alloc(engine->device, marks, (void **)&engine->marks));
     LS_TRY(api->alloc_host(engine->device, marks, (void **)&engine->host_marks));
-    return api->alloc(engine->device, engine->layout->output_floats * sizeof(float),
-                      (void **)&engine->audit_output);
+    return api->alloc(engine->device, engine->sizes.output, (void **)&engine->audit_output);
 }
 
 static ls_status open_parts(struct ls_engine *engine, const struct ls_engine_spec *spec) {
-    const struct ls_comm *comm = spec->comm;
+    LS_TRY(engine->api->reserve(engine->device, ls_engine_device_bytes(&engine->sizes)));
     LS_TRY(open_queues(engine));
     LS_TRY(open_events(engine));
+    LS_TRY(ls_engine_open_input(engine));
     LS_TRY(ls_fold_make(engine->lanes.begin, engine->lanes.end, engine->lanes_total, engine->n_queues,
                         &engine->fold));
-    LS_TRY(open_replica(engine));
+    LS_TRY(ls_engine_open_replica(engine));
+    LS_TRY(open_buffers(engine));
     LS_TRY(open_decision(engine));
     LS_TRY(open_tables(engine));
     LS_TRY(open_audit(engine));
@@ -139,10 +123,7 @@ static ls_status open_parts(struct ls_engine *engine, const struct ls_engine_spe
                              &engine->train_program));
     LS_TRY(engine->api->load(engine->device, engine->eval, engine->queue, engine->n_queues,
                              &engine->eval_program));
-    if (comm->size > 1)
-        LS_TRY(ls_transport_open_mpi(spec->comm, engine->device, &engine->transport));
-    else
-        LS_TRY(ls_transport_open_self(&engine->transport));
+    LS_TRY(ls_transport_choose(spec->comm, engine->device, &engine->transport));
     return ls_reducer_open(engine->transport, engine->device, engine->fold, engine->lanes_total,
                            engine->recipe->train.fast, ls_largest_bucket(engine->train), &engine->reducer);
 }
@@ -166,11 +147,10 @@ ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **o
     engine->eval = spec->model->eval;
     engine->layout = spec->model->train->layout;
     engine->lanes_total = (int)spec->recipe->train.lanes;
-    engine->lanes = ls_lanes_of(spec->comm->rank, spec->comm->size, engine->lanes_total);
-    engine->n_queues = spec->device->compute_queues;
-    if (engine->n_queues > LS_MAX_QUEUES) engine->n_queues = LS_MAX_QUEUES;
-    if (engine->n_queues > engine->lanes.end - engine->lanes.begin)
-        engine->n_queues = engine->lanes.end - engine->lanes.begin;
+    engine->sizes =
+        ls_engine_sizes(spec->recipe, spec->model, spec->device, spec->comm->rank, spec->comm->size);
+    engine->lanes = engine->sizes.lanes;
+    engine->n_queues = engine->sizes.queues;
     ls_status status = open_parts(engine, spec);
     if (status != LS_OK) {
         ls_engine_close(engine);
@@ -202,14 +182,14 @@ void ls_engine_close(struct ls_engine *engine) {
         if (engine->reduced && engine->reduced[s]) api->event_close(engine->reduced[s]);
     }
     if (engine->decided) api->event_close(engine->decided);
-    for (int i = 0; engine->buffers && i < engine->fold->n_buffers; i++)
+    for (int i = 0; engine->buffers && i < engine->sizes.buffers; i++)
         api->free(engine->device, engine->buffers[i]);
     if (engine->fold) ls_fold_free(engine->fold);
-    api->free(engine->device, engine->replica.params);
-    api->free(engine->device, engine->replica.states);
-    for (int i = 0; i < 2; i++) api->free(engine->device, engine->replica.slot[i]);
+    ls_engine_close_input(engine);
+    ls_engine_close_replica(engine);
     api->free(engine->device, engine->block_sums);
     api->free(engine->device, engine->decision);
+    api->free_host(engine->device, engine->outcome);
     api->free_host(engine->device, engine->control);
     api->free(engine->device, engine->ranges);
     api->free(engine->device, engine->state_table);
@@ -225,8 +205,4 @@ void ls_engine_close(struct ls_engine *engine) {
 
 struct ls_lane_range ls_engine_lanes(const struct ls_engine *engine) {
     return engine->lanes;
-}
-
-struct ls_replica ls_engine_replica(struct ls_engine *engine) {
-    return engine->replica;
 }

@@ -1,10 +1,41 @@
-// The engine's parts: opening and closing (engine_open.c), its steps (engine.c), recomputing a lane
-// (engine_audit.c).
+// The engine's parts: opening and closing (engine_open.c), what it takes (engine_memory.c), its input
+// (engine_input.c) and replica (engine_replica.c), its steps (engine.c), recomputing a lane (engine_audit.c).
 #pragma once
 
+#include "device/device.h"
 #include "train/engine.h"
 
-enum { LS_MAX_QUEUES = 256 };
+enum { LS_MAX_QUEUES = 256, LS_STAGES_A_QUEUE = 2 };
+
+// Where the host cannot write a lane's input to where the device reads it: a place on the device that a
+// lane's input is copied to while the lane before computes. All in one piece of memory.
+struct ls_stage {
+    char *memory;
+    struct ls_event *filled, *emptied;
+};
+
+// Where the parts of a lane's input lie in a stage: bytes from its start.
+struct ls_stage_layout {
+    size_t augment, target, weight, control, bytes;
+};
+
+// What an engine of one rank takes, in bytes. Made once, by ls_engine_sizes, for the plan that is printed and
+// for the engine that is opened, so that both say the same.
+struct ls_engine_sizes {
+    struct ls_lane_range lanes;
+    int queues, buffers, slots, stages; // how many of each
+    size_t arena, params, states, output, block_sums, ranges, state_table;
+    size_t marks; // 0: no audits, and no output of a lane that is computed again
+    struct ls_stage_layout stage;
+    size_t scratch; // of the reducer
+};
+
+// What the host learns of a step: pinned memory, filled by copies and calls that are enqueued.
+struct ls_outcome {
+    float metrics[LS_METRICS]; // reduced
+    struct ls_decision decision;
+    double compute_ended, reduce_ended;
+};
 
 struct ls_engine {
     struct ls_device *device;
@@ -12,6 +43,7 @@ struct ls_engine {
     const struct ls_recipe *recipe;
     const struct ls_plan *train, *eval;
     const struct ls_layout *layout;
+    struct ls_engine_sizes sizes;
     struct ls_lane_range lanes;
     int lanes_total;
 
@@ -23,20 +55,26 @@ struct ls_engine {
     struct ls_event **folded, **reduced; // [segment]
     struct ls_event *summed[LS_MAX_QUEUES], *decided;
 
+    struct ls_queue *copy_queue; // NULL where device->host_memory: lanes then read the batch itself
+    struct ls_stage *stages;     // [queue * LS_STAGES_A_QUEUE + turn]
+    int turn[LS_MAX_QUEUES];     // of the queue's stages, which is filled next
+
     struct ls_fold *fold;
     struct ls_transport *transport;
     struct ls_reducer *reducer;
-    float **buffers; // [fold->n_buffers]: output buffers
-    struct ls_replica replica;
-    struct ls_lane_control *control; // [lanes of this rank]
+    float **buffers;                 // [fold->n_buffers]: output buffers
+    struct ls_replica replica;       // on the device
+    struct ls_replica mirror;        // for the host; the replica itself where device->host_memory
+    bool mirrored;                   // the mirror is as the replica
+    struct ls_lane_control *control; // [lanes of this rank + 1], host memory
     double *block_sums;
     size_t blocks;
     struct ls_decision *decision;
     struct ls_update_range *ranges; // device memory, as is `state_table`
     int n_ranges;
     struct ls_update_state *state_table;
-    double compute_ended, reduce_ended; // of the last step
-    struct ls_trace *trace;             // NULL: none
+    struct ls_outcome *outcome; // of the last step
+    struct ls_trace *trace;     // NULL: none
 
     // Where lanes are audited (train.audit_every): the lane whose gradient is fingerprinted in this step, or
     // -1; a fingerprint a bucket, on the device and on the host; where a lane is recomputed.
@@ -46,11 +84,26 @@ struct ls_engine {
 };
 
 size_t ls_largest_bucket(const struct ls_plan *plan); // floats
-int ls_optimizer_slots(const struct ls_recipe *recipe);
+struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const struct ls_model *model,
+                                       const struct ls_device *device, int rank, int ranks);
+// Of the device's memory, each allocation rounded up as a reservation is carved.
+size_t ls_engine_device_bytes(const struct ls_engine_sizes *sizes);
 
-// What lane-sized chunk `chunk` of a batch looks like to queue q, with the chunk's control.
-struct ls_lane ls_engine_lane(const struct ls_engine *engine, const struct ls_plan *plan, int q,
-                              const struct ls_batch *batch, int chunk, float *output);
+// ---- engine_input.c
+ls_status ls_engine_open_input(struct ls_engine *engine);
+void ls_engine_close_input(struct ls_engine *engine);
+// What lane-sized chunk `chunk` of a batch looks like to queue q, whose later work finds its input where the
+// lane says. Between two calls for one queue stands ls_engine_input_read.
+struct ls_lane ls_engine_input(struct ls_engine *engine, const struct ls_plan *plan, int q,
+                               const struct ls_batch *batch, int chunk,
+                               const struct ls_lane_control *control);
+// The queue's work so far was the last that reads the input of its lane.
+void ls_engine_input_read(struct ls_engine *engine, int q);
+
+// ---- engine_replica.c
+ls_status ls_engine_open_replica(struct ls_engine *engine); // with the initial weights
+void ls_engine_close_replica(struct ls_engine *engine);
+
 struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position);
 // Enqueues the fingerprint of what segment s of a lane has added to its output.
 void ls_engine_mark(struct ls_engine *engine, int q, int s, const float *output);

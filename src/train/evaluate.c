@@ -12,6 +12,7 @@ enum { ROUNDS_PER_AGREEMENT = 16 };
 struct ls_evaluator {
     struct ls_engine *engine;
     struct ls_comm *comm;
+    struct ls_device *device;
     struct ls_dataset *dataset;
     struct ls_reader *reader;
     const struct ls_plan *plan;
@@ -22,6 +23,27 @@ struct ls_evaluator {
     size_t result_floats;       // per sample
 };
 
+static ls_status pinned_alloc(void *device, size_t bytes, void **memory) {
+    return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
+}
+
+static void pinned_free(void *device, void *memory) {
+    ((struct ls_device *)device)->api->free_host(device, memory);
+}
+
+static ls_status open_buffers(struct ls_evaluator *evaluator, const struct ls_recipe *recipe) {
+    const int64_t samples = evaluator->side_by_side * evaluator->plan->lane_batch;
+    struct ls_reader_spec spec = ls_reader_spec_of(recipe, true, samples);
+    spec.alloc = pinned_alloc;
+    spec.free = pinned_free;
+    spec.context = evaluator->device;
+    LS_TRY(pinned_alloc(evaluator->device, (size_t)evaluator->chunks * sizeof *evaluator->metrics,
+                        (void **)&evaluator->metrics));
+    LS_TRY(pinned_alloc(evaluator->device, (size_t)samples * evaluator->result_floats * sizeof(float),
+                        (void **)&evaluator->results));
+    return ls_reader_open(evaluator->dataset, &spec, &evaluator->reader);
+}
+
 ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, const struct ls_recipe *recipe,
                             const struct ls_model *model, struct ls_device *device,
                             struct ls_dataset *dataset, struct ls_evaluator **out) {
@@ -31,6 +53,7 @@ ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, cons
     const int64_t lane_batch = model->eval->lane_batch;
     evaluator->engine = engine;
     evaluator->comm = comm;
+    evaluator->device = device;
     evaluator->dataset = dataset;
     evaluator->plan = model->eval;
     evaluator->chunks = (ls_dataset_info(dataset)->samples + lane_batch - 1) / lane_batch;
@@ -41,14 +64,7 @@ ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, cons
     if (model->eval->result != LS_NONE)
         evaluator->result_floats =
             (size_t)(ls_shape_count(&ls_info(model->eval->graph, model->eval->result)->shape) / lane_batch);
-    evaluator->metrics = calloc((size_t)evaluator->chunks, sizeof *evaluator->metrics);
-    evaluator->results =
-        calloc((size_t)(evaluator->side_by_side * lane_batch) * evaluator->result_floats + 1, sizeof(float));
-    ls_status status = LS_OK;
-    if (!evaluator->metrics || !evaluator->results)
-        status = LS_FAIL(LS_SYSTEM, "out of memory for an evaluation");
-    const struct ls_reader_spec spec = ls_reader_spec_of(recipe, true, evaluator->side_by_side * lane_batch);
-    if (status == LS_OK) status = ls_reader_open(dataset, &spec, &evaluator->reader);
+    ls_status status = open_buffers(evaluator, recipe);
     if (status != LS_OK) {
         ls_evaluator_close(evaluator);
         return status;
@@ -60,8 +76,8 @@ ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, cons
 void ls_evaluator_close(struct ls_evaluator *evaluator) {
     if (!evaluator) return;
     if (evaluator->reader) ls_reader_close(evaluator->reader);
-    free(evaluator->metrics);
-    free(evaluator->results);
+    pinned_free(evaluator->device, evaluator->metrics);
+    pinned_free(evaluator->device, evaluator->results);
     free(evaluator);
 }
 

@@ -56,7 +56,7 @@ void ls_run_close(struct ls_run *run); // also what ls_run_open left half open
 
 // Recipe, metrics, the checkpoint writer and the progress bar.
 ls_status ls_run_open_files(struct ls_run *run);
-uint64_t ls_run_params_hash(const struct ls_run *run);
+ls_status ls_run_params_hash(struct ls_run *run, uint64_t *hash);
 // The replicas agree by construction; one that does not computes wrongly, and is named (LS_COMM) before its
 // weights are kept.
 ls_status ls_run_compare_replicas(struct ls_run *run);

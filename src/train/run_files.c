@@ -8,7 +8,8 @@
 #include <math.h>
 #include <stdio.h>
 
-static struct ls_checkpoint snapshot(struct ls_run *run) {
+// The mirror must be as the replica is: it was compared, or nothing but its shape matters.
+static struct ls_checkpoint snapshot(const struct ls_run *run) {
     const struct ls_replica replica = ls_engine_replica(run->engine);
     struct ls_checkpoint checkpoint = {
         .layout = run->model.train->layout,
@@ -27,13 +28,17 @@ static struct ls_checkpoint snapshot(struct ls_run *run) {
     return checkpoint;
 }
 
-uint64_t ls_run_params_hash(const struct ls_run *run) {
-    return ls_params_hash(run->model.train->layout, ls_engine_replica(run->engine).params);
+ls_status ls_run_params_hash(struct ls_run *run, uint64_t *hash) {
+    LS_TRY(ls_engine_download(run->engine));
+    *hash = ls_params_hash(run->model.train->layout, ls_engine_replica(run->engine).params);
+    return LS_OK;
 }
 
 ls_status ls_run_compare_replicas(struct ls_run *run) {
     char text[32];
-    snprintf(text, sizeof text, "%016" PRIx64, ls_run_params_hash(run));
+    uint64_t hash = 0;
+    LS_TRY(ls_comm_agree(run->comm, ls_run_params_hash(run, &hash)));
+    snprintf(text, sizeof text, "%016" PRIx64, hash);
     return ls_comm_agree_same(run->comm, LS_COMM, "the hash of the parameters", text);
 }
 

@@ -171,7 +171,8 @@ static ls_status take_weights_from(struct ls_run *run) {
     }
     LS_TRY(ls_comm_agree(run->comm, status));
     LS_TRY(ls_comm_broadcast(run->comm, replica.params, layout->param_floats * sizeof(float), 0));
-    return ls_comm_broadcast(run->comm, replica.states, layout->state_floats * sizeof(float), 0);
+    LS_TRY(ls_comm_broadcast(run->comm, replica.states, layout->state_floats * sizeof(float), 0));
+    return ls_comm_agree(run->comm, ls_engine_upload(run->engine));
 }
 
 static ls_status choose_start(struct ls_run *run) {

@@ -117,7 +117,7 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
         bool fit = ls_model_make(&tried, sample, device, &model) == LS_OK;
         if (fit) {
             const struct ls_memory memory = ls_memory_of(&tried, &model, NULL, NULL, device, 0, 1);
-            fit = (int64_t)memory.total <= device->memory_limit;
+            fit = (int64_t)memory.device <= device->memory_limit;
         }
         ls_model_free(&model);
         if (fit)
@@ -130,10 +130,10 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
 
 ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
                           struct ls_device *device, const struct ls_memory *memory) {
-    if (device->memory_limit <= 0 || (int64_t)memory->total <= device->memory_limit) return LS_OK;
+    if (device->memory_limit <= 0 || (int64_t)memory->device <= device->memory_limit) return LS_OK;
     char needed[32], limit[32];
     const int64_t lane = largest_lane(recipe, sample, device);
-    ls_format_bytes(needed, (double)memory->total);
+    ls_format_bytes(needed, (double)memory->device);
     ls_format_bytes(limit, (double)device->memory_limit);
     if (lane == 0)
         return LS_FAIL(LS_INPUT,
@@ -165,6 +165,7 @@ ls_status ls_replica_load(struct ls_engine *engine, const struct ls_layout *layo
         if (replica.slot[i])
             LS_TRY(ls_comm_broadcast(comm, replica.slot[i], layout->param_floats * sizeof(float), 0));
     LS_TRY(ls_comm_broadcast(comm, &checkpoint.state, sizeof checkpoint.state, 0));
+    LS_TRY(ls_comm_agree(comm, ls_engine_upload(engine)));
     if (state) *state = checkpoint.state;
     return LS_OK;
 }

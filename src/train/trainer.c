@@ -178,8 +178,8 @@ static ls_status finish(struct ls_run *run, double started, struct ls_train_summ
         .step = run->state.step,
         .loss = run->state.last_loss,
         .accuracy = run->state.last_accuracy,
-        .params_hash = ls_run_params_hash(run),
     };
+    LS_TRY(ls_comm_agree(run->comm, ls_run_params_hash(run, &summary->params_hash)));
     const struct ls_metrics_end end = {
         .step = summary->step,
         .loss = summary->loss,

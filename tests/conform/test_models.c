@@ -247,6 +247,7 @@ static void test_gradients(void **state) {
             open_scene(&scene, run, kernels[k], true);
             run_steps(&scene);
             const struct ls_layout *layout = scene.model.train->layout;
+            ok(ls_engine_download(scene.engine));
             check_group(&scene, "params", layout->params, layout->n_params,
                         ls_engine_replica(scene.engine).slot[0], NULL, gradient_factor);
             close_scene(&scene);
@@ -262,6 +263,7 @@ static void check_training(const char *optimizer) {
             open_scene(&scene, run, kernels[k], false);
             run_steps(&scene);
             const struct ls_layout *layout = scene.model.train->layout;
+            ok(ls_engine_download(scene.engine));
             const struct ls_replica replica = ls_engine_replica(scene.engine);
             check_group(&scene, "params", layout->params, layout->n_params, replica.params, scene.first,
                         stray_factor);

@@ -1,7 +1,8 @@
 // The engine under adverse timing: its queues meet at events alone, so a queue that is late must change
 // nothing. A device that sleeps before each task of one queue, of each in turn, or of queues drawn at random,
 // must give the bits of one queue that is never kept waiting: losses, norms, evaluations, parameters and
-// statistics.
+// statistics. Each time a second device does the same whose memory the host cannot reach: an address of it is
+// none that a processor has, and only what is enqueued gets at it.
 //
 // Under mpirun the late engine is spread over the ranks; what it is held to is each rank's own, alone.
 #include <setjmp.h>
@@ -52,6 +53,7 @@ static struct {
     uint64_t seed, draws;
     struct ls_queue *queue[MOST_QUEUES];
     int n_queues;
+    bool far;
 } late;
 
 static ls_status nap(void *argument) {
@@ -73,14 +75,37 @@ static ls_status late_queue_open(struct ls_device *device, const char *name, str
     return LS_OK;
 }
 
+// Of memory out of reach, an address has this bit; no processor of today has it in one.
+static const uintptr_t far_bit = (uintptr_t)1 << 62;
+
+static void *near(const void *memory) {
+    return (void *)((uintptr_t)memory & ~far_bit);
+}
+
+// What a device reads itself must be its own.
+static void *there(const void *memory) {
+    if (late.far && memory && !((uintptr_t)memory & far_bit)) fail_msg("%p is memory of the host", memory);
+    return near(memory);
+}
+
+static ls_status far_alloc(struct ls_device *device, size_t bytes, void **memory) {
+    LS_TRY(late.real->alloc(device, bytes, memory));
+    *memory = (void *)((uintptr_t)*memory | far_bit);
+    return LS_OK;
+}
+
+static void far_free(struct ls_device *device, void *memory) {
+    late.real->free(device, near(memory));
+}
+
 static void late_copy(struct ls_queue *queue, void *to, const void *from, size_t bytes) {
     delay(queue);
-    late.real->copy(queue, to, from, bytes);
+    late.real->copy(queue, near(to), near(from), bytes);
 }
 
 static void late_add(struct ls_queue *queue, float *to, const float *a, const float *b, size_t n) {
     delay(queue);
-    late.real->add(queue, to, a, b, n);
+    late.real->add(queue, there(to), there(a), there(b), n);
 }
 
 static void late_call(struct ls_queue *queue, ls_status (*function)(void *), const void *argument,
@@ -92,32 +117,56 @@ static void late_call(struct ls_queue *queue, ls_status (*function)(void *), con
 static void late_square_sums(struct ls_queue *queue, const float *data, size_t n, size_t begin, size_t end,
                              double *sums) {
     delay(queue);
-    late.real->square_sums(queue, data, n, begin, end, sums);
+    late.real->square_sums(queue, there(data), n, begin, end, there(sums));
 }
 
 static void late_decide(struct ls_queue *queue, const struct ls_decide *decide) {
     delay(queue);
-    late.real->decide(queue, decide);
+    struct ls_decide moved = *decide;
+    moved.block_sums = there(decide->block_sums);
+    moved.metrics = there(decide->metrics);
+    moved.decision = there(decide->decision);
+    late.real->decide(queue, &moved);
 }
 
 static void late_update(struct ls_queue *queue, const struct ls_update *update) {
     delay(queue);
-    late.real->update(queue, update);
+    struct ls_update moved = *update;
+    moved.params = there(update->params);
+    moved.grads = there(update->grads);
+    for (int i = 0; i < 2; i++) moved.slot[i] = there(update->slot[i]);
+    moved.ranges = there(update->ranges);
+    moved.decision = there(update->decision);
+    late.real->update(queue, &moved);
 }
 
 static void late_update_states(struct ls_queue *queue, const struct ls_update_states *update) {
     delay(queue);
-    late.real->update_states(queue, update);
+    struct ls_update_states moved = *update;
+    moved.table = there(update->table);
+    moved.states = there(update->states);
+    moved.output = there(update->output);
+    moved.decision = there(update->decision);
+    late.real->update_states(queue, &moved);
 }
 
 static void late_run(struct ls_queue *queue, struct ls_program *program, int segment,
                      const struct ls_lane *lane) {
     delay(queue);
-    late.real->run(queue, program, segment, lane);
+    struct ls_lane moved = *lane;
+    const void **const inputs[] = {&moved.raw, &moved.augment, &moved.target, &moved.weight};
+    for (int i = 0; i < 4; i++) *inputs[i] = there(*inputs[i]);
+    moved.params = there(lane->params);
+    moved.states = there(lane->states);
+    moved.output = there(lane->output);
+    moved.control = there(lane->control);
+    moved.arena = there(lane->arena);
+    late.real->run(queue, program, segment, &moved);
 }
 
 static struct ls_device_api late_api(const struct ls_device_api *real) {
     struct ls_device_api api = *real;
+    if (late.far) api.alloc = far_alloc, api.free = far_free;
     api.queue_open = late_queue_open;
     api.copy = late_copy;
     api.add = late_add;
@@ -184,6 +233,7 @@ static void run_steps(struct ls_engine *engine, struct outcome *outcome) {
 }
 
 static void keep_weights(struct ls_engine *engine, const struct ls_layout *layout, struct outcome *outcome) {
+    ok(ls_engine_download(engine));
     const struct ls_replica replica = ls_engine_replica(engine);
     const size_t params = layout->param_floats, states = layout->state_floats;
     outcome->n = 2 * params + states;
@@ -194,7 +244,9 @@ static void keep_weights(struct ls_engine *engine, const struct ls_layout *layou
     memcpy(outcome->weights + 2 * params, replica.states, states * sizeof(float));
 }
 
-static struct outcome train(struct ls_comm *comm, int queues, bool is_late) {
+enum kind { PUNCTUAL, LATE, LATE_AND_FAR };
+
+static struct outcome train(struct ls_comm *comm, int queues, enum kind kind) {
     static const struct ls_sample_shape shape = {.height = SIZE,
                                                  .width = SIZE,
                                                  .channels = 1,
@@ -209,8 +261,10 @@ static struct outcome train(struct ls_comm *comm, int queues, bool is_late) {
     late.real = device->api;
     late.n_queues = 0;
     memset(late.queue, 0, sizeof late.queue);
+    late.far = kind == LATE_AND_FAR;
     const struct ls_device_api api = late_api(device->api);
-    if (is_late) device->api = &api;
+    if (kind != PUNCTUAL) device->api = &api;
+    device->host_memory = !late.far;
     ok(ls_model_make(&recipe, &shape, device, &model));
     // Fewer, and some of what can go wrong would not show: folds on each queue, and a share of the norm too.
     assert_true(model.train->n_segments > QUEUES);
@@ -228,8 +282,8 @@ static struct outcome train(struct ls_comm *comm, int queues, bool is_late) {
 // ---- tests
 static struct outcome expected;
 
-static void check(const char *how, int which) {
-    struct outcome found = train(&world, QUEUES, true);
+static void check(const char *how, int which, enum kind kind) {
+    struct outcome found = train(&world, QUEUES, kind);
     for (int i = 0; i < STEPS; i++) {
         if (found.steps[i].loss != expected.steps[i].loss || found.steps[i].norm != expected.steps[i].norm)
             fail_msg("%s %d, step %d: loss %.17g, norm %.17g; expected %.17g, %.17g", how, which, i,
@@ -249,14 +303,18 @@ static void check(const char *how, int which) {
 static void test_starved_queues(void **state) {
     (void)state;
     // Ranks of few lanes have fewer queues; they run along.
-    for (late.starved = 0; late.starved <= QUEUES; late.starved++) check("starved queue", late.starved);
+    for (late.starved = 0; late.starved <= QUEUES; late.starved++) check("starved queue", late.starved, LATE);
     assert_true(late.n_queues == QUEUES + 1 || world.size > 1);
+    for (late.starved = 0; late.starved <= QUEUES + 1; late.starved++)
+        check("out of reach, starved queue", late.starved, LATE_AND_FAR);
+    assert_true(late.n_queues == QUEUES + 2 || world.size > 1);
 }
 
 static void test_random_delays(void **state) {
     (void)state;
     late.starved = AT_RANDOM;
-    for (late.seed = 0; late.seed < 4; late.seed++) check("delays of seed", (int)late.seed);
+    for (late.seed = 0; late.seed < 4; late.seed++)
+        check("delays of seed", (int)late.seed, late.seed % 2 ? LATE_AND_FAR : LATE);
 }
 
 static int set_up(void **state) {
@@ -271,7 +329,7 @@ static int set_up(void **state) {
     samples.weight = calloc(SAMPLES, sizeof(float));
     assert_true(samples.samples && samples.targets && samples.augment && samples.weight);
     for (int i = 0; i < SAMPLES; i++) samples.weight[i] = 1;
-    expected = train(&alone, 1, false);
+    expected = train(&alone, 1, PUNCTUAL);
     return 0;
 }
 
