@@ -30,6 +30,7 @@ struct ls_cuda_options {
     int gpu;        // index
     int64_t memory; // bytes that may be taken; 0: no limit
     bool tf32;      // f32 matrix products and convolutions may round their inputs to TF32
+    bool eager;     // every kernel is launched anew, instead of once into a graph that is replayed
 };
 
 struct ls_cuda_module {

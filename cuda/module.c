@@ -1,6 +1,7 @@
 // The entry of the module: a table of what it offers.
 #include "comm/nccl/nccl_api.h"
 #include "cuda/gpus.h"
+#include "cuda/internal.h"
 
 #ifdef LS_FAKECUDA
 #define NAME "cuda (stand-in)"
@@ -14,6 +15,9 @@ static const struct ls_cuda_module module = {
     .gpus = ls_cuda_gpus,
     .libraries = ls_cuda_libraries,
     .link = ls_cuda_link,
+#ifdef LOCKSTEP_HAVE_DEVICE
+    .open = ls_cuda_open,
+#endif
 };
 
 const struct ls_cuda_module *lockstep_cuda_module(void) {

@@ -1,0 +1,261 @@
+// A plan made ready: for every node its kernel and what that keeps. A segment of a lane is a sequence of
+// launches. It is captured into a graph for each set of buffers that it is run with, and replayed from then
+// on; so from a few steps on nothing is captured, and a segment costs the host one call.
+#include "cuda/internal.h"
+
+#include "base/pulse.h"
+#include "cuda/kernel.h"
+#include "cuda/range.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Of one segment: more sets of buffers than an engine has. Whoever has more runs them without graphs.
+enum { MOST_REPLAYS = 256 };
+
+struct replay {
+    const struct ls_queue *queue;
+    struct ls_lane lane; // its result left out
+    cudaGraphExec_t graph;
+};
+
+struct segment {
+    char name[40];
+    bool warm; // has run once: libraries and kernels are loaded then, which must not happen in a capture
+    struct replay *replays; // [MOST_REPLAYS]
+    int n_replays;
+};
+
+struct ls_program {
+    struct ls_cuda_device *cuda;
+    const struct ls_plan *plan;
+    const struct ls_cuda_kernel **kernels; // [n_nodes]; NULL: a view
+    void **made;                           // [n_nodes]
+    struct segment *segments;              // [plan->n_segments]
+};
+
+// ---- making it ready
+
+static ls_status no_kernel(const struct ls_graph *graph, const struct ls_node *node) {
+    char types[256] = "";
+    size_t length = 0;
+    for (int i = 0; i < node->n_in + node->n_out && length < sizeof types; i++) {
+        const ls_value value = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
+        const char *before = i == 0 ? "" : i == node->n_in ? " -> " : ", ";
+        const char *name = ls_dtype_name(ls_info(graph, value)->dtype);
+        length += (size_t)snprintf(types + length, sizeof types - length, "%s%s", before, name);
+    }
+    return LS_FAIL(LS_INPUT, "%s: CUDA has no kernel for %s of %s", node->name, node->op->name, types);
+}
+
+static ls_status choose(const struct ls_cuda_device *cuda, const struct ls_graph *graph,
+                        const struct ls_node *node, const struct ls_cuda_kernel **kernel, size_t *workspace) {
+    *workspace = 0;
+    *kernel = NULL;
+    if (node->op->flags & LS_OP_VIEW) return LS_OK;
+    const struct ls_cuda_kernel *found = ls_cuda_kernel((enum ls_op_id)node->op->id);
+    if (!found || !found->supports(cuda->lib, graph, node, workspace)) return no_kernel(graph, node);
+    *kernel = found;
+    return LS_OK;
+}
+
+ls_status ls_cuda_node_workspace(const struct ls_device *device, const struct ls_graph *graph,
+                                 const struct ls_node *node, size_t *workspace) {
+    const struct ls_cuda_kernel *kernel;
+    return choose(ls_cuda_device_of(device), graph, node, &kernel, workspace);
+}
+
+static ls_status make_nodes(struct ls_program *program) {
+    const struct ls_plan *plan = program->plan;
+    const struct ls_graph *graph = plan->graph;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const struct ls_node *node = &graph->nodes[i];
+        size_t workspace = 0;
+        LS_TRY(choose(program->cuda, graph, node, &program->kernels[i], &workspace));
+        const struct ls_cuda_kernel *kernel = program->kernels[i];
+        if (workspace > plan->workspace_bytes[i])
+            return LS_FAIL(LS_SYSTEM, "%s: the plan has %zu bytes of workspace, the kernel needs %zu",
+                           node->name, plan->workspace_bytes[i], workspace);
+        ls_status status =
+            kernel && kernel->make ? kernel->make(program->cuda->lib, graph, node, &program->made[i]) : LS_OK;
+        if (status != LS_OK) {
+            ls_error_prefix("%s", node->name);
+            return status;
+        }
+    }
+    return LS_OK;
+}
+
+static ls_status make_segments(struct ls_program *program) {
+    const int n = program->plan->n_segments;
+    for (int s = 0; s < n; s++) {
+        struct segment *segment = &program->segments[s];
+        snprintf(segment->name, sizeof segment->name, "segment %d of %d", s + 1, n);
+        if (program->cuda->replay) segment->replays = calloc(MOST_REPLAYS, sizeof *segment->replays);
+        if (program->cuda->replay && !segment->replays) return LS_FAIL(LS_SYSTEM, "no memory for a program");
+    }
+    return LS_OK;
+}
+
+ls_status ls_cuda_load(struct ls_device *device, const struct ls_plan *plan, struct ls_queue *const *queues,
+                       int n_queues, struct ls_program **out) {
+    (void)queues, (void)n_queues; // what kernels keep holds nothing of a queue
+    const size_t n_nodes = (size_t)plan->graph->n_nodes;
+    struct ls_program *program = calloc(1, sizeof *program);
+    if (!program) return LS_FAIL(LS_SYSTEM, "no memory for a program");
+    program->cuda = ls_cuda_device_of(device);
+    program->plan = plan;
+    program->kernels = calloc(n_nodes + 1, sizeof(struct ls_cuda_kernel *));
+    program->made = calloc(n_nodes + 1, sizeof(void *));
+    program->segments = calloc((size_t)plan->n_segments + 1, sizeof *program->segments);
+    ls_status status = LS_OK;
+    if (!program->kernels || !program->made || !program->segments)
+        status = LS_FAIL(LS_SYSTEM, "no memory for a program of %zu nodes", n_nodes);
+    if (status == LS_OK) status = make_segments(program);
+    if (status == LS_OK) status = make_nodes(program);
+    if (status != LS_OK) {
+        ls_cuda_unload(program);
+        return status;
+    }
+    *out = program;
+    return LS_OK;
+}
+
+void ls_cuda_unload(struct ls_program *program) {
+    if (!program) return;
+    for (int s = 0; program->segments && s < program->plan->n_segments; s++) {
+        struct segment *segment = &program->segments[s];
+        for (int i = 0; i < segment->n_replays; i++)
+            if (cudaGraphExecDestroy(segment->replays[i].graph) != cudaSuccess) (void)cudaGetLastError();
+        free(segment->replays);
+    }
+    for (int i = 0; program->kernels && program->made && i < program->plan->graph->n_nodes; i++)
+        if (program->kernels[i] && program->kernels[i]->unmake) program->kernels[i]->unmake(program->made[i]);
+    free(program->segments);
+    free(program->made);
+    free(program->kernels);
+    free(program);
+}
+
+// ---- running it
+
+// The buffers of a lane, by region. Those that kernels only read lose their const here: a node never writes
+// into them, since no place of an output lies there.
+static void regions_of(const struct ls_lane *lane, char *base[LS_REGIONS]) {
+    base[LS_REGION_ARENA] = lane->arena;
+    base[LS_REGION_PARAMS] = (char *)lane->params;
+    base[LS_REGION_STATES] = (char *)lane->states;
+    base[LS_REGION_OUTPUT] = (char *)lane->output;
+    base[LS_REGION_RAW] = (char *)lane->raw;
+    base[LS_REGION_AUGMENT] = (char *)lane->augment;
+    base[LS_REGION_TARGET] = (char *)lane->target;
+    base[LS_REGION_WEIGHT] = (char *)lane->weight;
+    base[LS_REGION_CONTROL] = (char *)lane->control;
+}
+
+static void *at(char *const base[LS_REGIONS], const struct ls_place *place) {
+    return base[place->region] + place->offset;
+}
+
+static ls_status launch_node(const struct ls_program *program, int i, const struct ls_lane *lane,
+                             char *const base[LS_REGIONS], cudaStream_t stream) {
+    const struct ls_plan *plan = program->plan;
+    const struct ls_node *node = &plan->graph->nodes[i];
+    struct ls_cuda_call call = {
+        .graph = plan->graph,
+        .node = node,
+        .control = lane->control,
+        .lib = program->cuda->lib,
+        .made = program->made[i],
+        .stream = stream,
+    };
+    for (int k = 0; k < node->n_in; k++) call.in[k] = at(base, &plan->places[node->in[k]]);
+    for (int k = 0; k < node->n_out; k++) call.out[k] = at(base, &plan->places[node->out[k]]);
+    if (plan->workspace_bytes[i] > 0) call.workspace = at(base, &plan->workspace[i]);
+    ls_status status = program->kernels[i]->run(&call);
+    if (status != LS_OK) ls_error_prefix("%s", node->name);
+    return status;
+}
+
+static ls_status launch_segment(const struct ls_program *program, int segment, const struct ls_lane *lane,
+                                cudaStream_t stream) {
+    const struct ls_plan *plan = program->plan;
+    char *base[LS_REGIONS];
+    regions_of(lane, base);
+    const int begin = segment > 0 ? plan->segment_end[segment - 1] : 0;
+    for (int i = begin; i < plan->segment_end[segment]; i++)
+        if (program->kernels[i]) LS_TRY(launch_node(program, i, lane, base, stream));
+    return LS_OK;
+}
+
+static ls_status capture(const struct ls_program *program, int segment, const struct ls_lane *lane,
+                         cudaStream_t stream, cudaGraphExec_t *exec) {
+    cudaGraph_t graph = NULL;
+    LS_CUDA("beginning a capture", cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    ls_status status = launch_segment(program, segment, lane, stream);
+    const struct ls_error error = *ls_error_last();
+    // A capture that was begun must end, whatever came of it.
+    const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+    if (status == LS_OK)
+        status = ls_cuda_check(ended, "ending a capture");
+    else if (ended != cudaSuccess)
+        (void)cudaGetLastError(), ls_error_adopt(&error);
+    if (status == LS_OK) status = ls_cuda_check(cudaGraphInstantiate(exec, graph, 0), "making a graph");
+    if (graph && cudaGraphDestroy(graph) != cudaSuccess) (void)cudaGetLastError();
+    return status;
+}
+
+// The lane's graph, or NULL where there is none and none can be had.
+static struct replay *find_replay(const struct segment *segment, const struct ls_queue *queue,
+                                  const struct ls_lane *lane) {
+    for (int i = 0; i < segment->n_replays; i++) {
+        const struct ls_lane *had = &segment->replays[i].lane;
+        if (segment->replays[i].queue == queue && had->params == lane->params &&
+            had->states == lane->states && had->output == lane->output && had->raw == lane->raw &&
+            had->augment == lane->augment && had->target == lane->target && had->weight == lane->weight &&
+            had->control == lane->control && had->arena == lane->arena)
+            return &segment->replays[i];
+    }
+    return NULL;
+}
+
+static ls_status run_segment(struct ls_queue *queue, struct ls_program *program, int index,
+                             const struct ls_lane *lane) {
+    struct segment *segment = &program->segments[index];
+    cudaStream_t stream = ls_cuda_stream(queue);
+    const bool graphs = segment->replays && segment->warm;
+    segment->warm = true;
+    struct replay *replay = graphs ? find_replay(segment, queue, lane) : NULL;
+    if (graphs && !replay && segment->n_replays < MOST_REPLAYS) {
+        replay = &segment->replays[segment->n_replays];
+        *replay = (struct replay){.queue = queue, .lane = *lane};
+        LS_TRY(capture(program, index, lane, stream, &replay->graph));
+        segment->n_replays++;
+    }
+    if (!replay) return launch_segment(program, index, lane, stream);
+    return ls_cuda_check(cudaGraphLaunch(replay->graph, stream), "launching a graph");
+}
+
+static ls_status copy_result(const struct ls_plan *plan, const struct ls_lane *lane, cudaStream_t stream) {
+    const struct ls_value_info *result = ls_info(plan->graph, plan->result);
+    const size_t bytes = ls_dtype_bytes(result->dtype) * (size_t)ls_shape_count(&result->shape);
+    char *base[LS_REGIONS];
+    regions_of(lane, base);
+    return ls_cuda_check(cudaMemcpyAsync(lane->result, at(base, &plan->places[plan->result]), bytes,
+                                         cudaMemcpyDefault, stream),
+                         "copying a result");
+}
+
+void ls_cuda_run(struct ls_queue *queue, struct ls_program *program, int segment,
+                 const struct ls_lane *lane) {
+    ls_pulse_tick();
+    if (!ls_cuda_sound(queue)) return;
+    ls_cuda_range_begin(program->segments[segment].name);
+    ls_status status = run_segment(queue, program, segment, lane);
+    ls_cuda_range_end();
+    const bool last = segment == program->plan->n_segments - 1;
+    if (status == LS_OK && last && program->plan->result != LS_NONE && lane->result)
+        status = copy_result(program->plan, lane, ls_cuda_stream(queue));
+    ls_cuda_note(queue, status);
+}
