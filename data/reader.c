@@ -275,6 +275,14 @@ static ls_status start_workers(struct ls_reader *reader) {
     return status;
 }
 
+static void size_augmentation(struct ls_augment_spec *augment, const struct ls_dataset_info *info) {
+    augment->height = (int)info->height;
+    augment->width = (int)info->width;
+    augment->channels = (int)info->channels;
+    if (augment->shown_height == 0) augment->shown_height = augment->height;
+    if (augment->shown_width == 0) augment->shown_width = augment->width;
+}
+
 ls_status ls_reader_open(struct ls_dataset *dataset, const struct ls_reader_spec *spec,
                          struct ls_reader **result) {
     *result = NULL;
@@ -285,6 +293,7 @@ ls_status ls_reader_open(struct ls_dataset *dataset, const struct ls_reader_spec
     if (!reader) return LS_FAIL(LS_SYSTEM, "out of memory for a reader");
     reader->dataset = dataset;
     reader->spec = *spec;
+    size_augmentation(&reader->spec.augment, ls_dataset_info(dataset));
     pthread_mutex_init(&reader->lock, NULL);
     pthread_cond_init(&reader->work, NULL);
     pthread_cond_init(&reader->ready, NULL);

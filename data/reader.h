@@ -2,18 +2,8 @@
 // lies at a position, and how it is augmented, is a function of the seed (order.h, augment.h).
 #pragma once
 
+#include "data/augment.h"
 #include "data/dataset.h"
-
-struct ls_augment; // graph/plan.h
-
-struct ls_augment_spec {
-    int crop_pad; // crop of the sample's own size from the sample with so many pixels of padding on each side
-    bool flip;    // left-right, with probability 1/2
-};
-
-// What the sample `id` gets in `epoch`. Philox(seed, LS_RANDOM_AUGMENT, id, epoch).
-struct ls_augment ls_augment_of(const struct ls_augment_spec *spec, uint64_t seed, uint64_t id,
-                                uint64_t epoch);
 
 struct ls_batch {
     uint64_t first_position;
@@ -29,9 +19,9 @@ struct ls_reader_spec {
     bool in_order; // evaluation: position is the global index, no augmentation, positions past the end are
                    // masked
     uint64_t seed;
-    struct ls_augment_spec augment;
-    int64_t batch_samples; // most samples of a batch
-    int threads, slots;    // readers, and buffers of the ring
+    struct ls_augment_spec augment; // sizes and channels of the sample are the data set's
+    int64_t batch_samples;          // most samples of a batch
+    int threads, slots;             // readers, and buffers of the ring
     // From the device: memory that copies to the device run from at full speed. NULL: malloc.
     ls_status (*alloc)(void *context, size_t bytes, void **memory);
     void (*free)(void *context, void *memory);

@@ -16,7 +16,7 @@
 enum ls_purpose {
     LS_RANDOM_WEIGHTS = 1, // counter: element, hash of the parameter's name
     LS_RANDOM_ORDER = 2,   // counter: round and half, epoch
-    LS_RANDOM_AUGMENT = 3, // counter: sample id, epoch
+    LS_RANDOM_AUGMENT = 3, // counter: sample id, epoch + (draw << 48)
     LS_RANDOM_DROPOUT =
         4, // counter: element of the sample / 4 and site, position of the sample in the stream
     LS_RANDOM_TEST = 6,

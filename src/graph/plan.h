@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/lanes.h"
+#include "graph/augment.h"
 #include "graph/graph.h"
 
 struct ls_device;
@@ -58,16 +59,6 @@ struct ls_lane_control {
         first_position; // of the lane's first sample in the endless stream of samples: counter of dropout
     float loss_seed;    // loss scale / global batch
     float stop, fault;  // this rank's, in its first lane; 0 in every other
-};
-
-enum { LS_AUGMENT_WORDS = 4 };
-// What the input op does to a sample; i32 on the device. The same in training and evaluation, all 0 in the
-// latter.
-struct ls_augment {
-    int32_t dy,
-        dx; // shift of the crop window, in pixels: output (y, x) shows input (y + dy, x + dx), 0 outside
-    int32_t flip; // 1: left and right exchanged, after the crop
-    int32_t unused;
 };
 
 // ---- the plan

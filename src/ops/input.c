@@ -23,6 +23,24 @@ static ls_status check_normalization(const struct ls_node *node, int64_t channel
     return LS_OK;
 }
 
+static int64_t shown(int64_t asked, int64_t there) {
+    return asked > 0 ? asked : there;
+}
+
+static ls_status check_size(const char *what, int64_t size, int64_t there) {
+    if (size <= there) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s is %" PRId64 "; expected at most the sample's, %" PRId64, what, size, there);
+}
+
+// Kernels count pixels and channels in 32 bits.
+static ls_status check_dimensions(const struct ls_shape *raw) {
+    for (int i = 1; i < 4; i++)
+        if (raw->dim[i] > INT32_MAX)
+            return LS_FAIL(LS_INPUT, "raw samples have a dimension of %" PRId64 "; expected at most %d",
+                           raw->dim[i], INT32_MAX);
+    return LS_OK;
+}
+
 static ls_status input_infer(const struct ls_graph *graph, const struct ls_node *node,
                              struct ls_value_info *out) {
     const struct ls_value_info *raw = ls_in(graph, node, 0);
@@ -30,6 +48,7 @@ static ls_status input_infer(const struct ls_graph *graph, const struct ls_node 
     if (raw->dtype != LS_U8 && raw->dtype != LS_F32)
         return LS_FAIL(LS_INPUT, "raw samples are %s; expected u8 or f32", ls_dtype_name(raw->dtype));
     LS_TRY(ls_expect_rank(graph, node, 0, "raw", 4));
+    LS_TRY(check_dimensions(&raw->shape));
     if (node->n_in != (augmented ? 2 : 1))
         return LS_FAIL(LS_INPUT, "%d inputs; expected %d with augmented=%d", node->n_in, augmented ? 2 : 1,
                        augmented);
@@ -39,18 +58,22 @@ static ls_status input_infer(const struct ls_graph *graph, const struct ls_node 
     }
     if (node->attr[LS_INPUT_SCALE].f == 0) return LS_FAIL(LS_INPUT, "scale is 0; expected any other number");
     LS_TRY(check_normalization(node, raw->shape.dim[1]));
-    ls_set(&out[0], raw->shape, LS_F32);
+    struct ls_shape shape = raw->shape;
+    shape.dim[2] = shown(node->attr[LS_INPUT_HEIGHT].i, raw->shape.dim[2]);
+    shape.dim[3] = shown(node->attr[LS_INPUT_WIDTH].i, raw->shape.dim[3]);
+    LS_TRY(check_size("height", shape.dim[2], raw->shape.dim[2]));
+    LS_TRY(check_size("width", shape.dim[3], raw->shape.dim[3]));
+    ls_set(&out[0], shape, LS_F32);
     return LS_OK;
 }
 
 static double input_flops(const struct ls_graph *graph, const struct ls_node *node) {
-    return 2 * (double)ls_shape_count(&ls_in(graph, node, 0)->shape);
+    return 2 * (double)ls_shape_count(&ls_info(graph, node->out[0])->shape);
 }
 
 static const struct ls_attr_info input_attrs[] = {
-    LS_INT("augmented", 0, 0, 1),
-    LS_INT("channels_first", 0, 0, 1),
-    LS_FLOAT("scale", 1, -3e38, 3e38),
+    LS_INT("augmented", 0, 0, 1),      LS_INT("channels_first", 0, 0, 1), LS_FLOAT("scale", 1, -3e38, 3e38),
+    LS_INT("height", 0, 0, INT32_MAX), LS_INT("width", 0, 0, INT32_MAX),
 };
 
 const struct ls_op ls_input_op = {
@@ -60,7 +83,7 @@ const struct ls_op ls_input_op = {
     .max_in = 2,
     .n_out = 1,
     .flags = LS_OP_LIST,
-    .n_attrs = 3,
+    .n_attrs = 5,
     .attrs = input_attrs,
     .infer = input_infer,
     .flops = input_flops,
@@ -79,9 +102,9 @@ ls_value ls_input(struct ls_graph *graph, const struct ls_input_spec *spec) {
     double *list = LS_ARENA_NEW(&graph->arena, double, n > 0 ? 2 * n : 1);
     for (int i = 0; i < n; i++) list[i] = spec->mean[i], list[n + i] = spec->std[i];
     const union ls_attr attr[] = {
-        [LS_INPUT_AUGMENTED].i = spec->augment,
-        [LS_INPUT_CHANNELS_FIRST].i = spec->channels_first,
-        [LS_INPUT_SCALE].f = spec->scale,
+        [LS_INPUT_AUGMENTED].i = spec->augment, [LS_INPUT_CHANNELS_FIRST].i = spec->channels_first,
+        [LS_INPUT_SCALE].f = spec->scale,       [LS_INPUT_HEIGHT].i = spec->out_height,
+        [LS_INPUT_WIDTH].i = spec->out_width,
     };
     const struct ls_node *node = ls_graph_add_node_list(graph, &ls_input_op, ls_scoped(graph, "input"), in,
                                                         spec->augment ? 2 : 1, attr, list, 2 * n);

@@ -8,13 +8,27 @@
 #include "graph/op.h"
 
 enum ls_op_id {
-    // raw [N,C,H,W] (u8 or f32; lies NHWC, or NCHW where channels_first), augment i32 [N,LS_AUGMENT_WORDS] ->
-    // x f32.
-    // The node's list is mean (n/2 values) then std (n/2), n/2 being 1 or C. With a = (float)(scale / std)
-    // and
-    // b = (float)(-mean / std), both computed in f64: x = (float)raw * a + b, rounded twice; raw is 0
-    // outside.
-    // Output (h, w) shows input (h + dy, w' + dx), where w' = flip ? W - 1 - w : w.
+    // raw [N,C,H,W] (u8 or f32; lies NHWC, or NCHW where channels_first), augment i32 [N,LS_AUGMENT_WORDS]
+    // (struct ls_augment, graph/augment.h) -> x f32 [N,C,OH,OW], OH and OW the attributes height and width,
+    // where these are 0 H and W. Kernels compute with ops/augment_pixel.h, a pixel at a time, and so give the
+    // same bits everywhere.
+    //
+    // Output (h, w) of a sample, in this order:
+    // - Its place. h' = flip_vertical ? OH - 1 - h : h, w' = flip ? OW - 1 - w : w; it shows the sample's
+    //   pixel (h' + dy + (H - OH) / 2, w' + dx + (W - OW) / 2), or raw 0 where there is none. With
+    //   LS_AUGMENT_AFFINE instead place (y + h * y_a_row + w * y_a_column, x + h * x_a_row + w * x_a_column)
+    //   / 65536, pixel (i, j) being the square from (i, j) to (i + 1, j + 1): raw 0 outside the sample,
+    //   bilinear between the centres of pixels inside it, and on its rim the pixel that is nearest.
+    // - LS_AUGMENT_COLOR, where a pixel of the sample is shown. With three channels v'[k] = color[3k] * v[0]
+    //   + color[3k+1] * v[1] + color[3k+2] * v[2] + contrast * g, with any other number v' = color[0] * v +
+    //   contrast * g; g is the mean grey of the whole raw sample (0.299, 0.587, 0.114 of three channels, the
+    //   mean of any other number). Of u8, v' is held to 0 to 255.
+    // - The line of the channel. The node's list is mean (n/2 values) then std (n/2), n/2 being 1 or C. With
+    //   a = (float)(scale / std) and b = (float)(-mean / std), both computed in f64: v * a + b, rounded
+    //   twice.
+    // - LS_AUGMENT_CUT: 0 inside `cut`.
+    // - LS_AUGMENT_MIXUP: factor * this + (1 - factor) * the same of sample `partner` (under the partner's
+    //   own parameters, before its mixing). LS_AUGMENT_CUTMIX: the partner's inside `mix`.
     LS_OP_INPUT,
     LS_OP_CAST, // x -> y of type `to`
     // x, w [O, C/groups, KH, KW] (lies O,KH,KW,C/groups), optional bias f32 [O] -> y. Cross-correlation, zero
@@ -87,9 +101,15 @@ enum ls_op_id {
 };
 
 // Attribute slots. Ops that share a family share the slots.
-enum { LS_INPUT_AUGMENTED, LS_INPUT_CHANNELS_FIRST, LS_INPUT_SCALE }; // augmented 0: no second input
-enum { LS_CAST_TO };                                                  // an ls_dtype
-enum {                                                                // convolutions and pools
+enum {
+    LS_INPUT_AUGMENTED, // 0: no second input
+    LS_INPUT_CHANNELS_FIRST,
+    LS_INPUT_SCALE,
+    LS_INPUT_HEIGHT, // of the output, at most that of the sample; 0: the sample's
+    LS_INPUT_WIDTH,
+};
+enum { LS_CAST_TO }; // an ls_dtype
+enum {               // convolutions and pools
     LS_STRIDE_H,
     LS_STRIDE_W,
     LS_PAD_H,
@@ -118,8 +138,9 @@ enum { LS_UNFLATTEN_C, LS_UNFLATTEN_H, LS_UNFLATTEN_W };
 // layers and their biases.
 struct ls_input_spec {
     int64_t batch, channels, height, width;
-    ls_dtype raw_type;            // u8 or f32
-    bool channels_first, augment; // augment: a second input, the augmentation parameters
+    int64_t out_height, out_width; // of the centre that is shown, or of the crop; 0: the whole
+    ls_dtype raw_type;             // u8 or f32
+    bool channels_first, augment;  // augment: a second input, the augmentation parameters
     double scale;
     const double *mean, *std; // [n_normalize], 1 or `channels` of them; std > 0
     int n_normalize;

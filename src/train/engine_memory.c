@@ -1,4 +1,5 @@
 // What a run takes, and what a process has taken.
+#include "train/augmentation.h"
 #include "train/engine_parts.h"
 #include "train/transport.h"
 
@@ -155,7 +156,7 @@ struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_
     return (struct ls_reader_spec){
         .in_order = in_order,
         .seed = recipe->seed,
-        .augment = {.crop_pad = (int)recipe->data.crop_pad, .flip = recipe->data.flip},
+        .augment = ls_augmentation_of(recipe),
         .batch_samples = batch_samples,
         .threads = (int)recipe->data.threads,
         .slots = (int)recipe->data.prefetch + 1,

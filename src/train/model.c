@@ -1,5 +1,7 @@
 #include "train/model.h"
 
+#include "train/augmentation.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,6 +56,7 @@ ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sampl
     const struct ls_zoo_model *model = ls_zoo_find(recipe->model.zoo);
     if (!model) return LS_FAIL(LS_INPUT, "model.zoo: there is no model \"%s\"", recipe->model.zoo);
     LS_TRY(check_target(recipe, sample));
+    LS_TRY(ls_augmentation_check(recipe, sample));
     int n = recipe->data.mean.n;
     if (n != 1 && n != sample->channels)
         return LS_FAIL(
@@ -73,7 +76,9 @@ ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sampl
         .channels = sample->channels,
         .raw_type = sample->type,
         .channels_first = sample->channels_first,
-        .augment = recipe->data.crop_pad > 0 || recipe->data.flip,
+        .out_height = recipe->data.augment.size,
+        .out_width = recipe->data.augment.size,
+        .augment = ls_augmentation_wanted(recipe),
         .scale = isnan(scale) ? (sample->type == LS_U8 ? 1.0 / 255 : 1.0) : scale,
         .mean = recipe->data.mean.items,
         .std = recipe->data.std.items,

@@ -44,8 +44,16 @@ struct ls_recipe {
         const char *input, *target, *axes;
         double scale; // NAN: by type (1/255 for u8, 1 for others)
         struct ls_numbers mean, std;
-        int64_t crop_pad;
-        bool flip;
+        struct {
+            int64_t crop_pad;
+            bool resized_crop;
+            int64_t size;                   // of a resized crop; 0: the sample's
+            struct ls_numbers scale, ratio; // least and most
+            double rotate;                  // degrees
+            bool flip, flip_vertical;
+            double brightness, contrast, saturation, hue;
+            int64_t cutout;
+        } augment;
         int64_t threads, prefetch; // readers of a rank; batches read ahead
     } data;
     struct {

@@ -45,6 +45,22 @@ static ls_status check_normalize(const struct ls_recipe *recipe, const struct ls
                    mean, std);
 }
 
+static ls_status check_range(const struct ls_numbers *range, const struct ls_yaml *root, const char *path) {
+    if (range->n != 2)
+        return FAIL_AT(root, path, "expected two numbers, the least and the most, found %d", range->n);
+    if (range->items[0] <= range->items[1]) return LS_OK;
+    return FAIL_AT(root, path, "the least, %g, is more than the most, %g", range->items[0], range->items[1]);
+}
+
+static ls_status check_augment(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    if (!recipe->data.augment.resized_crop) return LS_OK;
+    LS_TRY(check_range(&recipe->data.augment.scale, root, "data.augment.resized_crop.scale"));
+    LS_TRY(check_range(&recipe->data.augment.ratio, root, "data.augment.resized_crop.ratio"));
+    if (recipe->data.augment.crop_pad == 0) return LS_OK;
+    return FAIL_AT(root, "data.augment.crop_pad",
+                   "a crop is either padded or resized: use crop_pad or resized_crop");
+}
+
 static ls_status check_schedule(const struct ls_recipe *recipe, const struct ls_yaml *root) {
     if (recipe->train.schedule != LS_RECIPE_COSINE || recipe->train.final <= recipe->train.peak) return LS_OK;
     return FAIL_AT(root, "train.schedule.cosine.final", "%g is more than the peak, %g", recipe->train.final,
@@ -59,6 +75,7 @@ static ls_status check_length(const struct ls_recipe *recipe, const struct ls_ya
 ls_status ls_recipe_check(const struct ls_recipe *recipe, const struct ls_yaml *root) {
     LS_TRY(check_model(recipe, root));
     LS_TRY(check_normalize(recipe, root));
+    LS_TRY(check_augment(recipe, root));
     LS_TRY(check_length(recipe, root));
     LS_TRY(check_lanes(recipe, root));
     return check_schedule(recipe, root);

@@ -15,11 +15,15 @@ static bool has_keys(const struct ls_key *section) {
     return next < ls_schema + ls_schema_keys && ls_schema_is_below(next, section->path);
 }
 
+static bool is_there(const struct ls_key *key, const struct ls_recipe *recipe) {
+    return key->kind == LS_KEY_EXTRA && *((const char *)recipe + key->offset);
+}
+
 void ls_recipe_print(const struct ls_recipe *recipe, struct ls_text *out) {
     for (const struct ls_key *key = ls_schema; key < ls_schema + ls_schema_keys; key++) {
         if (!is_set(key, recipe)) continue;
         ls_text_add(out, "%*s%s:", 2 * ls_schema_depth(key), "", ls_schema_name(key));
-        bool holds_keys = key->kind == LS_KEY_SECTION || key->kind == LS_KEY_OPTION;
+        bool holds_keys = key->kind == LS_KEY_SECTION || key->kind == LS_KEY_OPTION || is_there(key, recipe);
         if (holds_keys && !has_keys(key)) {
             ls_text_add(out, " {}");
         } else if (!holds_keys && key->kind != LS_KEY_CHOICE) {
@@ -73,10 +77,13 @@ static const char *explain(struct ls_arena *arena, const struct ls_key *key) {
     return ls_arena_format(arena, "%sRequired.", text);
 }
 
-// Whether the key is shown as a comment: in an option that is not the default, or the second of two rivals.
+// Whether the key is shown as a comment: in an option that is not the default, in an extra section, or the
+// second of two rivals.
 static bool is_aside(const struct ls_key *key) {
     if (key->kind == LS_KEY_STEPS) return true;
     const struct ls_key *choice = NULL;
+    for (const struct ls_key *above = ls_schema; above < key; above++)
+        if (above->kind == LS_KEY_EXTRA && ls_schema_is_below(key, above->path)) return true;
     for (const struct ls_key *above = ls_schema; above <= key; above++) {
         if (above->kind == LS_KEY_CHOICE) choice = above;
         if (choice && above->kind == LS_KEY_OPTION && (above == key || ls_schema_is_below(key, above->path)))

@@ -56,7 +56,15 @@ static ls_status check_choice(struct ls_arena *arena, const struct ls_yaml *node
     return ls_yaml_fail(node, line, key->path, "expected one of %s, found %s", options, name);
 }
 
+static ls_status check_extra(struct ls_arena *arena, const struct ls_yaml *node, const struct ls_key *key) {
+    if (node->kind == LS_YAML_MAP) return check_keys(arena, node, key->path);
+    if (node->kind == LS_YAML_SCALAR && node->text && !strcmp(node->text, "none")) return LS_OK;
+    return ls_yaml_fail(node, node->line, key->path, "expected %s, found %s", ls_recipe_describe(arena, key),
+                        ls_yaml_found(arena, node));
+}
+
 static ls_status check_node(struct ls_arena *arena, const struct ls_yaml *node, const struct ls_key *key) {
+    if (key->kind == LS_KEY_EXTRA) return check_extra(arena, node, key);
     if (key->kind == LS_KEY_CHOICE) return check_choice(arena, node, key);
     if (key->kind != LS_KEY_SECTION && key->kind != LS_KEY_OPTION) return LS_OK;
     if (node->kind == LS_YAML_MAP) return check_keys(arena, node, key->path);

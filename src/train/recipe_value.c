@@ -211,6 +211,12 @@ static ls_status read_choice(const struct value *v) {
     return LS_OK;
 }
 
+// The tree has been checked: the word none, or a section.
+static ls_status read_extra(const struct value *v) {
+    *(bool *)v->field = v->node->kind == LS_YAML_MAP;
+    return LS_OK;
+}
+
 // ---- printing
 // -----------------------------------------------------------------------------------------------
 
@@ -267,6 +273,11 @@ static void print_string(struct ls_text *out, const char *text) {
     }
 }
 
+static void print_extra(const struct ls_key *key, const void *field, struct ls_text *out) {
+    (void)key;
+    ls_text_add(out, "%s", *(const bool *)field ? "there" : "none");
+}
+
 static void print_text(const struct ls_key *key, const void *field, struct ls_text *out) {
     (void)key;
     const char *text = *(const char *const *)field;
@@ -317,6 +328,7 @@ static const struct {
     void (*print)(const struct ls_key *key, const void *field, struct ls_text *out);
 } kinds[LS_KEY_KINDS] = {
     [LS_KEY_SECTION] = {"a section of keys", NULL, NULL},
+    [LS_KEY_EXTRA] = {"none, or a section of keys", read_extra, print_extra},
     [LS_KEY_CHOICE] = {"one of", read_choice, NULL},
     [LS_KEY_OPTION] = {"a section of keys", NULL, NULL},
     [LS_KEY_SEED] = {"an integer from 0 to 18446744073709551615", read_seed, print_seed},

@@ -82,10 +82,34 @@ const struct ls_key ls_schema[] = {
     RESULT("data.normalize.std", NUMBERS, AT(data.std), .preset = "[1]", RANGE(0, 1e30), .above = true,
            .help = "divided by after that"),
     SECTION("data.augment", "what is done to training samples, differently in each epoch"),
-    RESULT("data.augment.crop_pad", INTEGER, AT(data.crop_pad), .preset = "0", RANGE(0, 1024),
+    RESULT("data.augment.crop_pad", INTEGER, AT(data.augment.crop_pad), .preset = "0", RANGE(0, 1024),
            .help = "pixels of zeros around an image before a crop of its own size"),
-    RESULT("data.augment.flip", FLAG, AT(data.flip), .preset = "false",
+    RESULT("data.augment.resized_crop", EXTRA, AT(data.augment.resized_crop), .preset = "none",
+           .help = "a rectangle of the sample, anywhere in it, scaled to what the model sees (bilinear)"),
+    RESULT("data.augment.resized_crop.size", INTEGER, AT(data.augment.size), .preset = "0", RANGE(0, 8192),
+           .help =
+               "pixels a side of what the model sees, of which tests see the centre; 0 for the sample's own"),
+    RESULT("data.augment.resized_crop.scale", NUMBERS, AT(data.augment.scale), .preset = "[0.08, 1]",
+           RANGE(0, 1), .above = true, .help = "the rectangle's part of the sample's area: least and most"),
+    RESULT("data.augment.resized_crop.ratio", NUMBERS, AT(data.augment.ratio), .preset = "[0.75, 1.3333]",
+           RANGE(0.001, 1000), .help = "of the rectangle's width to its height: least and most"),
+    RESULT("data.augment.rotate", NUMBER, AT(data.augment.rotate), .preset = "0", RANGE(0, 180),
+           .help = "turn about the centre by up to so many degrees either way (bilinear), zeros around it"),
+    RESULT("data.augment.flip", FLAG, AT(data.augment.flip), .preset = "false",
            .help = "exchange left and right in half of the samples"),
+    RESULT("data.augment.flip_vertical", FLAG, AT(data.augment.flip_vertical), .preset = "false",
+           .help = "exchange top and bottom in half of the samples"),
+    SECTION("data.augment.color", "colours, changed in this order; 0 leaves them as they are"),
+    RESULT("data.augment.color.brightness", NUMBER, AT(data.augment.brightness), .preset = "0", RANGE(0, 10),
+           .help = "multiply by 1 give or take up to so much"),
+    RESULT("data.augment.color.contrast", NUMBER, AT(data.augment.contrast), .preset = "0", RANGE(0, 10),
+           .help = "the same of the distance to the sample's mean grey"),
+    RESULT("data.augment.color.saturation", NUMBER, AT(data.augment.saturation), .preset = "0", RANGE(0, 10),
+           .help = "the same of the distance to the pixel's own grey; three channels"),
+    RESULT("data.augment.color.hue", NUMBER, AT(data.augment.hue), .preset = "0", RANGE(0, 0.5),
+           .help = "turn colours by up to so much of a whole turn either way; three channels"),
+    RESULT("data.augment.cutout", INTEGER, AT(data.augment.cutout), .preset = "0", RANGE(0, 8192),
+           .help = "side in pixels of a square, anywhere, that is 0 after normalization"),
     KEY("data.threads", INTEGER, AT(data.threads), .preset = "2", RANGE(1, 256), .help = "readers of a rank"),
     KEY("data.prefetch", INTEGER, AT(data.prefetch), .preset = "4", RANGE(1, 1024),
         .help = "batches that a rank reads ahead"),
@@ -214,6 +238,8 @@ bool ls_schema_is_idle(const struct ls_key *key, const struct ls_recipe *recipe)
     for (const struct ls_key *above = ls_schema; above <= key; above++) {
         if (above->kind == LS_KEY_CHOICE)
             memcpy(&choice, (const char *)recipe + above->offset, sizeof choice);
+        if (above->kind == LS_KEY_EXTRA && ls_schema_is_below(key, above->path) && above != key)
+            return !*((const char *)recipe + above->offset);
         if (above->kind == LS_KEY_OPTION && (above == key || ls_schema_is_below(key, above->path)))
             return above->value != choice;
     }

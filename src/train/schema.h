@@ -9,6 +9,7 @@
 
 enum ls_key_kind {
     LS_KEY_SECTION,  // holds the keys whose paths go on behind its own
+    LS_KEY_EXTRA,    // bool: a section that is there, `{…}`, or is not, `none`
     LS_KEY_CHOICE,   // an enumeration in the struct: one of the options below it, `sgd` or `sgd: {…}`
     LS_KEY_OPTION,   // one of a choice, worth `value`; holds keys as a section does
     LS_KEY_SEED,     // uint64_t
@@ -57,7 +58,8 @@ int ls_schema_depth(const struct ls_key *key); // 0 at the top
 bool ls_schema_is_child(const struct ls_key *key, const char *path);
 // Whether it lies anywhere below it.
 bool ls_schema_is_below(const struct ls_key *key, const char *path);
-// Whether the key lies in an option that the recipe has not chosen. Its choices must have been read.
+// Whether the key lies in an option that the recipe has not chosen, or in an extra section that is not there.
+// What stands above it must have been read.
 bool ls_schema_is_idle(const struct ls_key *key, const struct ls_recipe *recipe);
 // The default as YAML, or NULL. The rate's depends on the optimizer, which must have been read.
 const char *ls_schema_preset(const struct ls_key *key, const struct ls_recipe *recipe);

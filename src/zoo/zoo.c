@@ -76,6 +76,8 @@ static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec)
         .channels = spec->channels,
         .height = spec->height,
         .width = spec->width,
+        .out_height = spec->out_height,
+        .out_width = spec->out_width,
         .raw_type = spec->raw_type,
         .channels_first = spec->channels_first,
         .augment = spec->augment,

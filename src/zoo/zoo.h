@@ -26,6 +26,7 @@ struct ls_model_spec {
     struct ls_zoo_options options;
     int64_t lane_batch;
     int64_t height, width, channels; // of a sample
+    int64_t out_height, out_width;   // of what the model sees; 0: the whole sample
     ls_dtype raw_type;               // u8 or f32
     bool channels_first;             // how the raw samples lie
     bool augment;                    // the input op reads augmentation parameters

@@ -136,7 +136,8 @@ static double number(const struct ls_case *of, int input, int64_t i) {
     case LS_FILL_AUGMENT: {
         static const int shift[] = {0, 1, -1, 2, -2, 9}; // the last shows nothing of the sample
         int64_t sample = i / LS_AUGMENT_WORDS;
-        return i % LS_AUGMENT_WORDS < 2 ? shift[(sample + i) % 6] : sample % 2;
+        int field = (int)(i % LS_AUGMENT_WORDS); // dy, dx, flags
+        return field < 2 ? shift[(sample + field) % 6] : field == 2 ? sample % 4 : 0;
     }
     case LS_FILL_CLASS: return ls_below(word, (uint32_t)of->classes);
     case LS_FILL_LABEL: return word % 2;

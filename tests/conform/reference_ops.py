@@ -228,18 +228,18 @@ def normalized(x, scale, mean, std):
     return x.float() * a + b
 
 
-def cropped(raw, dy, dx, flip):
-    """Zeros around the sample [C, H, W], a window of its size shifted by (dy, dx), left and right exchanged."""
+def cropped(raw, dy, dx, flags):
+    """Zeros around the sample [C, H, W], a window of its size shifted by (dy, dx), flipped (1: left and right)."""
     reach, (height, width) = 20, raw.shape[1:]
     padded = F.pad(raw, (reach,) * 4)
     window_ = padded[:, reach + dy:reach + dy + height, reach + dx:reach + dx + width]
-    return torch.flip(window_, (2,)) if flip else window_
+    return torch.flip(window_, [axis for axis, flag in ((2, 1), (1, 2)) if flags & flag])
 
 
 def inputs_(numbers):
     raw = numbers.raw(6, 3, 5, 4)
-    augment = torch.tensor([[0, 0, 0, 0], [1, -2, 1, 0], [-1, 1, 0, 0], [2, 2, 1, 0], [0, -1, 1, 0], [-9, 3, 0, 0]],
-                           dtype=torch.int32)
+    augment = torch.zeros(6, 32, dtype=torch.int32)  # struct ls_augment: dy, dx, flags
+    augment[:, :3] = torch.tensor([[0, 0, 0], [1, -2, 1], [-1, 1, 2], [2, 2, 1], [0, -1, 3], [-9, 3, 0]])
     samples = torch.stack([cropped(x, *a[:3].tolist()) for x, a in zip(raw, augment)])
     scale = 1 / 255
     yield Case("input crop flip", "input", [raw, augment], [normalized(samples, scale, [0.25], [0.5])],

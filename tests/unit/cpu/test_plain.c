@@ -261,13 +261,14 @@ static void test_input_is_its_definition(void **state) {
             for (int64_t c = 0; c < C; c++)
                 for (int64_t h = 0; h < H; h++)
                     for (int64_t w = 0; w < W; w++) {
-                        int64_t dy = 0, dx = 0, flip = 0;
+                        int64_t dy = 0, dx = 0, flags = 0;
                         if (of->n_in > 1) {
-                            dy = (int64_t)ls_trial_get(&trial.trial, 1, n * 4);
-                            dx = (int64_t)ls_trial_get(&trial.trial, 1, n * 4 + 1);
-                            flip = (int64_t)ls_trial_get(&trial.trial, 1, n * 4 + 2);
+                            dy = (int64_t)ls_trial_get(&trial.trial, 1, n * LS_AUGMENT_WORDS);
+                            dx = (int64_t)ls_trial_get(&trial.trial, 1, n * LS_AUGMENT_WORDS + 1);
+                            flags = (int64_t)ls_trial_get(&trial.trial, 1, n * LS_AUGMENT_WORDS + 2);
                         }
-                        int64_t sh = h + dy, sw = (flip ? W - 1 - w : w) + dx;
+                        int64_t sh = (flags & LS_AUGMENT_FLIP_VERTICAL ? H - 1 - h : h) + dy;
+                        int64_t sw = (flags & LS_AUGMENT_FLIP ? W - 1 - w : w) + dx;
                         bool first = of->attrs[LS_INPUT_CHANNELS_FIRST].i != 0;
                         int64_t from =
                             first ? ((n * C + c) * H + sh) * W + sw : ((n * H + sh) * W + sw) * C + c;

@@ -49,9 +49,16 @@ static void *alloc(size_t bytes) {
 
 static void build(struct ls_graph *graph, enum ls_mode mode) {
     ls_graph_init(graph, mode);
-    struct ls_input_spec input = {BATCH, 2, SIDE, SIDE, LS_F32, false, false, 1, NULL, NULL, 0};
     static const double mean[] = {0}, std[] = {1};
-    input.mean = mean, input.std = std, input.n_normalize = 1;
+    const struct ls_input_spec input = {.batch = BATCH,
+                                        .channels = 2,
+                                        .height = SIDE,
+                                        .width = SIDE,
+                                        .raw_type = LS_F32,
+                                        .scale = 1,
+                                        .mean = mean,
+                                        .std = std,
+                                        .n_normalize = 1};
     ls_value x = ls_input(graph, &input);
     x = ls_conv(graph, x, "conv", &(struct ls_conv_spec){5, 3, 1, 1, 1, 1, false});
     x = ls_relu(graph, ls_batchnorm(graph, x, "bn", 1));

@@ -1,7 +1,6 @@
 #include "scene.h"
 
-#include "data/reader.h"
-#include "graph/plan.h"
+#include "data/augment.h"
 
 static void test_ranges_and_evenness(void **state) {
     (void)state;
@@ -12,11 +11,10 @@ static void test_ranges_and_evenness(void **state) {
         struct ls_augment augment = ls_augment_of(&spec, 7, id, 3);
         assert_in_range(augment.dy + PAD, 0, 2 * PAD);
         assert_in_range(augment.dx + PAD, 0, 2 * PAD);
-        assert_int_equal(augment.unused, 0);
         dy[augment.dy + PAD]++;
         dx[augment.dx + PAD]++;
-        assert_true(augment.flip == 0 || augment.flip == 1);
-        flips += augment.flip;
+        assert_true((augment.flags & ~LS_AUGMENT_FLIP) == 0);
+        flips += augment.flags;
     }
     // Deviations are about 90 for the shifts and 112 for the flips.
     for (int i = 0; i < SHIFTS; i++) {
@@ -34,7 +32,7 @@ static void test_independence(void **state) {
     int counts[18] = {0};
     for (uint64_t id = 0; id < SAMPLES; id++) {
         struct ls_augment augment = ls_augment_of(&spec, 1, id, 0);
-        counts[(augment.dy + 1) * 6 + (augment.dx + 1) * 2 + augment.flip]++;
+        counts[(augment.dy + 1) * 6 + (augment.dx + 1) * 2 + augment.flags]++;
     }
     for (int i = 0; i < 18; i++) assert_in_range(counts[i], 5000 - 350, 5000 + 350); // deviation 69
 }
@@ -65,7 +63,7 @@ static void test_off(void **state) {
         struct ls_augment augment = ls_augment_of(&off, 1, id, 0);
         assert_memory_equal(&augment, &nothing, sizeof nothing);
         // Turning the crop on leaves the flips as they were.
-        assert_int_equal(ls_augment_of(&flip, 1, id, 0).flip, ls_augment_of(&both, 1, id, 0).flip);
+        assert_int_equal(ls_augment_of(&flip, 1, id, 0).flags, ls_augment_of(&both, 1, id, 0).flags);
         assert_int_equal(ls_augment_of(&flip, 1, id, 0).dy, 0);
     }
 }

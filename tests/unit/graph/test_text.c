@@ -111,7 +111,7 @@ static void kinds_and_outputs(void **state) {
     static const char written[] =
         "graph train\n"
         "%0 = raw \"raw\" u8 4x2x1x1\n"
-        "%1 = augment \"augment\" i32 4x4\n"
+        "%1 = augment \"augment\" i32 4x32\n"
         "%2 = target \"target\" i32 4\n"
         "%3 = weight \"weight\" f32 4\n"
         "%4 = seed \"seed\" f32 scalar\n"

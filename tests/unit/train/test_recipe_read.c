@@ -78,8 +78,8 @@ static void the_contract_reads(void **state) {
     assert_true(r.data.scale == 0.00392156862745098);
     assert_true(r.data.mean.n == 1 && r.data.mean.items[0] == 0.286);
     assert_true(r.data.std.n == 1 && r.data.std.items[0] == 0.353);
-    assert_int_equal(r.data.crop_pad, 2);
-    assert_true(r.data.flip);
+    assert_int_equal(r.data.augment.crop_pad, 2);
+    assert_true(r.data.augment.flip);
     ls_recipe_free(&r);
 }
 
@@ -92,8 +92,8 @@ static void what_is_left_out_is_as_in_the_contract(void **state) {
     assert_true(isnan(r.data.scale));
     assert_true(r.data.mean.n == 1 && r.data.mean.items[0] == 0);
     assert_true(r.data.std.n == 1 && r.data.std.items[0] == 1);
-    assert_int_equal(r.data.crop_pad, 0);
-    assert_false(r.data.flip);
+    assert_int_equal(r.data.augment.crop_pad, 0);
+    assert_false(r.data.augment.flip);
     assert_string_equal(r.device.kernels, "auto");
     ls_recipe_free(&r);
 }

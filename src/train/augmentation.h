@@ -1,0 +1,11 @@
+// From a recipe's data.augment to what the reader draws.
+#pragma once
+
+#include "data/augment.h"
+#include "train/model.h"
+
+struct ls_augment_spec ls_augmentation_of(const struct ls_recipe *recipe);
+// Is anything done to training samples?
+bool ls_augmentation_wanted(const struct ls_recipe *recipe);
+// LS_INPUT where it cannot be done to samples of this shape.
+ls_status ls_augmentation_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample);
