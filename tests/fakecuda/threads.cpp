@@ -325,14 +325,16 @@ void catch_faults() {
 #endif
 }
 
-// The i-th of n blocks in a drawn order: i -> (i * factor + first) mod n, the factor prime to n.
+// Goes through the numbers below n in a drawn order: by steps that are prime to n.
 struct BlockOrder {
-    uint64_t n, factor, first;
-    explicit BlockOrder(uint64_t n_) : n(n_), factor(random_number() % n_), first(random_number() % n_) {
-        while (std::gcd(factor, n) != 1) factor++;
+    uint64_t n, step, number;
+    explicit BlockOrder(uint64_t n_) : n(n_), step(random_number() % n_), number(random_number() % n_) {
+        while (std::gcd(step, n) != 1) step++;
     }
-    uint64_t operator()(uint64_t i) const {
-        return (uint64_t)(((unsigned __int128)i * factor + first) % n);
+    uint64_t next() {
+        number += step;
+        if (number >= n) number -= n;
+        return number;
     }
 };
 
@@ -398,14 +400,14 @@ cudaError_t run_kernel(const std::string &name, dim3 grid, dim3 block, const std
     blockDim = block;
     set_up_threads(block);
     fiber_adopt(&home);
-    const BlockOrder order((uint64_t)grid.x * grid.y * grid.z);
+    BlockOrder order((uint64_t)grid.x * grid.y * grid.z);
     in_kernel = true;
     bool good = true;
     for (uint64_t i = 0; i < order.n && good; i++) {
-        const uint64_t number = order(i);
+        const uint64_t number = order.next();
         blockIdx = {(unsigned)(number % grid.x), (unsigned)(number / grid.x % grid.y),
                     (unsigned)(number / grid.x / grid.y)};
-        backwards = (i ^ order.first) & 1;
+        backwards = random_number() & 1;
         good = run_block();
     }
     in_kernel = false;
