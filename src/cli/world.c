@@ -1,5 +1,6 @@
 #include "cli/world.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "comm/guard.h"
 
@@ -27,7 +28,16 @@ bool ls_world_prints(ls_status status) {
     return is_open ? ls_comm_prints(&world, status) : ls_launched_rank() <= 0;
 }
 
+// PRRTE (Open MPI 5) loses what it has not read yet of a rank's output once another rank has ended with an
+// error. The others wait for this one in MPI's own end.
+static void let_launcher_read(ls_status status) {
+    if (status != LS_OK && world.size > 1 && ls_comm_prints(&world, status)) ls_sleep(0.2);
+}
+
 void ls_world_end(ls_status status) {
-    if (is_open) ls_comm_end(&world, status);
+    if (is_open) {
+        let_launcher_read(status);
+        ls_comm_end(&world, status);
+    }
     is_open = false;
 }
