@@ -21,10 +21,18 @@ typedef enum ls_dtype {
     LS_DTYPES,
 } ls_dtype;
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 size_t ls_dtype_bytes(ls_dtype type);
 const char *ls_dtype_name(ls_dtype type); // "f32", "u8", …
 // The type of that name, or LS_DTYPES.
 ls_dtype ls_dtype_named(const char *name);
+
+#ifdef __cplusplus
+}
+#endif
 
 typedef uint16_t ls_bf16; // the upper half of an IEEE binary32
 
