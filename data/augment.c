@@ -1,7 +1,7 @@
 #include "data/augment.h"
 
-#include "base/elementary.h"
 #include "base/philox.h"
+#include "data/elementary.h"
 
 #include <assert.h>
 #include <math.h>

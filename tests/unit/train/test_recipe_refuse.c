@@ -101,6 +101,13 @@ static void wrong_types(void **state) {
     must_refuse_override("train.optimizer.sgd=5", "expected a section of keys, found 5");
     must_refuse_override("data.augment.flip=yes", "expected true or false, found yes (write true or false)");
     must_refuse_override("data.augment.flip=maybe", "expected true or false, found maybe");
+    must_refuse_override("data.augment.resized_crop=",
+                         "resized_crop=: expected none, or a section of keys, found nothing");
+    must_refuse_override("data.augment.resized_crop=true", "expected none, or a section of keys, found true");
+    must_refuse_override("data.augment.resized_crop=[1]",
+                         "expected none, or a section of keys, found a list");
+    must_refuse_override("data.augment.resized_crop={sise: 3}",
+                         "unknown key; did you mean data.augment.resized_crop.size?");
     must_refuse_override("data.scale=big", "data.scale=big: expected auto, or a number that is not 0");
     must_refuse_override("model.zoo=[a]", "expected a text, found a list");
     must_refuse_override("model.zoo=", "expected a text, found nothing");
@@ -135,6 +142,15 @@ static void out_of_range(void **state) {
         "model.dropout=-0.1",
         "data.scale=0",
         "data.augment.crop_pad=-1",
+        "data.augment.resized_crop.size=-1",
+        "data.augment.resized_crop.size=10000",
+        "data.augment.resized_crop.scale=[0, 1]",
+        "data.augment.resized_crop.scale=[0.5, 1.5]",
+        "data.augment.resized_crop.ratio=[0, 1]",
+        "data.augment.rotate=181",
+        "data.augment.color.brightness=-0.1",
+        "data.augment.color.hue=0.6",
+        "data.augment.cutout=-1",
         "data.threads=0",
         "data.prefetch=0",
         "data.normalize.std=[0]",
@@ -188,6 +204,18 @@ static void not_finite(void **state) {
     must_refuse_override("device.memory=nan", "(not finite)");
     must_refuse_override("train.batch=.inf", "(not finite)");
     must_refuse_override("train.epochs=.nan", "(not finite)");
+}
+
+static void crops_that_cannot_be(void **state) {
+    (void)state;
+    must_refuse(MODEL "data:\n  train: a.h5\n  augment:\n    resized_crop:\n      scale: [0.9, 0.5]\n" TRAIN,
+                NULL,
+                "r.yaml:6: data.augment.resized_crop.scale: the least, 0.9, is more than the most, 0.5");
+    must_refuse(
+        MODEL "data: {train: a.h5, augment: {resized_crop: {ratio: [1]}}}\n" TRAIN, NULL,
+        "r.yaml:2: data.augment.resized_crop.ratio: expected two numbers, the least and the most, found 1");
+    must_refuse(MODEL "data: {train: a.h5, augment: {crop_pad: 2}}\n" TRAIN, "data.augment.resized_crop={}",
+                "r.yaml:2: data.augment.crop_pad: a crop is either padded or resized");
 }
 
 static void amounts_without_their_unit(void **state) {
@@ -309,7 +337,8 @@ static void files_that_are_none(void **state) {
 static const char whole[] =
     "seed: 1\nmodel: {zoo: lenet, classes: 10}\ndata:\n  train: [a/*.h5, 'b.h5']\n  normalize: {mean: [0.1, "
     "2], "
-    "std: [0.3, 1e-3]}\n  augment: {flip: true}\ntrain:\n  epochs: 5\n  optimizer: {adamw: {beta1: 0.8}}\n  "
+    "std: [0.3, 1e-3]}\n  augment: {flip: true, resized_crop: {size: 8}}\ntrain:\n  epochs: 5\n  optimizer: "
+    "{adamw: {beta1: 0.8}}\n  "
     "schedule:\n    step: {every: 3 epochs}\n  timeout: 90s\neval: {every: 0.5 epochs}\n";
 
 static void try(const char *text, const char *override) {
@@ -373,19 +402,13 @@ static void garbled_overrides(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_keys),
-        cmocka_unit_test(repeated_keys),
-        cmocka_unit_test(missing_keys),
-        cmocka_unit_test(wrong_types),
-        cmocka_unit_test(out_of_range),
-        cmocka_unit_test(not_finite),
-        cmocka_unit_test(amounts_without_their_unit),
-        cmocka_unit_test(names_that_are_none),
-        cmocka_unit_test(lanes_that_do_not_divide),
-        cmocka_unit_test(what_is_not_yaml),
-        cmocka_unit_test(what_yaml_has_and_recipes_have_not),
-        cmocka_unit_test(files_that_are_none),
-        cmocka_unit_test(garbled_recipes),
+        cmocka_unit_test(unknown_keys),         cmocka_unit_test(repeated_keys),
+        cmocka_unit_test(missing_keys),         cmocka_unit_test(wrong_types),
+        cmocka_unit_test(out_of_range),         cmocka_unit_test(not_finite),
+        cmocka_unit_test(crops_that_cannot_be), cmocka_unit_test(amounts_without_their_unit),
+        cmocka_unit_test(names_that_are_none),  cmocka_unit_test(lanes_that_do_not_divide),
+        cmocka_unit_test(what_is_not_yaml),     cmocka_unit_test(what_yaml_has_and_recipes_have_not),
+        cmocka_unit_test(files_that_are_none),  cmocka_unit_test(garbled_recipes),
         cmocka_unit_test(garbled_overrides),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "base/elementary.h"
+#include "data/elementary.h"
 
 #include <stdint.h>
 #include <string.h>
