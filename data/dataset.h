@@ -23,8 +23,9 @@ struct ls_dataset_spec {
     bool target_optional;
     enum ls_targets targets;
     const char *what; // "data.train", for messages
-    // How 3- and 4-dimensional samples lie: "auto" (an `axes` attribute of the dataset or file, or else
-    // channels last unless only the first axis of a sample is 1, 3 or 4 long), "NHWC", "NCHW".
+    // How samples lie: "NHWC" or "NCHW", images; "NLC" or "NCL", signals, of one channel where they have rank
+    // 2; "auto": an `axes` attribute of the dataset or file, or else images, channels last unless only the
+    // first axis of a sample is 1, 3 or 4 long.
     const char *axes;
     bool through_library; // to compare with: every byte through H5Dread, whatever the way that is better
 };
@@ -34,7 +35,7 @@ struct ls_dataset; // opaque
 struct ls_dataset_info {
     int64_t samples;
     int n_files;
-    int64_t height, width, channels; // of a sample; vectors are 1 x 1 x length
+    int64_t height, width, channels; // of a sample; vectors are 1 x 1 x length, signals 1 x length x channels
     bool channels_first;             // how a sample lies on disk
     bool flat;                       // the sample is a vector
     ls_dtype stored;                 // type on disk

@@ -153,6 +153,12 @@ static ls_status compare(const struct ls_dataset_spec *spec, const struct refere
         return LS_FAIL(LS_INPUT, "%s: dataset '%s' lies %s, but in %s it lies %s", shard->path, spec->input,
                        a->channels_first ? "NCHW" : "NHWC", first->shard->path,
                        b->channels_first ? "NCHW" : "NHWC");
+    if (a->height != b->height || a->width != b->width)
+        return LS_FAIL(LS_INPUT,
+                       "%s: dataset '%s' holds samples of %lld x %lld (height, width), but in %s, whose axes "
+                       "are others, of %lld x %lld",
+                       shard->path, spec->input, (long long)a->height, (long long)a->width,
+                       first->shard->path, (long long)b->height, (long long)b->width);
     if (a->has_target != b->has_target)
         return LS_FAIL(LS_INPUT, "%s has a dataset '%s', but %s has none",
                        a->has_target ? shard->path : first->shard->path, spec->target,

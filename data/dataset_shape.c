@@ -4,6 +4,7 @@
 //            [N, F]         a vector                                 [N, 1]  the same
 //            [N, H, W]      an image of one channel                  [N, D]  D values, or a one-hot row
 //            [N, H, W, C]   an image, or [N, C, H, W]: `axes` decides
+//            [N, L], [N, L, C], [N, C, L]   a signal, where `axes` says so: an image one pixel high
 #include "data/dataset_parts.h"
 #include "data/shard.h"
 
@@ -69,37 +70,70 @@ static ls_status describe(struct ls_h5 *file, const char *name, struct ls_h5_dat
     return LS_OK;
 }
 
-// 'F' channels first, 'L' last, 0 where the attribute is missing or speaks of something else.
-static char axes_attribute(struct ls_h5 *file, const char *object) {
+// How samples lie: images, or signals, which are images one pixel high.
+enum axes { AXES_UNTOLD, AXES_NHWC, AXES_NCHW, AXES_NLC, AXES_NCL };
+
+static enum axes axes_named(const char *text) {
+    static const char *const names[] = {"", "NHWC", "NCHW", "NLC", "NCL"};
+    for (int i = AXES_NHWC; i <= AXES_NCL; i++)
+        if (strcmp(text, names[i]) == 0) return (enum axes)i;
+    return AXES_UNTOLD;
+}
+
+// AXES_UNTOLD where the attribute is missing or speaks of something else.
+static enum axes axes_attribute(struct ls_h5 *file, const char *object) {
     char text[16];
     bool there = false;
     if (ls_h5_attr_text(file, object, LS_SHARD_ATTR_AXES, text, sizeof text, &there) != LS_OK) {
         // Other people's `axes` may be no text at all (a list of names, in NeXus): not for us.
         ls_error_clear();
-        return 0;
+        return AXES_UNTOLD;
     }
-    if (!there) return 0;
-    return strcmp(text, "NCHW") == 0 ? 'F' : strcmp(text, "NHWC") == 0 ? 'L' : 0;
+    return there ? axes_named(text) : AXES_UNTOLD;
 }
 
 static bool looks_like_channels(int64_t length) {
     return length == 1 || length == 3 || length == 4;
 }
 
-static ls_status find_axes(struct ls_h5 *file, const char *name, const char *axes,
-                           const struct ls_h5_dataset *found, bool *channels_first) {
-    *channels_first = false;
-    if (axes && strcmp(axes, "NCHW") == 0) {
-        *channels_first = true;
-    } else if (!axes || strcmp(axes, "auto") == 0) {
-        char told = axes_attribute(file, name);
-        if (!told) told = axes_attribute(file, "/");
-        *channels_first = told == 'F' || (!told && looks_like_channels(found->dim[1]) &&
-                                          !looks_like_channels(found->dim[3]));
-    } else if (strcmp(axes, "NHWC") != 0) {
-        return LS_FAIL(LS_INPUT, "axes are '%s', expected auto, NHWC or NCHW", axes);
+// What the spec says; or, where that is auto, an attribute of the dataset or the file.
+static ls_status find_axes(struct ls_h5 *file, const char *name, const char *text, enum axes *axes) {
+    if (!text || strcmp(text, "auto") == 0) {
+        *axes = axes_attribute(file, name);
+        if (*axes == AXES_UNTOLD) *axes = axes_attribute(file, "/");
+        return LS_OK;
     }
-    return LS_OK;
+    *axes = axes_named(text);
+    if (*axes != AXES_UNTOLD) return LS_OK;
+    return LS_FAIL(LS_INPUT, "axes are '%s', expected auto, NHWC, NCHW, NLC or NCL", text);
+}
+
+// [N, L], [N, L, C] or [N, C, L]. False where the dataset has another rank.
+static bool shape_signal(const struct ls_h5_dataset *found, enum axes axes, struct ls_dataset_info *info) {
+    if (found->rank != 2 && found->rank != 3) return false;
+    info->channels_first = found->rank == 3 && axes == AXES_NCL;
+    info->width = found->dim[info->channels_first ? 2 : 1];
+    if (found->rank == 3) info->channels = found->dim[info->channels_first ? 1 : 2];
+    return true;
+}
+
+// False where it is no vector and no image.
+static bool shape_image(const struct ls_h5_dataset *found, enum axes axes, struct ls_dataset_info *info) {
+    const int64_t *dim = found->dim;
+    info->flat = found->rank <= 2;
+    switch (found->rank) {
+    case 1: return true;
+    case 2: info->channels = dim[1]; return true;
+    case 3: info->height = dim[1], info->width = dim[2]; return true;
+    case 4:
+        info->channels_first = axes == AXES_NCHW || (axes == AXES_UNTOLD && looks_like_channels(dim[1]) &&
+                                                     !looks_like_channels(dim[3]));
+        info->channels = info->channels_first ? dim[1] : dim[3];
+        info->height = info->channels_first ? dim[2] : dim[1];
+        info->width = info->channels_first ? dim[3] : dim[2];
+        return true;
+    default: return false;
+    }
 }
 
 ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char *name, const char *axes,
@@ -107,23 +141,15 @@ ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char 
                          struct ls_dataset_info *info) {
     LS_TRY(describe(file, name, found));
     char text[LS_SHAPE_TEXT];
-    const int64_t *dim = found->dim;
+    enum axes told;
+    LS_TRY(find_axes(file, name, axes, &told));
+    const bool signal = told == AXES_NLC || told == AXES_NCL;
     info->height = info->width = info->channels = 1;
-    info->flat = found->rank <= 2;
-    switch (found->rank) {
-    case 1: break;
-    case 2: info->channels = dim[1]; break;
-    case 3: info->height = dim[1], info->width = dim[2]; break;
-    case 4:
-        LS_TRY(find_axes(file, name, axes, found, &info->channels_first));
-        info->channels = info->channels_first ? dim[1] : dim[3];
-        info->height = info->channels_first ? dim[2] : dim[1];
-        info->width = info->channels_first ? dim[3] : dim[2];
-        break;
-    default:
-        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected [N], [N, F], [N, H, W] or [N, H, W, C]",
-                       ls_h5_path(file), name, ls_shape_text_of(text, found));
-    }
+    if (!(signal ? shape_signal(found, told, info) : shape_image(found, told, info)))
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected %s", ls_h5_path(file), name,
+                       ls_shape_text_of(text, found),
+                       signal ? "signals [N, L], [N, L, C] or [N, C, L], as its axes are NLC or NCL"
+                              : "[N], [N, F], [N, H, W] or [N, H, W, C]");
     info->stored = found->type;
     info->type = found->type == LS_U8 ? LS_U8 : LS_F32;
     *column = ls_column_of(arena, name, found, info->height * info->width * info->channels, info->type);

@@ -207,7 +207,7 @@ ls_status ls_bench_read(const struct ls_command *command, int argc, char **argv)
         {"--input", NULL, LS_WORD, &asked.input, "NAME", "dataset of the samples (default images)"},
         {"--target", NULL, LS_WORD, &asked.target, "NAME",
          "dataset of the targets, where there is one (default labels)"},
-        {"--axes", NULL, LS_WORD, &asked.axes, "AXES", "NHWC or NCHW (default: as for training)"},
+        {"--axes", NULL, LS_WORD, &asked.axes, "AXES", "NHWC, NCHW, NLC or NCL (default: as for training)"},
         {"--batch", NULL, LS_INTEGER, &asked.batch, "N", "samples of a batch (default 64, or the recipe's)"},
         {"--threads", NULL, LS_INTEGER, &asked.threads, "T",
          "threads that read ahead (default 2, or the recipe's)"},

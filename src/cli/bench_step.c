@@ -98,8 +98,8 @@ static void print_result(const struct bench *bench, const struct ls_comm *comm,
     char peak_text[32], plan_text[32];
     if (!bench->json) {
         printf("%s, %lldx%lld, batch %lld, %lld lanes, %s, %d rank(s), %s\n", bench->model,
-               (long long)bench->size, (long long)bench->size, (long long)bench->batch,
-               (long long)bench->lanes, bench->precision, comm->size, device->name);
+               ls_zoo_find(bench->model)->signal ? 1 : (long long)bench->size, (long long)bench->size,
+               (long long)bench->batch, (long long)bench->lanes, bench->precision, comm->size, device->name);
         printf("%.1f samples/s, %.1f ms a step (median of %lld); memory %s, plan %s\n", rate, seconds * 1e3,
                (long long)bench->steps, ls_format_bytes(peak_text, (double)peak),
                ls_format_bytes(plan_text, (double)memory->total));
@@ -150,7 +150,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     struct ls_recipe recipe;
     LS_TRY(ls_comm_agree(comm, make_recipe(bench, &recipe)));
     const struct ls_zoo_model *model = ls_zoo_find(bench->model);
-    const struct ls_sample_shape sample = {.height = bench->size,
+    const struct ls_sample_shape sample = {.height = model->signal ? 1 : bench->size,
                                            .width = bench->size,
                                            .channels = model->usual_channels,
                                            .type = LS_U8,
@@ -171,7 +171,7 @@ ls_status ls_bench_step(const struct ls_command *command, int argc, char **argv)
     const struct ls_option options[] = {
         {"--model", NULL, LS_WORD, &bench.model, "M", "a model of the zoo (default resnet18)"},
         {"--size", NULL, LS_INTEGER, &bench.size, "S",
-         "height and width of a sample (default: the model's usual)"},
+         "height and width of a sample, or its length (default: the model's usual)"},
         {"--batch", NULL, LS_INTEGER, &bench.batch, "B", "global batch (default 64)"},
         {"--lanes", NULL, LS_INTEGER, &bench.lanes, "L", "lanes (default 2)"},
         {"--precision", NULL, LS_WORD, &bench.precision, "P", "fp32 or bf16 (default fp32)"},

@@ -186,25 +186,40 @@ const struct ls_op ls_conv_weight_grad_op = {
     .flops = weight_grad_flops,
 };
 
-ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec) {
+// Along one axis, the window is one pixel high and what is said of it holds of the width.
+static ls_value build_conv(struct ls_graph *graph, ls_value x, const char *name,
+                           const struct ls_conv_spec *spec, bool one_axis) {
     if (!ls_builder_ready(graph, x, name)) return LS_NONE;
     const struct ls_shape *shape = &ls_info(graph, x)->shape;
     int64_t groups = spec->groups ? spec->groups : 1, dilation = spec->dilation ? spec->dilation : 1;
     // A shape that is no image, or channels that groups do not divide, are left to the shape rule.
     int64_t channels = shape->rank == 4 && groups > 0 && shape->dim[1] >= groups ? shape->dim[1] / groups : 1;
-    double fan_in = (double)channels * (double)spec->kernel * (double)spec->kernel;
+    const int64_t height = one_axis ? 1 : spec->kernel;
+    double fan_in = (double)channels * (double)height * (double)spec->kernel;
     ls_value in[3] = {x};
     in[1] = ls_graph_add_param(graph, ls_arena_format(&graph->arena, "%s.weight", name),
-                               LS_SHAPE(spec->out, channels, spec->kernel, spec->kernel),
+                               LS_SHAPE(spec->out, channels, height, spec->kernel),
                                (struct ls_init){LS_INIT_UNIFORM, (float)sqrt(6 / fan_in)}, true);
     if (spec->bias)
         in[2] =
             ls_graph_add_param(graph, ls_arena_format(&graph->arena, "%s.bias", name), LS_SHAPE(spec->out),
                                (struct ls_init){LS_INIT_UNIFORM, (float)(1 / sqrt(fan_in))}, false);
     union ls_attr attr[LS_GROUPS + 1] = {
-        [LS_STRIDE_H].i = spec->stride, [LS_STRIDE_W].i = spec->stride, [LS_PAD_H].i = spec->pad,
-        [LS_PAD_W].i = spec->pad,       [LS_DILATION_H].i = dilation,   [LS_DILATION_W].i = dilation,
+        [LS_STRIDE_H].i = one_axis ? 1 : spec->stride,
+        [LS_STRIDE_W].i = spec->stride,
+        [LS_PAD_H].i = one_axis ? 0 : spec->pad,
+        [LS_PAD_W].i = spec->pad,
+        [LS_DILATION_H].i = one_axis ? 1 : dilation,
+        [LS_DILATION_W].i = dilation,
         [LS_GROUPS].i = groups,
     };
     return ls_build(graph, LS_OP_CONV, name, in, spec->bias ? 3 : 2, attr);
+}
+
+ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec) {
+    return build_conv(graph, x, name, spec, false);
+}
+
+ls_value ls_conv1d(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec) {
+    return build_conv(graph, x, name, spec, true);
 }

@@ -153,6 +153,9 @@ struct ls_conv_spec {
     bool bias;
 };
 ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec);
+// Along the width alone. A signal of L points and C channels is an image [N,C,1,L] here, so that what runs
+// 2-D runs it: no op is one-dimensional. The weight is [O, C/groups, 1, K]. The same for the pools below.
+ls_value ls_conv1d(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec);
 ls_value ls_linear(struct ls_graph *graph, ls_value x, const char *name, int64_t out);
 // Training graph: statistics of the lane, running ones as outputs (momentum 0.1); evaluation: the running
 // ones. epsilon 1e-5.
@@ -163,6 +166,9 @@ ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high);
 ls_value ls_max_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad);
 ls_value ls_avg_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
                      bool count_padding);
+ls_value ls_max_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad);
+ls_value ls_avg_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
+                       bool count_padding);
 ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x);
 ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_flatten(struct ls_graph *graph, ls_value x);

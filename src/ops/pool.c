@@ -208,11 +208,20 @@ const struct ls_op ls_global_avg_pool_grad_op = {
     .infer = global_grad_infer,
 };
 
-static void fill(union ls_attr attr[LS_MAX_ATTRS], int64_t kernel, int64_t stride, int64_t pad) {
-    attr[LS_STRIDE_H].i = attr[LS_STRIDE_W].i = stride;
-    attr[LS_PAD_H].i = attr[LS_PAD_W].i = pad;
+// The window along the width alone.
+static void fill_width(union ls_attr attr[LS_MAX_ATTRS], int64_t kernel, int64_t stride, int64_t pad) {
+    attr[LS_STRIDE_H].i = attr[LS_KERNEL_H].i = 1;
+    attr[LS_STRIDE_W].i = stride;
+    attr[LS_PAD_W].i = pad;
     attr[LS_DILATION_H].i = attr[LS_DILATION_W].i = attr[LS_GROUPS].i = 1;
-    attr[LS_KERNEL_H].i = attr[LS_KERNEL_W].i = kernel;
+    attr[LS_KERNEL_W].i = kernel;
+}
+
+static void fill(union ls_attr attr[LS_MAX_ATTRS], int64_t kernel, int64_t stride, int64_t pad) {
+    fill_width(attr, kernel, stride, pad);
+    attr[LS_STRIDE_H].i = stride;
+    attr[LS_PAD_H].i = pad;
+    attr[LS_KERNEL_H].i = kernel;
 }
 
 ls_value ls_max_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad) {
@@ -225,6 +234,20 @@ ls_value ls_avg_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t
                      bool count_padding) {
     union ls_attr attr[LS_MAX_ATTRS] = {0};
     fill(attr, kernel, stride, pad);
+    attr[LS_COUNT_PADDING].i = count_padding;
+    return ls_build(graph, LS_OP_AVG_POOL, NULL, &x, 1, attr);
+}
+
+ls_value ls_max_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad) {
+    union ls_attr attr[LS_MAX_ATTRS] = {0};
+    fill_width(attr, kernel, stride, pad);
+    return ls_build(graph, LS_OP_MAX_POOL, NULL, &x, 1, attr);
+}
+
+ls_value ls_avg_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
+                       bool count_padding) {
+    union ls_attr attr[LS_MAX_ATTRS] = {0};
+    fill_width(attr, kernel, stride, pad);
     attr[LS_COUNT_PADDING].i = count_padding;
     return ls_build(graph, LS_OP_AVG_POOL, NULL, &x, 1, attr);
 }

@@ -72,8 +72,10 @@ const struct ls_key ls_schema[] = {
     RESULT("data.test", PATTERNS, AT(data.test), .preset = "[]", .help = "shards to test on; [] for none"),
     RESULT("data.input", TEXT, AT(data.input), .preset = "images", .help = "dataset of samples in a shard"),
     RESULT("data.target", TEXT, AT(data.target), .preset = "labels", .help = "dataset of targets in a shard"),
-    RESULT("data.axes", WORD, AT(data.axes), .preset = "auto", .words = "auto NHWC NCHW",
-           .help = "how samples lie; auto asks the file"),
+    RESULT("data.axes", WORD, AT(data.axes), .preset = "auto", .words = "auto NHWC NCHW NLC NCL",
+           .help =
+               "how samples lie: images with channels last or first, or signals [N, L, C] or [N, C, L], or "
+               "[N, L] by either; auto asks the file, and takes [N, L] for a vector, [N, H, W] for an image"),
     RESULT("data.scale", SCALE, AT(data.scale), .preset = "auto",
            .help = "x = (raw * scale - mean) / std; auto is 1/255 for u8 and 1 for other types"),
     SECTION("data.normalize", "one number, or one for each channel"),

@@ -7,6 +7,7 @@
 ls_value ls_build_mlp(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_lenet(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_cnn(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
+ls_value ls_build_cnn1d(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_resnet8(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_resnet18(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_resnet34(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);

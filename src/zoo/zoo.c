@@ -7,13 +7,14 @@
 #include <string.h>
 
 static const struct ls_zoo_model models[] = {
-    {"mlp", "hidden linear layers with relu (width, depth)", ls_build_mlp, 28, 1},
-    {"lenet", "two 5x5 convolutions, three linear layers (LeCun et al. 1998)", ls_build_lenet, 28, 1},
-    {"cnn", "small residual network for images of about 28x28, quick on a CPU", ls_build_cnn, 28, 1},
-    {"resnet8", "three residual blocks of 16, 32, 64 channels", ls_build_resnet8, 32, 3},
-    {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3},
-    {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3},
-    {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3},
+    {"mlp", "hidden linear layers with relu (width, depth)", ls_build_mlp, 28, 1, false},
+    {"lenet", "two 5x5 convolutions, three linear layers (LeCun et al. 1998)", ls_build_lenet, 28, 1, false},
+    {"cnn", "small residual network for images of about 28x28, quick on a CPU", ls_build_cnn, 28, 1, false},
+    {"cnn1d", "small residual network for signals (data.axes: NLC)", ls_build_cnn1d, 1024, 1, true},
+    {"resnet8", "three residual blocks of 16, 32, 64 channels", ls_build_resnet8, 32, 3, false},
+    {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3, false},
+    {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3, false},
+    {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3, false},
 };
 enum { MODELS = sizeof models / sizeof *models };
 

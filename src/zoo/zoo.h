@@ -15,6 +15,7 @@ struct ls_zoo_model {
     // Adds the model's nodes behind `x` (f32 [N, C, H, W], normalized) and returns the logits [N, classes].
     ls_value (*build)(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
     int64_t usual_size, usual_channels; // pixels that it was published for; `show` and `bench` use it
+    bool signal;                        // usual samples are one pixel high
 };
 
 const struct ls_zoo_model *ls_zoo_find(const char *name); // or NULL

@@ -94,6 +94,25 @@ def convolutions(numbers):
             yield Case(name.replace("conv", "conv_relu"), "conv_relu", inputs, [F.relu(conv(*inputs))], attrs)
 
 
+def signals(numbers):
+    """PyTorch's one-dimensional ops, on [N, C, L]; here the same is an image [N, C, 1, L]."""
+    for name, bias, stride, pad, dilation, groups in [("conv1d", False, 1, 2, 1, 1), ("conv1d stride 3", True, 3, 4, 2, 1),
+                                                      ("conv1d grouped", True, 2, 0, 1, 2)]:
+        inputs = [numbers.signed(2, 4, 1, 23), numbers.signed(6, 4 // groups, 1, 5)] + [numbers.signed(6)] * bias
+
+        def conv(x, w, b=None, rest=(stride, pad, dilation, groups)):
+            return F.conv1d(x.squeeze(2), w.squeeze(2), b, *rest).unsqueeze(2)
+
+        yield differentiate(numbers, name, "conv", conv, inputs,
+                            window((1, stride), (0, pad), (1, dilation), groups))
+    x = numbers.distinct(2, 3, 1, 20)
+    places = F.max_pool1d(x.squeeze(2), 3, 2, 1, return_indices=True)[1].unsqueeze(2)
+    yield differentiate(numbers, "max_pool1d", "max_pool", lambda x: F.max_pool1d(x.squeeze(2), 3, 2, 1).unsqueeze(2), [x],
+                        window((1, 2), (0, 1), kernel=(1, 3)), more=[place_in_window(places, 20, (1, 3), (1, 2), (0, 1))])
+    yield differentiate(numbers, "avg_pool1d", "avg_pool", lambda x: F.avg_pool1d(x.squeeze(2), 4, 3, 1).unsqueeze(2),
+                        [numbers.signed(2, 3, 1, 20)], window((1, 3), (0, 1), kernel=(1, 4)) | {"count_padding": 1})
+
+
 def linears(numbers):
     for name, n, features, out, bias in [("linear", 5, 33, 10, True), ("linear one sample", 1, 3, 1, False)]:
         inputs = [numbers.signed(n, features), numbers.signed(out, features)]
@@ -268,6 +287,6 @@ def lie(tensor, channels_first=False):
 
 
 def cases():
-    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others]
+    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals]
     for seed, family in enumerate(families):
         yield from family(Numbers(seed))

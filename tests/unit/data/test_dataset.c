@@ -312,6 +312,48 @@ static void test_shapes(void **state) {
     assert_fails(open_set("nothing.h5", "auto", &set), "nothing.h5: no such file");
 }
 
+static void assert_signal(const char *axes, int64_t width, int64_t channels, bool channels_first) {
+    struct ls_dataset *set;
+    assert_ok(open_set("s.h5", axes, &set));
+    const struct ls_dataset_info *info = ls_dataset_info(set);
+    assert_true(!info->flat && info->height == 1 && info->channels_first == channels_first);
+    assert_int_equal(info->width, width);
+    assert_int_equal(info->channels, channels);
+    ls_dataset_close(set);
+}
+
+static void test_signals(void **state) {
+    (void)state;
+    struct ls_dataset *set;
+    write_shaped("s.h5", DIM(5, 6, 7), DIM(5), LS_I32);
+    assert_signal("NLC", 6, 7, false);
+    assert_signal("NCL", 7, 6, true);
+    write_shaped("s.h5", DIM(5, 6), DIM(5), LS_I32);
+    assert_signal("NLC", 6, 1, false);
+    assert_signal("NCL", 6, 1, false);
+    write_shaped("s.h5", DIM(5, 6, 7, 3), DIM(5), LS_I32);
+    assert_fails(open_set("s.h5", "NLC", &set),
+                 "'images' is [5, 6, 7, 3] f32, expected signals [N, L], [N, L, C]");
+    assert_fails(open_set("s.h5", "LNC", &set), "axes are 'LNC', expected auto, NHWC, NCHW, NLC or NCL");
+    // A file may say so itself; one of the same shape that does not holds something else.
+    const float values[2 * 6 * 7] = {0};
+    const int32_t labels[2] = {0};
+    for (int told = 0; told < 2; told++) {
+        struct ls_h5 *file = make_file(told ? "s-1.h5" : "s-0.h5");
+        add_data(file, "images", LS_F32, DIM(2, 6, 7), values);
+        add_data(file, "labels", LS_I32, DIM(2), labels);
+        if (told) assert_ok(ls_h5_set_text(file, "images", "axes", "NCL"));
+        assert_ok(ls_h5_finish(file));
+    }
+    assert_fails(open_set("s-*.h5", "auto", &set), "s-1.h5: dataset 'images' ");
+    assert_ok(open_set("s-1.h5", "auto", &set));
+    assert_true(ls_dataset_info(set)->channels == 6 && ls_dataset_info(set)->channels_first);
+    ls_dataset_close(set);
+    assert_ok(open_set("s-1.h5", "NHWC", &set)); // the recipe has the last word
+    assert_true(ls_dataset_info(set)->channels == 1 && ls_dataset_info(set)->height == 6);
+    ls_dataset_close(set);
+}
+
 static void test_files_that_differ(void **state) {
     (void)state;
     struct ls_dataset *set;
@@ -509,6 +551,7 @@ int main(void) {
         cmocka_unit_test(test_labels_that_are_no_class),
         cmocka_unit_test(test_axes),
         cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_signals),
         cmocka_unit_test(test_files_that_differ),
         cmocka_unit_test(test_targets_are_optional),
         cmocka_unit_test(test_empty_files),

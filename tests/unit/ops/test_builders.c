@@ -59,6 +59,26 @@ static void weights_are_bounded_by_fan_in(void **state) {
     ls_graph_free(&graph);
 }
 
+// Kernel, stride, padding and dilation hold of the width; the height is left as it is.
+static void one_dimension(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    const struct ls_conv_spec spec = {
+        .out = 6, .kernel = 3, .stride = 2, .pad = 2, .dilation = 2, .bias = true};
+    ls_value y = ls_conv1d(&graph, image(&graph, 2, 4, 1, 20), "conv1", &spec);
+    assert_true(ls_shape_equal(&ls_info(&graph, y)->shape, &LS_SHAPE(2, 6, 1, 10)));
+    assert_true(ls_shape_equal(&named(&graph, "conv1.weight")->shape, &LS_SHAPE(6, 4, 1, 3)));
+    assert_true(named(&graph, "conv1.weight")->init.value == (float)sqrt(6.0 / 12));
+    y = ls_max_pool1d(&graph, y, 3, 2, 1);
+    assert_true(ls_shape_equal(&ls_info(&graph, y)->shape, &LS_SHAPE(2, 6, 1, 5)));
+    y = ls_avg_pool1d(&graph, y, 2, 1, 0, true);
+    assert_true(ls_shape_equal(&ls_info(&graph, y)->shape, &LS_SHAPE(2, 6, 1, 4)));
+    assert_int_equal(graph.status, LS_OK);
+    assert_int_equal(ls_graph_verify(&graph), LS_OK);
+    ls_graph_free(&graph);
+}
+
 static void batchnorm_in_training(void **state) {
     (void)state;
     struct ls_graph graph;
@@ -194,6 +214,7 @@ static void sizes_that_builders_refuse(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_are_bounded_by_fan_in),
+        cmocka_unit_test(one_dimension),
         cmocka_unit_test(batchnorm_in_training),
         cmocka_unit_test(batchnorm_in_evaluation),
         cmocka_unit_test(dropout_sites_differ),

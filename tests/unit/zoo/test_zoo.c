@@ -47,6 +47,8 @@ static void parameter_counts(void **state) {
         {"mlp", 28, 1, 10, 784 * 256 + 256 + 256 * 256 + 256 + 2570},
         {"lenet", 28, 1, 10, 61706},
         {"cnn", 28, 1, 10, 103162},
+        {"cnn1d", 64, 1, 10, 178026},
+        {"cnn1d", 64, 3, 4, 177252 + 2 * 7 * 32},
         {"resnet8", 32, 3, 10, 78042},
         {"resnet18", 224, 3, 1000, 11689512},
         {"resnet34", 224, 3, 1000, 21797672},
@@ -199,6 +201,26 @@ static void width_and_depth_of_an_mlp(void **state) {
     ls_graph_free(&graph);
 }
 
+// Of a signal, the length is halved five times on its way; the height stays 1.
+static void cnn1d_runs_along_a_signal(void **state) {
+    (void)state;
+    struct ls_model_spec spec = spec_of("cnn1d", 100, 2, 3);
+    spec.height = 1;
+    struct ls_graph graph;
+    assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, &spec), LS_OK);
+    assert_true(ls_shape_equal(&named(&graph, "conv1.weight")->shape, &LS_SHAPE(32, 2, 1, 7)));
+    assert_true(ls_shape_equal(&named(&graph, "layer3.conv2.weight")->shape, &LS_SHAPE(128, 128, 1, 5)));
+    int pools = 0;
+    for (int i = 0; i < graph.n_nodes; i++) {
+        const struct ls_node *node = &graph.nodes[i];
+        if (node->op->id != LS_OP_GLOBAL_AVG_POOL) continue;
+        pools++;
+        assert_true(ls_shape_equal(&ls_info(&graph, node->in[0])->shape, &LS_SHAPE(2, 128, 1, 7)));
+    }
+    assert_int_equal(pools, 1);
+    ls_graph_free(&graph);
+}
+
 static void refused(const struct ls_model_spec *spec, const char *part) {
     struct ls_graph graph;
     assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, spec), LS_INPUT);
@@ -239,6 +261,10 @@ static void refusals(void **state) {
     spec = spec_of("resnet8", 1, 1, 10);
     spec.lane_batch = 1;
     refused(&spec, "node \"bn1\" (batchnorm): x is 1x16x1x1: the batch statistics of one value");
+    spec = spec_of("cnn1d", 1, 3, 10);
+    refused(&spec,
+            "model cnn1d on samples of 1x1x3 (height, width, channels): a signal is one point long: where "
+            "samples are [N, L], [N, L, C] or [N, C, L], data.axes says so (NLC or NCL)");
     spec = spec_of("mlp", 28, 1, 10);
     spec.lane_batch = 0;
     refused(&spec, "value \"raw\": shape 0x1x28x28: every dimension must be at least 1");
@@ -250,7 +276,7 @@ static void table(void **state) {
     assert_null(ls_zoo_at(-1));
     int n = 0;
     for (; ls_zoo_at(n); n++) assert_ptr_equal(ls_zoo_find(ls_zoo_at(n)->name), ls_zoo_at(n));
-    assert_int_equal(n, 7);
+    assert_int_equal(n, 8);
 }
 
 int main(void) {
@@ -262,6 +288,7 @@ int main(void) {
         cmocka_unit_test(result_of_an_evaluation),
         cmocka_unit_test(dropout_stands_before_the_last_layer),
         cmocka_unit_test(width_and_depth_of_an_mlp),
+        cmocka_unit_test(cnn1d_runs_along_a_signal),
         cmocka_unit_test(refusals),
         cmocka_unit_test(table),
     };
