@@ -203,6 +203,37 @@ ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, 
                              &request, bytes_each * (size_t)comm->size, "the gathering from all ranks");
 }
 
+static ls_status gather_parts(struct ls_comm *comm, const void *mine, void *all, int *counts, int *places,
+                              const size_t *bytes_of) {
+    const struct ls_comm_state *state = comm->state;
+    size_t total = 0;
+    for (int r = 0; r < comm->size; r++) {
+        if (bytes_of[r] > LS_MPI_PIECE_BYTES - total)
+            return LS_FAIL(LS_SYSTEM, "more than %d bytes to gather on rank 0", LS_MPI_PIECE_BYTES);
+        counts[r] = (int)bytes_of[r];
+        places[r] = (int)total;
+        total += bytes_of[r];
+    }
+    if (total == 0) return LS_OK;
+    MPI_Request request;
+    return ls_mpi_collective(comm,
+                             MPI_Igatherv(mine, counts[comm->rank], MPI_BYTE, all, counts, places, MPI_BYTE,
+                                          0, state->mpi, &request),
+                             &request, total, "the gathering on rank 0");
+}
+
+ls_status ls_comm_gather(struct ls_comm *comm, const void *mine, void *all, const size_t *bytes_of) {
+    if (!comm->state) {
+        if (bytes_of[0] > 0) memcpy(all, mine, bytes_of[0]);
+        return LS_OK;
+    }
+    int *counts = calloc(2 * (size_t)comm->size, sizeof *counts);
+    if (!counts) return LS_FAIL(LS_SYSTEM, "out of memory");
+    const ls_status status = gather_parts(comm, mine, all, counts, counts + comm->size, bytes_of);
+    free(counts);
+    return status;
+}
+
 ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n) {
     const struct ls_comm_state *state = comm->state;
     if (!state || n == 0) return LS_OK;

@@ -41,6 +41,9 @@ const char *ls_comm_library(void); // "Open MPI 4.1.4"
 ls_status ls_comm_barrier(struct ls_comm *comm);
 ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int root);
 ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, size_t bytes_each);
+// Rank 0 gets what all ranks give, one behind the other in the order of ranks, in `all` (elsewhere NULL).
+// `bytes_of` [size] is the same on all ranks and says what each gives; it may be 0.
+ls_status ls_comm_gather(struct ls_comm *comm, const void *mine, void *all, const size_t *bytes_of);
 // Adds elementwise over ranks, modulo 2^64. In place.
 ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n);
 

@@ -18,6 +18,7 @@ enum ls_targets {
 struct ls_dataset_spec {
     const char *const *patterns; // file names or globs; sorted and made unique
     int n_patterns;
+    bool as_listed; // patterns keep their order, and only the names that match one are sorted
     const char *input,
         *target; // dataset names (paths inside the file); target may be missing when target_optional
     bool target_optional;
@@ -58,12 +59,15 @@ void ls_dataset_close(struct ls_dataset *dataset);
 const struct ls_dataset_info *ls_dataset_info(const struct ls_dataset *dataset);
 // "shards/train-00001.h5" and the index inside it, of a global index.
 const char *ls_dataset_locate(const struct ls_dataset *dataset, int64_t index, int64_t *index_in_file);
+// File i of info.n_files, in the order of its samples, and how many it has.
+const char *ls_dataset_file(const struct ls_dataset *dataset, int i, int64_t *samples);
 // One line: which path each file takes (pread, or H5Dread and why).
 const char *ls_dataset_path_note(const struct ls_dataset *dataset);
 // Class names stored in the first file; NULL and 0 where there are none.
 const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int *n);
 
-// Reads `n` samples by global index into `samples` [n * sample_bytes], `targets` [n * target_bytes] (NULL:
+// Reads `n` samples by global index into `samples` [n * sample_bytes] (NULL: not wanted,
+// and no CRC is verified), `targets` [n * target_bytes] (NULL:
 // not wanted) and `ids` (stored sample ids, else the global index; NULL: not wanted). Any order, any thread;
 // refuses non-finite samples and targets (LS_INPUT, naming file, dataset and index). Checks stored CRCs where
 // verify_crc.

@@ -370,12 +370,26 @@ static int sort_unique(const struct paths *paths, char **unique) {
     return n;
 }
 
+// Whoever lists a file twice has made a mistake: `unique` tells.
+static ls_status check_once(const struct paths *paths, int n_unique, char *const *unique) {
+    if (n_unique == paths->n) return LS_OK;
+    for (int i = 0, times; i < n_unique; i++) {
+        times = 0;
+        for (int k = 0; k < paths->n; k++) times += strcmp(unique[i], paths->items[k]) == 0;
+        if (times > 1) return LS_FAIL(LS_INPUT, "%s: is listed %d times", unique[i], times);
+    }
+    return LS_OK;
+}
+
 static ls_status open_matches(const struct ls_dataset_spec *spec, const struct paths *paths,
                               struct ls_dataset **dataset) {
     if (paths->n == 0) return LS_FAIL(LS_INPUT, "%s: no files are named", spec->what ? spec->what : "data");
     char **unique = malloc(sizeof *unique * (size_t)paths->n);
     if (!unique) return LS_FAIL(LS_SYSTEM, "out of memory for %d file names", paths->n);
-    ls_status status = ls_dataset_open_files(spec, unique, sort_unique(paths, unique), dataset);
+    const int n = sort_unique(paths, unique);
+    ls_status status = spec->as_listed ? check_once(paths, n, unique) : LS_OK;
+    if (status == LS_OK)
+        status = ls_dataset_open_files(spec, spec->as_listed ? paths->items : unique, n, dataset);
     free(unique);
     return status;
 }
@@ -415,6 +429,11 @@ void ls_dataset_close(struct ls_dataset *dataset) {
 
 const struct ls_dataset_info *ls_dataset_info(const struct ls_dataset *dataset) {
     return &dataset->info;
+}
+
+const char *ls_dataset_file(const struct ls_dataset *dataset, int i, int64_t *samples) {
+    *samples = dataset->shards[i].samples;
+    return dataset->shards[i].path;
 }
 
 const char *ls_dataset_path_note(const struct ls_dataset *dataset) {

@@ -118,7 +118,8 @@ static ls_status gather(const struct batch *batch, struct ls_open_file *file, co
     struct ls_dataset *dataset = batch->dataset;
     const struct ls_shard *shard = file->shard;
     struct ls_scratch *scratch = &batch->cursor->scratch;
-    LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_INPUT, picks, n, batch->samples, scratch));
+    if (batch->samples)
+        LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_INPUT, picks, n, batch->samples, scratch));
     if (batch->targets)
         LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_TARGET, picks, n, batch->targets, scratch));
     if (batch->ids && shard->columns[LS_COLUMN_IDS].name)
@@ -165,7 +166,7 @@ ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, in
     batch.ids = ids;
     sort_picks(indices, n, batch.cursor->picks);
     ls_status status = LS_OK;
-    if (verify_crc && dataset->info.checksums) status = prepare_crcs(&batch, n);
+    if (verify_crc && samples && dataset->info.checksums) status = prepare_crcs(&batch, n);
     if (status == LS_OK) status = read_picks(&batch, batch.cursor->picks, n);
     give_cursor(dataset, batch.cursor);
     return status;

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE // F_OFD_SETLK
 #include "base/file.h"
 
 #include "base/pulse.h"
@@ -67,15 +68,50 @@ static ls_status sync_path(const char *path, int flags) {
     return status;
 }
 
+// Of "a/b" it is "a", of "/b" it is "/", of "b" it is "."; malloc'd. NULL where there is no memory.
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
 static ls_status sync_folder_of(const char *path) {
-    char *folder = strdup(path);
+    char *folder = folder_of(path);
     if (!folder) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
-    char *slash = strrchr(folder, '/');
-    if (slash == folder) slash++;
-    if (slash) *slash = 0;
-    ls_status status = sync_path(slash ? folder : ".", O_DIRECTORY);
+    ls_status status = sync_path(folder, O_DIRECTORY);
     free(folder);
     return status;
+}
+
+ls_status ls_file_may_write(const char *path) {
+    struct stat info;
+    if (!*path) return LS_FAIL(LS_INPUT, "expected the name of a file, found nothing");
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return LS_FAIL(LS_INPUT, "%s: expected the name of a file, found a folder", path);
+    char *folder = folder_of(path);
+    if (!folder) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
+    ls_status status = LS_OK;
+    if (stat(folder, &info) != 0)
+        status = LS_FAIL(blame(errno), "%s: its folder %s: %s", path, folder, strerror(errno));
+    else if (!S_ISDIR(info.st_mode))
+        status = LS_FAIL(LS_INPUT, "%s: %s is no folder", path, folder);
+    else if (access(folder, W_OK | X_OK) != 0)
+        status =
+            LS_FAIL(blame(errno), "%s: cannot write into its folder %s: %s", path, folder, strerror(errno));
+    free(folder);
+    return status;
+}
+
+int ls_file_lock(int fd) {
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+#ifdef F_OFD_SETLK
+    // A lock of the open file, not of the process: closing some other handle of the same file keeps it.
+    if (fcntl(fd, F_OFD_SETLK, &whole) == 0) return 0;
+    if (errno != EINVAL) return errno == EACCES ? EAGAIN : errno;
+    whole.l_pid = 0;
+#endif
+    if (fcntl(fd, F_SETLK, &whole) == 0) return 0;
+    return errno == EACCES ? EAGAIN : errno;
 }
 
 ls_status ls_file_commit(const char *temporary, const char *path) {

@@ -7,6 +7,12 @@
 
 bool ls_file_exists(const char *path);
 ls_status ls_make_folders(const char *path); // like mkdir -p
+// May a file of this name be made? LS_INPUT where its folder is missing or closed to us, or where it is a
+// folder.
+ls_status ls_file_may_write(const char *path);
+// Locks the open file for writing, for as long as it is open and whatever else this process opens and closes.
+// Works over NFS as far as any lock does. 0, or an error number: EAGAIN where another process has it.
+int ls_file_lock(int fd);
 // fsync(temporary); rename(temporary, path); fsync(folder of path). On failure the temporary file is removed.
 ls_status ls_file_commit(const char *temporary, const char *path);
 // Reads a whole file (at most `limit` bytes) into malloc'd memory with a zero byte behind it. LS_INPUT where

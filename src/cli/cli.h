@@ -10,8 +10,8 @@
 struct ls_option {
     const char *name;  // "--out"
     const char *alias; // "-o", or NULL
-    enum { LS_FLAG, LS_WORD, LS_INTEGER, LS_SIZE } type;
-    void *to;          // bool *, const char **, int64_t *, int64_t * (bytes, with units)
+    enum { LS_FLAG, LS_WORD, LS_INTEGER, LS_REAL, LS_SIZE } type;
+    void *to;          // bool *, const char **, int64_t *, double *, int64_t * (bytes, with units)
     const char *value; // what the help calls the value: "DIR"
     const char *help;
 };

@@ -20,15 +20,30 @@ static const struct ls_command commands[] = {
      "SIGTERM writes a checkpoint and ends with 75; --resume goes on from the newest good checkpoint.",
      "  mpirun -n 2 lockstep train launch/recipes/fashion-mnist.yaml train.epochs=2 --out runs/first",
      ls_command_train},
-    {"eval", "evaluate a checkpoint on its test set, or on other data", "CHECKPOINT [--data GLOB] [--json]",
-     "Prints loss and accuracy over the whole set. Works under mpirun too; the figures are the same on any "
-     "number of ranks.",
+    {"eval", "evaluate a checkpoint on its test set, or on other data",
+     "CHECKPOINT [--data GLOB] [--confusion FILE.png] [--json]",
+     "Prints loss and accuracy over the whole set, top-5 accuracy of more than five classes, the calibration "
+     "error, and the\n"
+     "confusion matrix of up to 20 classes; of regression the errors. Works under mpirun too; the figures "
+     "are "
+     "the same on any\n"
+     "number of ranks. ece = sum over bins of n_b / n * |accuracy_b - mean confidence_b|, of 15 equal bins "
+     "of "
+     "the confidence,\n"
+     "the probability of the most probable class: (0, 1/15], (1/15, 2/15], …",
      "  lockstep eval runs/first/checkpoints/step-00000470.h5 --data 'shards/test-*.h5'", ls_command_eval},
-    {"predict", "run a checkpoint over samples", "CHECKPOINT IN.h5 -o OUT.h5 [--top K]",
-     "Writes, in input order, the probabilities (or, for regression, the predictions), the most probable "
-     "class and its\n"
-     "confidence. No targets are needed.",
-     "  lockstep predict runs/first/checkpoints/step-00000470.h5 new.h5 -o predicted.h5", ls_command_predict},
+    {"predict", "run a checkpoint over samples",
+     "CHECKPOINT IN… -o OUT.h5 [--top K] [--min-confidence P] [--confusion FILE.png] [--resume] [--json]",
+     "Writes, in the order of the files and patterns given, the probabilities (or, for regression, the "
+     "predictions), the most\n"
+     "probable class and its confidence. No targets are needed; where there are some, prints the figures of "
+     "'eval'. Works\n"
+     "under mpirun: OUT.h5 is the same on any number of ranks. Until it is whole it is called "
+     "OUT.h5.partial; "
+     "--resume goes on\n"
+     "with that after a kill. SIGUSR1 or SIGTERM ends with 75.",
+     "  mpirun -n 4 lockstep predict runs/first/checkpoints/step-00000470.h5 'new/*.h5' -o predicted.h5",
+     ls_command_predict},
     {"pack", "make shards from pictures and other formats",
      "images DIR --size S -o OUT [--test 0.1] | idx IMAGES LABELS -o OUT [--shards N] [--name train]",
      "Writes HDF5 shards OUT/train-00000-of-00004.h5 …, the same bytes from the same input each time.\n"

@@ -34,12 +34,15 @@ static ls_status take(const struct ls_option *option, const char *value) {
     case LS_FLAG: *(bool *)option->to = true; break;
     case LS_WORD: *(const char **)option->to = value; break;
     case LS_SIZE: wrong = ls_parse_size(value, option->to); break;
+    case LS_REAL: wrong = ls_parse_number(value, option->to); break;
     case LS_INTEGER: wrong = ls_parse_integer(value, option->to); break;
     }
     if (!wrong) return LS_OK;
     return LS_FAIL(LS_INPUT, "%s: expected %s, found \"%s\"%s%s", option->name,
-                   option->type == LS_SIZE ? "a size such as 6GiB" : "an integer", value, *wrong ? ": " : "",
-                   wrong);
+                   option->type == LS_SIZE   ? "a size such as 6GiB"
+                   : option->type == LS_REAL ? "a number"
+                                             : "an integer",
+                   value, *wrong ? ": " : "", wrong);
 }
 
 ls_status ls_options_parse(const struct ls_command *command, const struct ls_option *options, int argc,

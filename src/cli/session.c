@@ -1,51 +1,157 @@
 #include "cli/session.h"
 
+#include "base/log.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-static ls_status open_data(struct ls_session *session, const char *data, bool with_targets) {
-    struct ls_recipe *recipe = &session->recipe;
-    const char *const patterns[] = {data};
-    if (!data && recipe->data.test.n == 0)
-        return LS_FAIL(LS_INPUT, "the checkpoint's recipe has no data.test; name the data with --data");
-    const struct ls_dataset_spec spec = {
-        .patterns = data ? patterns : (const char *const *)recipe->data.test.items,
-        .n_patterns = data ? 1 : recipe->data.test.n,
+// ---- data
+
+static ls_status open_files(struct ls_session *session, const struct ls_session_spec *spec,
+                            const char *target) {
+    const struct ls_recipe *recipe = &session->recipe;
+    if (!spec->patterns && recipe->data.test.n == 0)
+        return LS_FAIL(LS_INPUT, "%s: its recipe has no data.test; name the data with --data",
+                       spec->checkpoint);
+    const struct ls_dataset_spec files = {
+        .patterns = spec->patterns ? spec->patterns : (const char *const *)recipe->data.test.items,
+        .n_patterns = spec->patterns ? spec->n_patterns : recipe->data.test.n,
         .input = recipe->data.input,
-        .target = with_targets ? recipe->data.target : NULL,
-        .target_optional = !with_targets,
+        .target = target,
+        .target_optional = spec->may_lack_targets,
         .targets = ls_targets_of(recipe),
-        .what = data ? "data" : "data.test",
+        .what = spec->patterns ? "data" : "data.test",
         .axes = recipe->data.axes,
+        .as_listed = spec->patterns != NULL,
     };
-    return ls_dataset_open(&spec, &session->dataset);
+    return ls_dataset_open(&files, &session->dataset);
 }
 
-static ls_status open_parts(struct ls_session *session, const char *checkpoint, const char *data,
-                            bool with_targets) {
+enum ls_outputs ls_session_kind(const struct ls_session *session) {
+    switch (session->recipe.train.loss) {
+    case LS_RECIPE_CROSS_ENTROPY: return LS_CLASSES;
+    case LS_RECIPE_BINARY_CROSS_ENTROPY: return LS_LABELS;
+    case LS_RECIPE_MSE: break;
+    }
+    return LS_VALUES;
+}
+
+// Can the model be held against these targets?
+static ls_status check_targets(const struct ls_session *session) {
+    const struct ls_dataset_info *info = ls_dataset_info(session->dataset);
+    const int64_t outputs = session->recipe.model.classes, values = info->target_values;
+    const bool classes = ls_session_kind(session) == LS_CLASSES;
+    if (!info->has_target) return LS_OK;
+    if (classes ? info->target_is_class && (values == 1 || values == outputs) : values == outputs)
+        return LS_OK;
+    int64_t index;
+    return LS_FAIL(LS_INPUT, "%s: dataset '%s' has %" PRId64 " %s a sample, expected %s%" PRId64 "%s",
+                   ls_dataset_locate(session->dataset, 0, &index), session->recipe.data.target, values,
+                   info->target_is_class ? "classes" : "values", classes ? "one of " : "", outputs,
+                   classes ? " classes" : " values");
+}
+
+// Every rank looks through its part; one opinion on all.
+static ls_status scan_targets(const struct ls_session *session) {
     struct ls_comm *comm = session->comm;
-    LS_TRY(ls_checkpoint_read_header(checkpoint, &session->header));
-    LS_TRY(ls_recipe_parse(session->header.recipe, checkpoint, ".", NULL, 0, &session->recipe));
-    session->recipe.device.kind = "auto"; // trained on a GPU, used on a laptop
-    LS_TRY(open_data(session, data, with_targets));
-    LS_TRY(ls_device_choose(&session->recipe, comm, false, &session->device));
-    struct ls_sample_shape sample = ls_sample_shape_of(ls_dataset_info(session->dataset));
-    if (!ls_dataset_info(session->dataset)->has_target) {
+    const int64_t n = ls_dataset_info(session->dataset)->samples;
+    return ls_dataset_scan(session->dataset, n * comm->rank / comm->size, n * (comm->rank + 1) / comm->size,
+                           session->recipe.model.classes, false);
+}
+
+// Whatever is wrong with the targets, the samples may be good: then that is said, and they go without.
+static ls_status open_data(struct ls_session *session, const struct ls_session_spec *spec) {
+    struct ls_comm *comm = session->comm;
+    const char *target = session->recipe.data.target;
+    if (!spec->may_lack_targets) return ls_comm_agree(comm, open_files(session, spec, target));
+    ls_status status = open_files(session, spec, target);
+    if (status == LS_OK) status = check_targets(session);
+    status = ls_comm_agree(comm, status);
+    if (status == LS_OK) status = ls_comm_agree(comm, scan_targets(session));
+    if (status != LS_INPUT) return status;
+    const struct ls_error found = *ls_error_last();
+    ls_error_clear();
+    if (session->dataset) ls_dataset_close(session->dataset);
+    session->dataset = NULL;
+    if (ls_comm_agree(comm, open_files(session, spec, NULL)) != LS_OK) return ls_error_last()->status;
+    ls_warn("%s; targets are left out, and there are no figures", found.text);
+    return LS_OK;
+}
+
+// ---- what fits
+
+// What the checkpoint's graph says of its samples, which may not be that of these data.
+static ls_status check_shape(const struct ls_session *session, const char *checkpoint) {
+    struct ls_graph graph;
+    LS_TRY(ls_graph_parse(&graph, session->header.model, checkpoint));
+    const struct ls_dataset_info *info = ls_dataset_info(session->dataset);
+    ls_status status = LS_OK;
+    for (int v = 0; v < graph.n_values && status == LS_OK; v++) {
+        const struct ls_value_info *value = &graph.values[v];
+        const int64_t *dim = value->shape.dim;
+        if (value->kind != LS_INPUT_RAW || value->shape.rank != 4) continue;
+        if (dim[1] == info->channels && dim[2] == info->height && dim[3] == info->width) continue;
+        int64_t index;
+        status = LS_FAIL(LS_INPUT,
+                         "%s: dataset '%s' holds samples of %" PRId64 "x%" PRId64 "x%" PRId64
+                         " (height, width, channels), but %s was trained on samples of %" PRId64 "x%" PRId64
+                         "x%" PRId64,
+                         ls_dataset_locate(session->dataset, 0, &index), session->recipe.data.input,
+                         info->height, info->width, info->channels, checkpoint, dim[2], dim[3], dim[1]);
+    }
+    ls_graph_free(&graph);
+    return status;
+}
+
+static ls_status make_engine(struct ls_session *session) {
+    const struct ls_dataset_info *info = ls_dataset_info(session->dataset);
+    struct ls_sample_shape sample = ls_sample_shape_of(info);
+    if (!info->has_target) {
         // Nothing will read the targets: the model is built as its recipe says.
-        sample.target_is_class = session->recipe.train.loss == LS_RECIPE_CROSS_ENTROPY;
+        sample.target_is_class = ls_session_kind(session) == LS_CLASSES;
         sample.target_values = session->recipe.model.classes;
     }
     LS_TRY(ls_model_make(&session->recipe, &sample, session->device, &session->model));
-    const struct ls_engine_spec spec = {session->device, comm, &session->model, &session->recipe};
+    const struct ls_engine_spec spec = {session->device, session->comm, &session->model, &session->recipe};
     return ls_engine_open(&spec, &session->engine);
 }
 
-ls_status ls_session_open(struct ls_comm *comm, const char *checkpoint, const char *data, bool with_targets,
+// ---- all of it
+
+static ls_status read_header(struct ls_session *session, const char *checkpoint) {
+    LS_TRY(ls_checkpoint_read_header(checkpoint, &session->header));
+    LS_TRY(ls_recipe_parse(session->header.recipe, checkpoint, ".", NULL, 0, &session->recipe));
+    session->recipe.device.kind = "auto"; // trained on a GPU, used on a laptop
+    return ls_engine_check_ranks(&session->recipe, session->comm);
+}
+
+static ls_status agree_on_data(const struct ls_session *session) {
+    const struct ls_dataset_info *info = ls_dataset_info(session->dataset);
+    char text[64];
+    snprintf(text, sizeof text, "%" PRId64 " samples, identity %016" PRIx64, info->samples, info->identity);
+    return ls_comm_agree_same(session->comm, LS_INPUT, "the data", text);
+}
+
+static ls_status open_parts(struct ls_session *session, const struct ls_session_spec *spec) {
+    struct ls_comm *comm = session->comm;
+    LS_TRY(ls_comm_agree(comm, read_header(session, spec->checkpoint)));
+    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the checkpoint's recipe", session->header.recipe));
+    LS_TRY(open_data(session, spec));
+    LS_TRY(agree_on_data(session));
+    LS_TRY(ls_comm_agree(comm, check_shape(session, spec->checkpoint)));
+    LS_TRY(ls_comm_agree(comm, ls_device_choose(&session->recipe, comm, false, &session->device)));
+    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the device (equal bits need equal devices)",
+                              session->device->fingerprint));
+    LS_TRY(ls_comm_agree(comm, make_engine(session)));
+    return ls_replica_load(session->engine, session->model.train->layout, comm, spec->checkpoint, false,
+                           NULL);
+}
+
+ls_status ls_session_open(struct ls_comm *comm, const struct ls_session_spec *spec,
                           struct ls_session *session) {
     *session = (struct ls_session){.comm = comm};
-    ls_status status = ls_comm_agree(comm, open_parts(session, checkpoint, data, with_targets));
-    if (status == LS_OK)
-        status =
-            ls_replica_load(session->engine, session->model.train->layout, comm, checkpoint, false, NULL);
+    const ls_status status = open_parts(session, spec);
     if (status != LS_OK) ls_session_close(session);
     return status;
 }
@@ -58,4 +164,15 @@ void ls_session_close(struct ls_session *session) {
     ls_recipe_free(&session->recipe);
     ls_checkpoint_header_free(&session->header);
     *session = (struct ls_session){0};
+}
+
+int64_t ls_session_outputs(const struct ls_session *session) {
+    const struct ls_plan *plan = session->model.eval;
+    return ls_shape_count(&ls_info(plan->graph, plan->result)->shape) / plan->lane_batch;
+}
+
+const char *const *ls_session_class_names(const struct ls_session *session) {
+    int n = 0;
+    const char *const *names = ls_dataset_class_names(session->dataset, &n);
+    return names && n == ls_session_outputs(session) && ls_session_kind(session) != LS_VALUES ? names : NULL;
 }

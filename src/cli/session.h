@@ -2,7 +2,15 @@
 #pragma once
 
 #include "train/checkpoint.h"
+#include "train/figures.h"
 #include "train/setup.h"
+
+struct ls_session_spec {
+    const char *checkpoint;
+    const char *const *patterns; // of data files, as they are listed; NULL: the recipe's test set
+    int n_patterns;
+    bool may_lack_targets; // those that are missing, or not what the model can be held against, are warned of
+};
 
 struct ls_session {
     struct ls_comm *comm;
@@ -14,8 +22,11 @@ struct ls_session {
     struct ls_engine *engine;
 };
 
-// `data`: a pattern instead of the recipe's test set, or NULL. Without `with_targets` none are read. All
-// ranks call it; errors are agreed on.
-ls_status ls_session_open(struct ls_comm *comm, const char *checkpoint, const char *data, bool with_targets,
+// All ranks call it; errors are agreed on, and so is what the ranks have in hand: checkpoint, data, device.
+ls_status ls_session_open(struct ls_comm *comm, const struct ls_session_spec *spec,
                           struct ls_session *session);
 void ls_session_close(struct ls_session *session);
+int64_t ls_session_outputs(const struct ls_session *session); // of a sample: classes, or values
+enum ls_outputs ls_session_kind(const struct ls_session *session);
+// Names of the model's classes, where the data know them; else NULL.
+const char *const *ls_session_class_names(const struct ls_session *session);

@@ -103,7 +103,7 @@ ls_status ls_h5_disk_write(struct ls_h5_disk *disk, const char *path, int64_t of
     return remember_span(disk, path, offset, offset + (int64_t)bytes);
 }
 
-static ls_status copy(const struct ls_h5_disk *disk, const char *path, int64_t begin, int64_t end) {
+static ls_status copy_bytes(const struct ls_h5_disk *disk, const char *path, int64_t begin, int64_t end) {
     char buffer[COPY_BYTES];
     while (begin < end) {
         size_t wanted = end - begin < COPY_BYTES ? (size_t)(end - begin) : COPY_BYTES;
@@ -112,6 +112,20 @@ static ls_status copy(const struct ls_h5_disk *disk, const char *path, int64_t b
         if (n <= 0) return cannot_write(path, n < 0 ? errno : EIO);
         LS_TRY(write_at(disk, path, begin, buffer, (size_t)n));
         begin += n;
+    }
+    return LS_OK;
+}
+
+// Rows that were never written are holes in memory, and become holes of the file.
+static ls_status copy(const struct ls_h5_disk *disk, const char *path, int64_t begin, int64_t end) {
+    while (begin < end) {
+        const int64_t data = lseek(disk->memory, begin, SEEK_DATA);
+        if (data < 0 && errno == ENXIO) return LS_OK;
+        if (data < 0) return cannot_write(path, errno);
+        const int64_t hole = lseek(disk->memory, data, SEEK_HOLE);
+        if (hole < 0) return cannot_write(path, errno);
+        LS_TRY(copy_bytes(disk, path, data, hole < end ? hole : end));
+        begin = hole;
     }
     return LS_OK;
 }
@@ -131,6 +145,10 @@ ls_status ls_h5_disk_complete(struct ls_h5_disk *disk, const char *path) {
         if (disk->spans[i].end > done) done = disk->spans[i].end;
     }
     LS_TRY(copy(disk, path, done, info.st_size));
+    struct stat written;
+    if (fstat(disk->file, &written) != 0) return cannot_write(path, errno);
+    if (written.st_size < info.st_size && ftruncate(disk->file, info.st_size) != 0)
+        return cannot_write(path, errno);
     // Network file systems tell of a full disk only here.
     if (fsync(disk->file) != 0) return cannot_write(path, errno);
     return LS_OK;

@@ -94,7 +94,8 @@ ls_status ls_h5_make_group(struct ls_h5 *file, const char *name);
 // A contiguous dataset, written whole.
 ls_status ls_h5_write(struct ls_h5 *file, const char *name, ls_dtype type, int rank, const int64_t *dim,
                       const void *data);
-// A contiguous dataset, space allocated, to be filled with ls_h5_write_rows.
+// A contiguous dataset, space allocated, to be filled with ls_h5_write_rows. Rows that are not are holes:
+// whoever opens the finished file finds `offset`, and may still write them there.
 ls_status ls_h5_make(struct ls_h5 *file, const char *name, ls_dtype type, int rank, const int64_t *dim);
 ls_status ls_h5_write_rows(struct ls_h5 *file, const char *name, int64_t begin, int64_t n, ls_dtype type,
                            const void *data);

@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Rounds between two agreements on whether to stop: an evaluation answers a signal, and agreeing costs
-// little.
-enum { ROUNDS_PER_AGREEMENT = 16 };
+// A piece is so many chunks for each lane, fewer where results would take more than these bytes: at its end
+// ranks agree on errors and on whether to stop.
+enum { CHUNKS_PER_LANE = 4, RESULT_BYTES = 64 << 20 };
+
+struct range {
+    int64_t begin, end; // chunks
+};
 
 struct ls_evaluator {
     struct ls_engine *engine;
@@ -16,12 +20,43 @@ struct ls_evaluator {
     struct ls_dataset *dataset;
     struct ls_reader *reader;
     const struct ls_plan *plan;
-    int64_t chunks, begin, end; // of the whole set; this rank's
-    int side_by_side;           // chunks of a round
-    float (*metrics)[3];        // [chunks]: of the whole set; only this rank's are not 0 before the fold
-    float *results;             // of a round
-    size_t result_floats;       // per sample
+    int64_t chunks;       // of the whole set
+    int64_t piece_chunks; // of a piece, at most
+    int side_by_side;     // chunks of a round
+    float (*metrics)[3];  // [piece_chunks]: only this rank's are not 0 before the fold
+    size_t result_floats; // per sample; 0 where results are not kept
+    size_t target_bytes;  // per sample
+    float *results;       // of this rank's part of a piece
+    char *targets;
+    int64_t *n_of;       // [ranks]: samples of each in a piece
+    struct range ahead;  // of the piece from which the reader is asked next: what is left of this rank's
+    int64_t ahead_first; // first chunk of that piece
 };
+
+static int64_t least(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t most_share(const struct ls_evaluator *evaluator) {
+    return (evaluator->piece_chunks + evaluator->comm->size - 1) / evaluator->comm->size;
+}
+
+static void size_up(struct ls_evaluator *evaluator, int lanes, bool results) {
+    const struct ls_plan *plan = evaluator->plan;
+    const struct ls_dataset_info *info = ls_dataset_info(evaluator->dataset);
+    evaluator->chunks = (info->samples + plan->lane_batch - 1) / plan->lane_batch;
+    evaluator->piece_chunks = (int64_t)CHUNKS_PER_LANE * lanes;
+    if (results) {
+        const int64_t floats = ls_shape_count(&ls_info(plan->graph, plan->result)->shape);
+        evaluator->result_floats = (size_t)(floats / plan->lane_batch);
+        evaluator->target_bytes = info->has_target ? info->target_bytes : 0;
+        const int64_t bytes =
+            floats * (int64_t)sizeof(float) + plan->lane_batch * (int64_t)evaluator->target_bytes;
+        evaluator->piece_chunks = least(evaluator->piece_chunks, RESULT_BYTES / bytes);
+        if (evaluator->piece_chunks < evaluator->comm->size) evaluator->piece_chunks = evaluator->comm->size;
+    }
+    evaluator->piece_chunks = least(evaluator->piece_chunks, evaluator->chunks);
+}
 
 static ls_status pinned_alloc(void *device, size_t bytes, void **memory) {
     return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
@@ -32,38 +67,35 @@ static void pinned_free(void *device, void *memory) {
 }
 
 static ls_status open_buffers(struct ls_evaluator *evaluator, const struct ls_recipe *recipe) {
-    const int64_t samples = evaluator->side_by_side * evaluator->plan->lane_batch;
-    struct ls_reader_spec spec = ls_reader_spec_of(recipe, true, samples);
+    const size_t samples = (size_t)(most_share(evaluator) * evaluator->plan->lane_batch);
+    evaluator->targets = malloc(samples * evaluator->target_bytes + 1);
+    evaluator->n_of = calloc((size_t)evaluator->comm->size, sizeof *evaluator->n_of);
+    if (!evaluator->targets || !evaluator->n_of) return LS_FAIL(LS_SYSTEM, "out of memory for an evaluation");
+    struct ls_reader_spec spec =
+        ls_reader_spec_of(recipe, true, evaluator->side_by_side * evaluator->plan->lane_batch);
     spec.alloc = pinned_alloc;
     spec.free = pinned_free;
     spec.context = evaluator->device;
-    LS_TRY(pinned_alloc(evaluator->device, (size_t)evaluator->chunks * sizeof *evaluator->metrics,
+    LS_TRY(pinned_alloc(evaluator->device, (size_t)evaluator->piece_chunks * sizeof *evaluator->metrics,
                         (void **)&evaluator->metrics));
-    LS_TRY(pinned_alloc(evaluator->device, (size_t)samples * evaluator->result_floats * sizeof(float),
+    LS_TRY(pinned_alloc(evaluator->device, samples * evaluator->result_floats * sizeof(float),
                         (void **)&evaluator->results));
     return ls_reader_open(evaluator->dataset, &spec, &evaluator->reader);
 }
 
 ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, const struct ls_recipe *recipe,
                             const struct ls_model *model, struct ls_device *device,
-                            struct ls_dataset *dataset, struct ls_evaluator **out) {
+                            struct ls_dataset *dataset, bool results, struct ls_evaluator **out) {
     struct ls_evaluator *evaluator = calloc(1, sizeof *evaluator);
     if (!evaluator) return LS_FAIL(LS_SYSTEM, "out of memory");
     const struct ls_lane_range lanes = ls_engine_lanes(engine);
-    const int64_t lane_batch = model->eval->lane_batch;
     evaluator->engine = engine;
     evaluator->comm = comm;
     evaluator->device = device;
     evaluator->dataset = dataset;
     evaluator->plan = model->eval;
-    evaluator->chunks = (ls_dataset_info(dataset)->samples + lane_batch - 1) / lane_batch;
-    evaluator->begin = evaluator->chunks * comm->rank / comm->size;
-    evaluator->end = evaluator->chunks * (comm->rank + 1) / comm->size;
-    evaluator->side_by_side = device->compute_queues;
-    if (evaluator->side_by_side > lanes.end - lanes.begin) evaluator->side_by_side = lanes.end - lanes.begin;
-    if (model->eval->result != LS_NONE)
-        evaluator->result_floats =
-            (size_t)(ls_shape_count(&ls_info(model->eval->graph, model->eval->result)->shape) / lane_batch);
+    evaluator->side_by_side = (int)least(device->compute_queues, lanes.end - lanes.begin);
+    size_up(evaluator, (int)recipe->train.lanes, results);
     ls_status status = open_buffers(evaluator, recipe);
     if (status != LS_OK) {
         ls_evaluator_close(evaluator);
@@ -78,34 +110,74 @@ void ls_evaluator_close(struct ls_evaluator *evaluator) {
     if (evaluator->reader) ls_reader_close(evaluator->reader);
     pinned_free(evaluator->device, evaluator->metrics);
     pinned_free(evaluator->device, evaluator->results);
+    free(evaluator->targets);
+    free(evaluator->n_of);
     free(evaluator);
 }
 
-static int64_t chunks_of_round(const struct ls_evaluator *evaluator, int64_t round) {
-    const int64_t left = evaluator->end - evaluator->begin - round * evaluator->side_by_side;
-    return left < 0 ? 0 : left < evaluator->side_by_side ? left : evaluator->side_by_side;
+// ---- which chunks, and when they are read
+
+// The part of a rank in the piece that begins with chunk `first`.
+static struct range share_of(const struct ls_evaluator *evaluator, int64_t first, int rank) {
+    const int64_t n = least(evaluator->piece_chunks, evaluator->chunks - first),
+                  ranks = evaluator->comm->size;
+    return (struct range){first + n * rank / ranks, first + n * (rank + 1) / ranks};
 }
 
-static void request_round(struct ls_evaluator *evaluator, int64_t round) {
-    const int64_t chunks = chunks_of_round(evaluator, round), lane_batch = evaluator->plan->lane_batch;
-    if (chunks == 0) return;
-    const int64_t first = (evaluator->begin + round * evaluator->side_by_side) * lane_batch;
-    ls_reader_request(evaluator->reader, (uint64_t)first, chunks * lane_batch);
+static struct range my_share(const struct ls_evaluator *evaluator, int64_t first) {
+    return share_of(evaluator, first, evaluator->comm->rank);
 }
 
-static ls_status one_round(struct ls_evaluator *evaluator, int64_t round, ls_results results, void *context) {
-    const int64_t chunks = chunks_of_round(evaluator, round);
-    if (chunks == 0) return LS_OK;
+// The reader works through the pieces by itself, one round ahead of what is computed.
+static void request_round(struct ls_evaluator *evaluator) {
+    struct range *ahead = &evaluator->ahead;
+    while (ahead->begin == ahead->end) {
+        evaluator->ahead_first += evaluator->piece_chunks;
+        if (evaluator->ahead_first >= evaluator->chunks) return;
+        *ahead = my_share(evaluator, evaluator->ahead_first);
+    }
+    const int64_t n = least(ahead->end - ahead->begin, evaluator->side_by_side),
+                  lane_batch = evaluator->plan->lane_batch;
+    ls_reader_request(evaluator->reader, (uint64_t)(ahead->begin * lane_batch), n * lane_batch);
+    ahead->begin += n;
+}
+
+static void begin_reading(struct ls_evaluator *evaluator, int64_t first) {
+    evaluator->ahead_first = first;
+    evaluator->ahead = my_share(evaluator, first);
+    request_round(evaluator);
+}
+
+// ---- a piece
+
+// Chunks [chunk, chunk + n), the next that the reader was asked for; `done`: chunks of this rank's share
+// before.
+static ls_status one_round(struct ls_evaluator *evaluator, int64_t chunk, int64_t n, int64_t done,
+                           int64_t piece_first) {
     struct ls_batch *batch = NULL;
     ls_status status = ls_reader_next(evaluator->reader, &batch, NULL);
-    const int64_t first_chunk = evaluator->begin + round * evaluator->side_by_side;
+    const size_t samples = (size_t)(done * evaluator->plan->lane_batch);
+    float *results =
+        evaluator->result_floats ? evaluator->results + samples * evaluator->result_floats : NULL;
     if (status == LS_OK)
-        status = ls_engine_evaluate(evaluator->engine, batch, (int)chunks, evaluator->metrics + first_chunk,
-                                    results ? evaluator->results : NULL);
-    if (status == LS_OK && results)
-        status = results(context, (int64_t)batch->first_position, batch->valid, evaluator->results);
+        status = ls_engine_evaluate(evaluator->engine, batch, (int)n,
+                                    evaluator->metrics + (chunk - piece_first), results);
+    if (status == LS_OK && evaluator->target_bytes)
+        memcpy(evaluator->targets + samples * evaluator->target_bytes, batch->targets,
+               (size_t)batch->n * evaluator->target_bytes);
     ls_reader_release(evaluator->reader, batch);
     return status;
+}
+
+static ls_status compute_piece(struct ls_evaluator *evaluator, int64_t first) {
+    const struct range mine = my_share(evaluator, first);
+    memset(evaluator->metrics, 0, (size_t)evaluator->piece_chunks * sizeof *evaluator->metrics);
+    for (int64_t chunk = mine.begin, n; chunk < mine.end; chunk += n) {
+        n = least(mine.end - chunk, evaluator->side_by_side);
+        request_round(evaluator);
+        LS_TRY(one_round(evaluator, chunk, n, chunk - mine.begin, first));
+    }
+    return LS_OK;
 }
 
 // Do the ranks go on? An error of one, or a wish to stop, ends the evaluation on all.
@@ -117,13 +189,16 @@ static ls_status agree(struct ls_evaluator *evaluator, ls_status mine, bool stop
     return LS_OK;
 }
 
+struct sums {
+    double loss, correct, weight;
+};
+
 // Each chunk's sums are in one rank's table and 0 in every other, so that adding bit patterns hands them
 // round.
-static ls_status fold(struct ls_evaluator *evaluator, struct ls_evaluation *evaluation) {
-    double loss = 0, correct = 0, weight = 0;
+static ls_status fold(struct ls_evaluator *evaluator, int64_t chunks, struct sums *sums) {
     enum { SOME = 1024 };
-    for (int64_t at = 0; at < evaluator->chunks; at += SOME) {
-        const int64_t n = evaluator->chunks - at < SOME ? evaluator->chunks - at : SOME;
+    for (int64_t at = 0; at < chunks; at += SOME) {
+        const int64_t n = least(chunks - at, SOME);
         uint64_t bits[3 * SOME];
         for (int64_t i = 0; i < 3 * n; i++) {
             uint32_t word;
@@ -132,51 +207,57 @@ static ls_status fold(struct ls_evaluator *evaluator, struct ls_evaluation *eval
         }
         LS_TRY(ls_comm_sum_u64(evaluator->comm, bits, (int)(3 * n)));
         for (int64_t i = 0; i < n; i++) {
-            float sums[3];
+            float values[3];
             for (int k = 0; k < 3; k++) {
                 const uint32_t word = (uint32_t)bits[3 * i + k];
-                memcpy(&sums[k], &word, sizeof word);
+                memcpy(&values[k], &word, sizeof word);
             }
-            loss += (double)sums[0], correct += (double)sums[1], weight += (double)sums[2];
+            sums->loss += (double)values[0], sums->correct += (double)values[1],
+                sums->weight += (double)values[2];
         }
     }
-    evaluation->samples = (int64_t)weight;
-    evaluation->loss = weight > 0 ? loss / weight : 0;
-    evaluation->accuracy = weight > 0 ? correct / weight : 0;
     return LS_OK;
 }
 
-// Ranks hold different numbers of chunks and run different numbers side by side: all count the most rounds.
-static ls_status most_rounds(const struct ls_evaluator *evaluator, int64_t *rounds) {
-    const int64_t chunks = evaluator->end - evaluator->begin;
-    const int64_t mine = (chunks + evaluator->side_by_side - 1) / evaluator->side_by_side;
-    int64_t *all = calloc((size_t)evaluator->comm->size, sizeof *all);
-    if (!all) return LS_FAIL(LS_SYSTEM, "out of memory");
-    ls_status status = ls_comm_gather_all(evaluator->comm, &mine, all, sizeof mine);
-    *rounds = 0;
-    for (int r = 0; r < evaluator->comm->size; r++)
-        if (all[r] > *rounds) *rounds = all[r];
-    free(all);
-    return status;
+// Of the last chunk only what the set has.
+static int64_t samples_before(const struct ls_evaluator *evaluator, int64_t chunk) {
+    return least(chunk * evaluator->plan->lane_batch, ls_dataset_info(evaluator->dataset)->samples);
 }
 
-ls_status ls_evaluate(struct ls_evaluator *evaluator, bool stoppable, ls_results results, void *context,
+static ls_status hand_on(struct ls_evaluator *evaluator, int64_t first, const struct ls_sink *sink) {
+    const struct ls_comm *comm = evaluator->comm;
+    for (int r = 0; r < comm->size; r++) {
+        const struct range share = share_of(evaluator, first, r);
+        evaluator->n_of[r] = samples_before(evaluator, share.end) - samples_before(evaluator, share.begin);
+    }
+    const int64_t last = least(first + evaluator->piece_chunks, evaluator->chunks);
+    const struct ls_piece piece = {
+        .first = samples_before(evaluator, first),
+        .n = samples_before(evaluator, last) - samples_before(evaluator, first),
+        .n_of = evaluator->n_of,
+        .mine = samples_before(evaluator, my_share(evaluator, first).begin),
+        .n_mine = evaluator->n_of[comm->rank],
+        .values = evaluator->results,
+        .targets = evaluator->target_bytes ? evaluator->targets : NULL,
+    };
+    return ls_comm_agree(evaluator->comm, sink->take(sink->context, &piece));
+}
+
+ls_status ls_evaluate(struct ls_evaluator *evaluator, bool stoppable, const struct ls_sink *sink,
                       struct ls_evaluation *evaluation) {
     *evaluation = (struct ls_evaluation){0};
-    memset(evaluator->metrics, 0, (size_t)evaluator->chunks * sizeof *evaluator->metrics);
-    int64_t rounds = 0;
-    LS_TRY(most_rounds(evaluator, &rounds));
-    ls_status status = LS_OK;
-    bool stop = false;
-    for (int64_t round = 0; round < rounds; round++) {
-        if (round % ROUNDS_PER_AGREEMENT == 0) LS_TRY(agree(evaluator, status, stoppable, &stop));
-        if (stop) break;
-        // One round ahead: the next is read while this one computes.
-        if (status == LS_OK && round == 0) request_round(evaluator, 0);
-        if (status == LS_OK) request_round(evaluator, round + 1);
-        if (status == LS_OK) status = one_round(evaluator, round, results, context);
+    struct sums sums = {0};
+    int64_t first = sink ? sink->first / evaluator->plan->lane_batch : 0;
+    if (first < evaluator->chunks) begin_reading(evaluator, first);
+    for (; first < evaluator->chunks; first += evaluator->piece_chunks) {
+        const ls_status status = compute_piece(evaluator, first);
+        LS_TRY(agree(evaluator, status, stoppable, &evaluation->abandoned));
+        if (evaluation->abandoned) return LS_OK;
+        LS_TRY(fold(evaluator, least(evaluator->piece_chunks, evaluator->chunks - first), &sums));
+        if (sink) LS_TRY(hand_on(evaluator, first, sink));
     }
-    LS_TRY(ls_comm_agree(evaluator->comm, status));
-    evaluation->abandoned = stop;
-    return stop ? LS_OK : fold(evaluator, evaluation);
+    evaluation->samples = (int64_t)sums.weight;
+    evaluation->loss = sums.weight > 0 ? sums.loss / sums.weight : 0;
+    evaluation->accuracy = sums.weight > 0 ? sums.correct / sums.weight : 0;
+    return LS_OK;
 }

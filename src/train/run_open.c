@@ -84,7 +84,7 @@ static ls_status open_engine(struct ls_run *run) {
         LS_TRY(ls_audit_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->train,
                              &run->audit));
     if (!run->test) return LS_OK;
-    return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test,
+    return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test, false,
                              &run->evaluator);
 }
 

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE // F_OFD_SETLK
 #include "train/runfolder.h"
 
 #include "base/arena.h"
@@ -23,18 +22,6 @@ struct ls_run_folder {
 // ---- the lock
 // ---------------------------------------------------------------------------------------------------
 
-// A lock of the open file, not of the process, so that closing some other handle of the same file does not
-// give it back. It works over NFS as far as any lock does, and ends with the process however that ends.
-static int take_lock(int file) {
-    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-#ifdef F_OFD_SETLK
-    if (fcntl(file, F_OFD_SETLK, &whole) == 0) return 0;
-    if (errno != EINVAL) return errno;
-    whole.l_pid = 0;
-#endif
-    return fcntl(file, F_SETLK, &whole) == 0 ? 0 : errno;
-}
-
 static ls_status name_holder(const struct ls_run_folder *folder) {
     char holder[256];
     ssize_t n = pread(folder->lock, holder, sizeof holder - 1, 0);
@@ -58,8 +45,8 @@ static ls_status lock_folder(struct ls_run_folder *folder) {
     if (folder->lock < 0)
         return LS_FAIL(LS_INPUT, "%s: cannot open to lock the run folder: %s", folder->lock_path,
                        strerror(errno));
-    int error = take_lock(folder->lock);
-    if (error == EACCES || error == EAGAIN) return name_holder(folder);
+    int error = ls_file_lock(folder->lock);
+    if (error == EAGAIN) return name_holder(folder);
     if (error)
         ls_warn(
             "%s: this file system has no locks (%s); nothing keeps two runs from using the folder at once",

@@ -29,7 +29,7 @@ static ls_status evaluate(struct ls_run *run, bool stoppable) {
     if (!run->evaluator) return LS_OK;
     struct ls_evaluation evaluation;
     ls_pulse_phase(LS_EVALUATING);
-    LS_TRY(ls_evaluate(run->evaluator, stoppable, NULL, NULL, &evaluation));
+    LS_TRY(ls_evaluate(run->evaluator, stoppable, NULL, &evaluation));
     ls_pulse_phase(LS_TRAINING);
     if (evaluation.abandoned) return LS_OK;
     run->state.evaluated_step = run->state.step;

@@ -13,6 +13,19 @@ static void check_places(const struct ls_comm *comm) {
     CHECK(strlen(comm->host) > 0);
 }
 
+// Rank r gives r bytes, and then nobody any.
+static void check_gather(struct ls_comm *comm) {
+    enum { MOST_RANKS = 16 };
+    size_t bytes_of[MOST_RANKS] = {0};
+    char mine[MOST_RANKS], all[MOST_RANKS * MOST_RANKS];
+    CHECK(ls_comm_gather(comm, NULL, NULL, bytes_of) == LS_OK);
+    for (int r = 0; r < comm->size; r++) bytes_of[r] = (size_t)r;
+    memset(mine, 'a' + comm->rank, sizeof mine);
+    CHECK(ls_comm_gather(comm, mine, comm->rank == 0 ? all : NULL, bytes_of) == LS_OK);
+    for (int r = 0, at = 0; comm->rank == 0 && r < comm->size; r++)
+        for (int i = 0; i < r; i++) CHECK(all[at++] == 'a' + r);
+}
+
 static void check_collectives(struct ls_comm *comm) {
     enum { MOST_RANKS = 16 };
     CHECK(ls_comm_barrier(comm) == LS_OK);
@@ -30,6 +43,7 @@ static void check_collectives(struct ls_comm *comm) {
     for (int r = 0; r < comm->size; r++) CHECK(all[r][0] == r && all[r][1] == r * r);
     CHECK(ls_comm_gather_all(comm, NULL, NULL, 0) == LS_OK);
     CHECK(ls_comm_broadcast(comm, NULL, 0, 0) == LS_OK);
+    check_gather(comm);
 
     const uint64_t n = (uint64_t)comm->size;
     uint64_t sums[3] = {1, (uint64_t)comm->rank, UINT64_MAX};

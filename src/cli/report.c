@@ -1,0 +1,172 @@
+#include "cli/report.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { TABLE_CLASSES = 20, NAME_WIDTH = 16 };
+
+// ---- JSON
+
+static void add_number(struct ls_text *text, const char *key, double value) {
+    ls_text_add(text, ", \"%s\": ", key);
+    ls_text_add_number(text, value);
+}
+
+static void add_calibration(const struct ls_figures *figures, struct ls_text *text) {
+    ls_text_add(text, ", \"calibration\": [");
+    for (int b = 0; b < LS_CALIBRATION_BINS; b++) {
+        const struct ls_calibration_bin *bin = &figures->counts.bins[b];
+        const double n = (double)bin->samples;
+        ls_text_add(text, "%s{\"samples\": %" PRIu64, b ? ", " : "", bin->samples);
+        add_number(text, "accuracy", bin->samples ? (double)bin->correct / n : NAN);
+        add_number(text, "confidence", bin->samples ? ls_exact_value(&bin->confidence) / n : NAN);
+        ls_text_add(text, "}");
+    }
+    ls_text_add(text, "]");
+}
+
+static void add_names(int64_t n, const char *const *names, struct ls_text *text) {
+    ls_text_add(text, ", \"class_names\": ");
+    if (!names) ls_text_add(text, "null");
+    for (int64_t c = 0; names && c < n; c++) {
+        ls_text_add(text, c ? ", " : "[");
+        ls_text_add_json(text, names[c]);
+    }
+    if (names) ls_text_add(text, "]");
+}
+
+static void add_confusion(const struct ls_figures *figures, struct ls_text *text) {
+    const int64_t n = figures->outputs;
+    ls_text_add(text, ", \"confusion\": [");
+    for (int64_t row = 0; row < n; row++)
+        for (int64_t column = 0; column < n; column++)
+            ls_text_add(text, "%s%" PRIu64 "%s",
+                        column ? ", "
+                        : row  ? ", ["
+                               : "[",
+                        figures->confusion[row * n + column], column + 1 == n ? "]" : "");
+    ls_text_add(text, "]");
+}
+
+static void add_classes(const struct ls_figures *figures, bool targets, const char *const *names,
+                        struct ls_text *text) {
+    const bool top = targets && figures->outputs > LS_TOP;
+    ls_text_add(text, ", \"classes\": %" PRId64, figures->outputs);
+    add_names(figures->outputs, names, text);
+    add_number(text, "accuracy", targets ? ls_figures_accuracy(figures) : NAN);
+    add_number(text, "top5", top ? ls_figures_top(figures) : NAN);
+    add_number(text, "ece", targets ? ls_figures_ece(figures) : NAN);
+    add_number(text, "min_confidence", (double)figures->min_confidence);
+    ls_text_add(text, ", \"abstained\": %" PRIu64, figures->counts.abstained);
+    add_number(text, "answered_accuracy", targets ? ls_figures_answered_accuracy(figures) : NAN);
+    if (targets)
+        add_calibration(figures, text);
+    else
+        ls_text_add(text, ", \"calibration\": null");
+    if (targets && figures->confusion)
+        add_confusion(figures, text);
+    else
+        ls_text_add(text, ", \"confusion\": null");
+}
+
+static void add_values(const struct ls_figures *figures, bool targets, struct ls_text *text) {
+    const double mse = targets ? ls_figures_mse(figures) : NAN;
+    ls_text_add(text, ", \"outputs\": %" PRId64, figures->outputs);
+    add_number(text, "mse", mse);
+    add_number(text, "rmse", sqrt(mse));
+    add_number(text, "mae", targets ? ls_figures_mae(figures) : NAN);
+    add_number(text, "max_error", targets ? (double)figures->largest : NAN);
+}
+
+static void add_labels(const struct ls_figures *figures, bool targets, const char *const *names,
+                       struct ls_text *text) {
+    ls_text_add(text, ", \"labels\": %" PRId64, figures->outputs);
+    add_names(figures->outputs, names, text);
+    add_number(text, "accuracy", targets ? ls_figures_accuracy(figures) : NAN);
+    add_number(text, "label_accuracy", targets ? ls_figures_label_accuracy(figures) : NAN);
+}
+
+void ls_report_json(const struct ls_figures *figures, bool targets, const char *const *names,
+                    struct ls_text *text) {
+    switch (figures->kind) {
+    case LS_CLASSES: add_classes(figures, targets, names, text); break;
+    case LS_LABELS: add_labels(figures, targets, names, text); break;
+    case LS_VALUES: add_values(figures, targets, text); break;
+    }
+}
+
+// ---- text
+
+static void name_of(int64_t class, const char *const *names, char out[NAME_WIDTH + 1]) {
+    if (names)
+        snprintf(out, NAME_WIDTH + 1, "%s", names[class]);
+    else
+        snprintf(out, NAME_WIDTH + 1, "%" PRId64, class);
+    // A name that was cut amid a character ends before it.
+    size_t end = strlen(out);
+    if (end == NAME_WIDTH)
+        while (end > 0 && (out[end - 1] & 0x80) && names[class][end] & 0x80) end--;
+    out[end] = 0;
+}
+
+static int digits_of(const struct ls_figures *figures) {
+    uint64_t most = 0;
+    for (int64_t i = 0; i < figures->outputs * figures->outputs; i++)
+        if (figures->confusion[i] > most) most = figures->confusion[i];
+    char digits[32];
+    const int width = snprintf(digits, sizeof digits, "%" PRIu64, most);
+    return width > 4 ? width : 4;
+}
+
+// Columns have the numbers of the classes, rows their names too.
+static void add_table(const struct ls_figures *figures, const char *const *names, struct ls_text *text) {
+    const int64_t n = figures->outputs;
+    const int width = digits_of(figures);
+    ls_text_add(text, "confusion: a row for each true class, a column for each predicted one\n%*s",
+                names ? NAME_WIDTH + 4 : 4, "");
+    for (int64_t c = 0; c < n; c++) ls_text_add(text, " %*" PRId64, width, c);
+    ls_text_add(text, "  recall\n");
+    for (int64_t row = 0; row < n; row++) {
+        char name[NAME_WIDTH + 1] = "";
+        uint64_t all = 0;
+        if (names) name_of(row, names, name);
+        ls_text_add(text, "%4" PRId64, row);
+        if (names) ls_text_add(text, " %-*s", NAME_WIDTH - 1, name);
+        for (int64_t c = 0; c < n; c++) {
+            all += figures->confusion[row * n + c];
+            ls_text_add(text, " %*" PRIu64, width, figures->confusion[row * n + c]);
+        }
+        if (all)
+            ls_text_add(text, "  %.4f\n", (double)figures->confusion[row * n + row] / (double)all);
+        else
+            ls_text_add(text, "       -\n");
+    }
+}
+
+static void add_class_figures(const struct ls_figures *figures, bool targets, struct ls_text *text) {
+    if (targets) {
+        if (figures->outputs > LS_TOP) ls_text_add(text, " top5=%.4f", ls_figures_top(figures));
+        ls_text_add(text, " ece=%.4f", ls_figures_ece(figures));
+    }
+    if (figures->min_confidence <= 0) return;
+    ls_text_add(text, " abstained=%" PRIu64, figures->counts.abstained);
+    if (targets && figures->counts.abstained < figures->counts.samples)
+        ls_text_add(text, " answered_accuracy=%.4f", ls_figures_answered_accuracy(figures));
+}
+
+void ls_report_text(const struct ls_figures *figures, bool targets, const char *const *names,
+                    struct ls_text *text) {
+    if (targets && figures->kind != LS_VALUES)
+        ls_text_add(text, "accuracy=%.4f ", ls_figures_accuracy(figures));
+    ls_text_add(text, "samples=%" PRIu64, figures->counts.samples);
+    if (figures->kind == LS_CLASSES) add_class_figures(figures, targets, text);
+    if (targets && figures->kind == LS_LABELS)
+        ls_text_add(text, " label_accuracy=%.4f", ls_figures_label_accuracy(figures));
+    if (targets && figures->kind == LS_VALUES)
+        ls_text_add(text, " mse=%.6g rmse=%.6g mae=%.6g max_error=%.6g", ls_figures_mse(figures),
+                    sqrt(ls_figures_mse(figures)), ls_figures_mae(figures), (double)figures->largest);
+    ls_text_add(text, "\n");
+    if (targets && figures->confusion && figures->outputs <= TABLE_CLASSES) add_table(figures, names, text);
+}
