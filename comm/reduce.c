@@ -118,4 +118,6 @@ void ls_reduce(struct ls_reducer *reducer, float *const *buffers, size_t offset,
     case LS_REDUCE_SLICES: ls_reduce_slices(reducer, buffers, offset, count, queue); break;
     case LS_REDUCE_FAST: reduce_fast(reducer, buffers, offset, count, queue); break;
     }
+    const struct ls_transport_api *api = reducer->transport->api;
+    if (api->settle) api->settle(reducer->transport, queue);
 }

@@ -24,6 +24,9 @@ struct ls_transport_api {
                      float *receive, size_t n_receive, struct ls_queue *queue);
     // Enqueues the library's own sum over ranks, in place (reduce: fast).
     void (*all_reduce)(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue);
+    // Enqueues, after the exchanges of one slice: an error of theirs comes out of the queue. NULL where it
+    // does so anyway.
+    void (*settle)(struct ls_transport *transport, struct ls_queue *queue);
     void (*close)(struct ls_transport *transport);
 };
 

@@ -1,7 +1,7 @@
 // The GPUs and libraries of this machine.
 #include "cuda/gpus.h"
 
-#include "comm/nccl/nccl_api.h"
+#include "comm/nccl/nccl.h"
 #include "cuda/lib/lib.h"
 
 #include <cuda_runtime.h>
@@ -75,9 +75,8 @@ void ls_cuda_libraries(struct ls_cuda_libraries *libraries) {
     if (cudaDriverGetVersion(&version) == cudaSuccess && version > 0)
         write_version(libraries->driver, version);
     ls_lib_found(libraries->cublas, libraries->cudnn, libraries->missing);
-    char missing[LS_NCCL_TEXT];
-    const struct ls_nccl *nccl = ls_nccl_load(missing);
-    if (nccl) snprintf(libraries->nccl, sizeof libraries->nccl, "%s", nccl->version);
+    char missing[LS_NCCL_MISSING];
+    snprintf(libraries->nccl, sizeof libraries->nccl, "%s", ls_nccl_version(missing));
     add_missing(libraries, missing);
 }
 

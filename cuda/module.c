@@ -1,5 +1,5 @@
 // The entry of the module: a table of what it offers.
-#include "comm/nccl/nccl_api.h"
+#include "comm/nccl/nccl.h"
 #include "cuda/gpus.h"
 #include "cuda/internal.h"
 
@@ -18,6 +18,7 @@ static const struct ls_cuda_module module = {
 #ifdef LOCKSTEP_HAVE_DEVICE
     .open = ls_cuda_open,
 #endif
+    .open_nccl = ls_transport_open_nccl,
 };
 
 const struct ls_cuda_module *lockstep_cuda_module(void) {

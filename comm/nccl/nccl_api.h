@@ -2,9 +2,11 @@
 // library; the stand-in of the tests has a table of its own.
 #pragma once
 
+#include "comm/nccl/nccl.h"
+
 #include <nccl.h>
 
-enum { LS_NCCL_TEXT = 96 };
+enum { LS_NCCL_TEXT = LS_NCCL_MISSING };
 
 #define LS_NCCL_FUNCTIONS(X)                                                                                 \
     X(ncclGetErrorString)                                                                                    \
