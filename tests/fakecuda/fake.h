@@ -23,7 +23,7 @@ using Guard = std::unique_lock<std::mutex>;
 struct Body {
     std::string name; // "kernel norm<float>", "copy"
     std::function<cudaError_t()> run;
-    bool host = false; // a host function: runs without the lock, and may not call CUDA
+    bool host = false; // a host function: runs on a thread of its own, and may not call CUDA
 };
 
 struct Stream;
@@ -34,13 +34,11 @@ struct Task {
     virtual bool ready() { // may a step be made now? Never waits
         return true;
     }
-    virtual bool outside() const { // may a step take until something outside happens, or wait for it?
+    virtual bool outside() const { // does it wait for another process?
         return false;
     }
-    // One step; true where that was the last. May release the lock while it runs, but then holds the stream
-    // busy.
-    virtual bool step(Guard &guard) = 0;
-    uint64_t number = 0; // order of enqueueing
+    virtual bool step() = 0; // one step; true where that was the last
+    uint64_t number = 0;     // order of enqueueing
 };
 
 struct Capture; // graph.cpp
@@ -50,9 +48,12 @@ struct Stream {
     int device;
     bool blocking; // with regard to the legacy default stream
     bool destroyed = false;
-    bool busy = false; // a step of its head is running without the lock
+    bool busy = false; // a host function of it runs
     std::deque<std::unique_ptr<Task>> tasks;
     std::shared_ptr<Capture> capture; // it is being captured
+    bool idle() const {
+        return tasks.empty() && !busy;
+    }
 };
 
 // The last cudaEventRecord of an event: what waits, waits for this one, whatever is recorded later.
@@ -72,10 +73,14 @@ struct Event {
 void enqueue(Stream *stream, std::unique_ptr<Task> task);
 // Runs tasks, of any stream, until `finished` or an error that stays; that error.
 cudaError_t run_until(Guard &guard, const std::function<bool()> &finished);
-void run_some(Guard &guard);  // one step, if there is one
-void run_ahead(Guard &guard); // at the end of a call: what the schedule does not put off
-void run_body(Guard &guard, Stream *stream, const Body &body);
+void run_some();  // one step, if there is one
+void run_ahead(); // at the end of a call: what the schedule does not put off
+void run_body(Stream *stream, const Body &body);
 uint64_t random_number(); // of the schedule's seed
+
+// ---- host.cpp ----
+// The thread of host functions runs it; the stream is busy until then.
+void run_on_host(Stream *stream, std::function<cudaError_t()> function);
 
 // ---- streams.cpp ----
 Stream *stream_of(cudaStream_t stream); // NULL: not one of ours, or the default stream
@@ -122,7 +127,7 @@ template <typename F> cudaError_t call(const char *name, F body) {
     cudaError_t error = admit(name);
     if (error == cudaSuccess) {
         error = body(guard);
-        run_ahead(guard);
+        run_ahead();
     }
     return noted(error);
 }

@@ -41,9 +41,9 @@ struct Exec {
     std::shared_ptr<bool> running = std::make_shared<bool>(false); // launches of one graph exclude each other
 };
 
-std::vector<std::unique_ptr<Graph>> graphs;
-std::vector<std::unique_ptr<Exec>> execs;
-std::vector<std::weak_ptr<Capture>> captures;
+auto &graphs = *new std::vector<std::unique_ptr<Graph>>;
+auto &execs = *new std::vector<std::unique_ptr<Exec>>;
+auto &captures = *new std::vector<std::weak_ptr<Capture>>;
 
 template <typename T>
 T *find(const std::vector<std::unique_ptr<T>> &all, const void *handle, const char *what) {
@@ -90,7 +90,7 @@ struct GraphTask final : Task {
         const auto &after = (*nodes)[node].after;
         return std::all_of(after.begin(), after.end(), [&](size_t earlier) { return done[earlier]; });
     }
-    bool step(Guard &guard) override {
+    bool step() override {
         started = *running = true;
         if (waiting.empty()) return true;
         std::vector<size_t>
@@ -100,7 +100,7 @@ struct GraphTask final : Task {
         const size_t place = runnable[runnable.size() == 1 ? 0 : random_number() % runnable.size()];
         const size_t node = waiting[place];
         waiting.erase(waiting.begin() + (ptrdiff_t)place);
-        run_body(guard, stream, (*nodes)[node].body);
+        run_body(stream, (*nodes)[node].body);
         done[node] = true;
         return waiting.empty();
     }

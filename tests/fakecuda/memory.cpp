@@ -27,8 +27,8 @@ struct Allocation {
 
 using Allocations = std::map<uintptr_t, Allocation>; // by the address of the first byte that is the user's
 
-Allocations live;
-std::deque<Allocation> freed;
+auto &live = *new Allocations;
+auto &freed = *new std::deque<Allocation>;
 size_t used[64];
 
 size_t page_bytes() {
@@ -345,7 +345,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
             error = submit(stream, {"copy", run});
         }
         if (error != cudaSuccess || to_where != Where::pageable) return error;
-        return run_until(guard, [&] { return on->tasks.empty(); });
+        return run_until(guard, [&] { return on->idle(); });
     });
 }
 

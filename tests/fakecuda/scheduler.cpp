@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace fake {
 
@@ -42,9 +43,8 @@ const Schedule &schedule() {
     return read;
 }
 
-bool can_go_on(const Stream &stream, bool ahead) {
-    return !stream.busy && !stream.tasks.empty() && !(ahead && stream.tasks.front()->outside()) &&
-           stream.tasks.front()->ready();
+bool can_go_on(const Stream &stream) {
+    return !stream.busy && !stream.tasks.empty() && stream.tasks.front()->ready();
 }
 
 bool comes_before(const Stream &a, const Stream &b) {
@@ -56,11 +56,13 @@ bool comes_before(const Stream &a, const Stream &b) {
     return a.tasks.front()->number < b.tasks.front()->number;
 }
 
-Stream *choose(bool ahead) {
+bool host_function_began;
+
+Stream *choose() {
     Stream *chosen = nullptr;
     unsigned candidates = 0;
     for (const auto &stream : streams()) {
-        if (!can_go_on(*stream, ahead)) continue;
+        if (!can_go_on(*stream)) continue;
         candidates++;
         const bool better = schedule().order == Order::seed ? random_number() % candidates == 0
                                                             : !chosen || comes_before(*stream, *chosen);
@@ -72,21 +74,20 @@ Stream *choose(bool ahead) {
 void forget_destroyed() {
     auto &all = streams();
     for (size_t i = 0; i < all.size();)
-        if (all[i]->destroyed && all[i]->tasks.empty() && !all[i]->busy)
+        if (all[i]->destroyed && all[i]->idle())
             all.erase(all.begin() + (ptrdiff_t)i);
         else
             i++;
 }
 
 void drop_everything() { // the context is broken: nothing that was enqueued runs
-    for (const auto &stream : streams())
-        if (!stream->busy) stream->tasks.clear();
+    for (const auto &stream : streams()) stream->tasks.clear();
 }
 
-bool step(Guard &guard, bool ahead = false) {
-    Stream *stream = choose(ahead);
+bool step() {
+    Stream *stream = choose();
     if (!stream) return false;
-    const bool last = stream->tasks.front()->step(guard);
+    const bool last = stream->tasks.front()->step();
     if (last && !stream->tasks.empty()) stream->tasks.pop_front();
     if (context_error() != cudaSuccess) drop_everything();
     forget_destroyed();
@@ -94,10 +95,30 @@ bool step(Guard &guard, bool ahead = false) {
     return true;
 }
 
-bool others_may_act() { // a thread in a host function, or another process
-    for (const auto &stream : streams())
-        if (stream->busy || (!stream->tasks.empty() && stream->tasks.front()->outside())) return true;
-    return false;
+// A host function gets some time before others go on beside it, so that a schedule is mostly the same each
+// time.
+void wait_for_host(Guard &guard) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+    const auto one_is_busy = [] {
+        for (const auto &stream : streams())
+            if (stream->busy) return true;
+        return false;
+    };
+    while (one_is_busy() && changed().wait_until(guard, until) == std::cv_status::no_timeout) {
+    }
+}
+
+bool wait_for_others(Guard &guard) { // false: there are none to wait for
+    bool busy = false, outside = false;
+    for (const auto &stream : streams()) {
+        busy |= stream->busy;
+        outside |= !stream->tasks.empty() && stream->tasks.front()->outside();
+    }
+    if (outside)
+        changed().wait_for(guard, std::chrono::microseconds(200));
+    else if (busy)
+        changed().wait(guard);
+    return outside || busy;
 }
 
 } // namespace
@@ -116,11 +137,11 @@ void enqueue(Stream *stream, std::unique_ptr<Task> task) {
     stream->tasks.push_back(std::move(task));
 }
 
-void run_some(Guard &guard) {
-    step(guard);
+void run_some() {
+    step();
 }
 
-void run_ahead(Guard &guard) {
+void run_ahead() {
     int steps = 0;
     if (schedule().order == Order::eager)
         steps = -1;
@@ -128,7 +149,7 @@ void run_ahead(Guard &guard) {
         steps = (int)(random_number() % 8);
     if (steps == 0 || context_error() != cudaSuccess) return;
     open_device_memory(true);
-    while (steps-- != 0 && step(guard, true)) {
+    while (steps-- != 0 && step()) {
     }
     open_device_memory(false);
 }
@@ -136,32 +157,26 @@ void run_ahead(Guard &guard) {
 cudaError_t run_until(Guard &guard, const std::function<bool()> &finished) {
     open_device_memory(true);
     while (context_error() == cudaSuccess && !finished()) {
-        if (step(guard)) continue;
-        if (!others_may_act()) {
-            mistake("a wait that can never end: no stream can go on");
-            poison_context(cudaErrorUnknown);
-        } else {
-            changed().wait_for(guard, std::chrono::microseconds(200));
+        if (step()) {
+            if (std::exchange(host_function_began, false)) wait_for_host(guard);
+            continue;
         }
+        if (wait_for_others(guard)) continue;
+        mistake("a wait that can never end: no stream can go on");
+        poison_context(cudaErrorUnknown);
     }
     open_device_memory(false);
     check_guards();
     return context_error();
 }
 
-void run_body(Guard &guard, Stream *stream, const Body &body) {
-    cudaError_t error = cudaSuccess;
+void run_body(Stream *stream, const Body &body) {
     if (body.host) {
-        stream->busy = true;
-        guard.unlock();
-        in_host_function = true;
-        error = body.run();
-        in_host_function = false;
-        guard.lock();
-        stream->busy = false;
-    } else {
-        error = body.run();
+        run_on_host(stream, body.run);
+        host_function_began = true;
+        return;
     }
+    const cudaError_t error = body.run();
     if (error != cudaSuccess) poison_context(error);
 }
 

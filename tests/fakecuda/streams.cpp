@@ -12,11 +12,8 @@ struct BodyTask final : Task {
     Stream *stream;
     Body body;
     BodyTask(Stream *stream_, Body body_) : stream(stream_), body(std::move(body_)) {}
-    bool outside() const override {
-        return body.host;
-    }
-    bool step(Guard &guard) override {
-        run_body(guard, stream, body);
+    bool step() override {
+        run_body(stream, body);
         return true;
     }
 };
@@ -24,7 +21,7 @@ struct BodyTask final : Task {
 struct RecordTask final : Task {
     std::shared_ptr<Record> record;
     explicit RecordTask(std::shared_ptr<Record> record_) : record(std::move(record_)) {}
-    bool step(Guard &) override {
+    bool step() override {
         record->done = true;
         return true;
     }
@@ -36,13 +33,14 @@ struct WaitTask final : Task {
     bool ready() override {
         return record->done;
     }
-    bool step(Guard &) override {
+    bool step() override {
         return true;
     }
 };
 
 int created_streams, created_events;
-std::vector<std::unique_ptr<Event>> events;
+// Never destroyed, like all that the report at the exit reads.
+auto &events = *new std::vector<std::unique_ptr<Event>>;
 
 Event *event_of(cudaEvent_t handle) {
     for (const auto &event : events)
@@ -53,7 +51,7 @@ Event *event_of(cudaEvent_t handle) {
 
 // Waits are numbered by their pair of stream and event, from 1 on, in the order of the first wait; those of
 // pair number LS_FAKE_SKIP_WAIT are left out, so that a test can see what each is for.
-std::map<std::pair<int, int>, int> waits;
+auto &waits = *new std::map<std::pair<int, int>, int>;
 
 void report_waits() {
     remark("waits: %zu", waits.size());
@@ -102,7 +100,7 @@ cudaError_t submit(cudaStream_t handle, Body body) {
 cudaError_t drain(Guard &guard) {
     return run_until(guard, [] {
         return std::all_of(streams().begin(), streams().end(),
-                           [](const auto &stream) { return stream->tasks.empty(); });
+                           [](const auto &stream) { return stream->idle(); });
     });
 }
 
@@ -141,7 +139,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t handle) {
         if (stream->capture) invalidate(stream);
         stream->capture.reset();
         stream->destroyed = true;
-        if (!stream->tasks.empty()) return cudaSuccess;
+        if (!stream->idle()) return cudaSuccess;
         auto &all = streams();
         all.erase(
             std::find_if(all.begin(), all.end(), [&](const auto &each) { return each.get() == stream; }));
@@ -157,12 +155,12 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
             invalidate(stream);
             return cudaErrorStreamCaptureUnsupported;
         }
-        return run_until(guard, [&] { return stream->tasks.empty(); });
+        return run_until(guard, [&] { return stream->idle(); });
     });
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
-    return call("cudaStreamQuery", [&](Guard &guard) {
+    return call("cudaStreamQuery", [&](Guard &) {
         Stream *stream = stream_of(handle);
         if (!stream) return cudaErrorInvalidResourceHandle;
         if (stream->capture) {
@@ -170,10 +168,10 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
             return cudaErrorStreamCaptureUnsupported;
         }
         open_device_memory(true);
-        run_some(guard);
+        run_some();
         open_device_memory(false);
         if (context_error() != cudaSuccess) return context_error();
-        return stream->tasks.empty() ? cudaSuccess : cudaErrorNotReady;
+        return stream->idle() ? cudaSuccess : cudaErrorNotReady;
     });
 }
 
@@ -241,12 +239,12 @@ cudaError_t cudaEventRecord(cudaEvent_t event_handle, cudaStream_t stream_handle
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t handle) {
-    return call("cudaEventQuery", [&](Guard &guard) {
+    return call("cudaEventQuery", [&](Guard &) {
         Event *event = event_of(handle);
         if (!event) return cudaErrorInvalidResourceHandle;
         if (event->capture.lock()) return cudaErrorCapturedEvent;
         open_device_memory(true);
-        run_some(guard);
+        run_some();
         open_device_memory(false);
         if (context_error() != cudaSuccess) return context_error();
         return !event->last || event->last->done ? cudaSuccess : cudaErrorNotReady;

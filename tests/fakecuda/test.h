@@ -7,6 +7,7 @@
 #include "fake_launch.h"
 
 #include <csetjmp>
+#include <csignal>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -54,6 +55,7 @@ inline Outcome outcome_of(void (*body)(), const std::vector<const char *> &setti
     if (child == 0) {
         setenv("LS_FAKE_REPORT", path, 1);
         setenv("LS_FAKE_EXIT", "99", 1);
+        for (int number : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) signal(number, SIG_DFL); // not cmocka's
         for (const char *setting : settings) putenv((char *)setting);
         body();
         exit(0);

@@ -85,8 +85,8 @@ int barrier_result;
 const std::function<void()> *body;
 const char *kernel_name = "";
 
-std::vector<Fiber *> idle; // that wait for a thread to begin
-Fiber *all_fibers;         // MAX_THREADS + 1; a block uses as few as it can
+auto &idle = *new std::vector<Fiber *>; // that wait for a thread to begin
+Fiber *all_fibers;                      // MAX_THREADS + 1; a block uses as few as it can
 int n_fibers;
 Fiber home, *running; // what called run_block; the fiber that runs
 char failure[512];
