@@ -2,6 +2,7 @@
 #include "data/dataset_parts.h"
 #include "data/pack.h"
 #include "data/shard.h"
+#include "data/statistics.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,7 +22,7 @@ struct check {
     char *samples, *targets;
     uint64_t *ids; // of every sample
     int64_t largest_label;
-    uint64_t *sum, *squares; // of each channel
+    struct ls_statistics statistics; // of shards of Lockstep's own
     struct ls_check_report *report;
 };
 
@@ -47,14 +48,12 @@ static ls_status check_text(struct ls_h5 *file, const char *attribute) {
                    found ? "empty" : "missing");
 }
 
-enum { MOST_CHANNELS = 256 };
-
 // One finite value a channel, and no deviation below zero.
 static ls_status check_statistic(struct ls_h5 *file, const char *attribute, int64_t channels, double least) {
-    double values[MOST_CHANNELS];
+    double values[LS_SHARD_MOST_CHANNELS];
     int n = 0;
-    if (channels > MOST_CHANNELS) return LS_OK;
-    LS_TRY(ls_h5_attr_f64(file, "/", attribute, values, MOST_CHANNELS, &n));
+    if (channels > LS_SHARD_MOST_CHANNELS) return LS_OK;
+    LS_TRY(ls_h5_attr_f64(file, "/", attribute, values, LS_SHARD_MOST_CHANNELS, &n));
     if (n != channels)
         return LS_FAIL(LS_INPUT,
                        "%s: attribute '%s' has %d values, expected one for each of %" PRId64 " channels",
@@ -79,8 +78,10 @@ static ls_status check_root(struct ls_h5 *file, const struct check *check) {
     LS_TRY(check_text(file, LS_SHARD_ATTR_SPLIT));
     LS_TRY(check_position(file));
     LS_TRY(ls_h5_attr_text(file, "/", LS_SHARD_ATTR_AXES, axes, sizeof axes, &found));
-    if (strcmp(axes, "NHWC") != 0)
-        return LS_FAIL(LS_INPUT, "%s: attribute 'axes' is '%s', expected 'NHWC'", ls_h5_path(file), axes);
+    const char *expected = check->info->flat ? "NC" : "NHWC";
+    if (strcmp(axes, expected) != 0)
+        return LS_FAIL(LS_INPUT, "%s: attribute 'axes' is '%s', expected '%s'", ls_h5_path(file), axes,
+                       expected);
     LS_TRY(check_statistic(file, LS_SHARD_ATTR_MEAN, check->info->channels, -INFINITY));
     return check_statistic(file, LS_SHARD_ATTR_STD, check->info->channels, 0);
 }
@@ -90,20 +91,23 @@ static ls_status check_columns(const struct check *check) {
     static const struct {
         enum ls_column_id id;
         const char *name;
-        ls_dtype type;
-    } expected[] = {{LS_COLUMN_INPUT, LS_SHARD_IMAGES, LS_U8},
-                    {LS_COLUMN_TARGET, LS_SHARD_LABELS, LS_I32},
-                    {LS_COLUMN_IDS, LS_SHARD_IDS, LS_U64},
-                    {LS_COLUMN_CRC, LS_SHARD_CRC, LS_U32}};
+        ls_dtype type, or_type;
+    } expected[] = {{LS_COLUMN_INPUT, LS_SHARD_IMAGES, LS_U8, LS_F32},
+                    {LS_COLUMN_TARGET, LS_SHARD_LABELS, LS_I32, LS_F32},
+                    {LS_COLUMN_IDS, LS_SHARD_IDS, LS_U64, LS_U64},
+                    {LS_COLUMN_CRC, LS_SHARD_CRC, LS_U32, LS_U32}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const struct ls_column *column = &check->shard->columns[expected[i].id];
-        const char *wrong = !column->name                        ? "missing"
-                            : column->stored != expected[i].type ? "of another type"
-                            : column->path != LS_PATH_RUN        ? column->layout
-                                                                 : NULL;
+        bool right = column->stored == expected[i].type || column->stored == expected[i].or_type;
+        const char *wrong = !column->name                 ? "missing"
+                            : !right                      ? "of another type"
+                            : column->path != LS_PATH_RUN ? column->layout
+                                                          : NULL;
         if (wrong)
-            return LS_FAIL(LS_INPUT, "%s: dataset '%s' of a shard is %s, expected contiguous %s",
-                           check->shard->path, expected[i].name, wrong, ls_dtype_name(expected[i].type));
+            return LS_FAIL(LS_INPUT, "%s: dataset '%s' of a shard is %s, expected contiguous %s%s%s",
+                           check->shard->path, expected[i].name, wrong, ls_dtype_name(expected[i].type),
+                           expected[i].or_type != expected[i].type ? " or " : "",
+                           expected[i].or_type != expected[i].type ? ls_dtype_name(expected[i].or_type) : "");
     }
     return LS_OK;
 }
@@ -151,18 +155,17 @@ static ls_status read_rows(struct check *check, int64_t begin, int64_t n) {
                            check->ids + begin, true);
 }
 
+static int64_t sample_values(const struct check *check) {
+    return check->info->height * check->info->width * check->info->channels;
+}
+
 static ls_status take_rows(struct check *check, int64_t begin, int64_t n) {
     LS_TRY(read_rows(check, begin, n));
     const int32_t *labels = (const int32_t *)(const void *)check->targets;
     for (int64_t i = 0; i < n && check->info->target_is_class; i++)
         LS_TRY(offend(check, check_label(check, begin + i, labels[i])));
-    const uint8_t *values = (const uint8_t *)check->samples;
-    int64_t count = check->info->type == LS_U8 ? n * (int64_t)check->info->sample_bytes : 0;
-    for (int64_t i = 0, c = 0; i < count && check->report->ours;
-         i++, c = c + 1 == check->info->channels ? 0 : c + 1) {
-        check->sum[c] += values[i];
-        check->squares[c] += (uint64_t)values[i] * values[i];
-    }
+    if (check->statistics.channels)
+        ls_statistics_add(&check->statistics, n, sample_values(check), check->samples);
     return LS_OK;
 }
 
@@ -184,32 +187,29 @@ static ls_status check_samples(struct check *check) {
 
 // ---- statistics
 
-// The packer's sums are exact, and so are these: only the last bits of a division may differ.
+// The packer adds in the same order, so that no bit differs; but other versions of it, and other compilers,
+// may.
 static ls_status compare_statistic(const struct check *check, struct ls_h5 *file, const char *attribute,
-                                   bool deviation) {
-    double values[MOST_CHANNELS];
+                                   const double *expected) {
+    double values[LS_SHARD_MOST_CHANNELS];
     int n = 0;
-    double count = (double)check->info->samples * (double)check->info->height * (double)check->info->width;
-    LS_TRY(ls_h5_attr_f64(file, "/", attribute, values, MOST_CHANNELS, &n));
-    for (int c = 0; c < n; c++) {
-        double mean = (double)check->sum[c] / count;
-        double variance = (double)check->squares[c] / count - mean * mean;
-        double expected = (deviation ? sqrt(variance > 0 ? variance : 0) : mean) / 255;
-        if (fabs(values[c] - expected) > 1e-9)
+    LS_TRY(ls_h5_attr_f64(file, "/", attribute, values, LS_SHARD_MOST_CHANNELS, &n));
+    for (int c = 0; c < n; c++)
+        if (fabs(values[c] - expected[c]) > 1e-9 * (1 + fabs(expected[c])))
             return LS_FAIL(LS_INPUT,
                            "%s: attribute '%s' is %.12g for channel %d, but that of its samples is %.12g",
-                           check->shard->path, attribute, values[c], c, expected);
-    }
+                           check->shard->path, attribute, values[c], c, expected[c]);
     return LS_OK;
 }
 
 static ls_status check_statistics(struct check *check) {
-    if (!check->report->ours || check->info->channels > MOST_CHANNELS || check->report->offenders)
-        return LS_OK;
+    if (!check->statistics.channels || check->report->offenders) return LS_OK;
+    double mean[LS_SHARD_MOST_CHANNELS], std[LS_SHARD_MOST_CHANNELS];
+    ls_statistics_result(&check->statistics, mean, std);
     struct ls_h5 *file;
     LS_TRY(ls_h5_open(check->shard->path, &file));
-    ls_status status = offend(check, compare_statistic(check, file, LS_SHARD_ATTR_MEAN, false));
-    if (status == LS_OK) status = offend(check, compare_statistic(check, file, LS_SHARD_ATTR_STD, true));
+    ls_status status = offend(check, compare_statistic(check, file, LS_SHARD_ATTR_MEAN, mean));
+    if (status == LS_OK) status = offend(check, compare_statistic(check, file, LS_SHARD_ATTR_STD, std));
     ls_h5_close(file);
     return status;
 }
@@ -253,10 +253,9 @@ static ls_status allocate(struct check *check) {
     check->samples = malloc(n * check->info->sample_bytes);
     check->targets = malloc(n * check->info->target_bytes + 1);
     check->ids = malloc((size_t)check->info->samples * sizeof *check->ids);
-    check->sum = calloc((size_t)check->info->channels, sizeof *check->sum);
-    check->squares = calloc((size_t)check->info->channels, sizeof *check->squares);
-    if (check->indices && check->samples && check->targets && check->ids && check->sum && check->squares)
-        return LS_OK;
+    if (check->report->ours && check->info->channels <= LS_SHARD_MOST_CHANNELS)
+        LS_TRY(ls_statistics_open(&check->statistics, check->info->type, check->info->channels));
+    if (check->indices && check->samples && check->targets && check->ids) return LS_OK;
     return LS_FAIL(LS_SYSTEM, "%s: out of memory to check %" PRId64 " samples", check->shard->path,
                    check->info->samples);
 }
@@ -313,8 +312,7 @@ ls_status ls_check_shard(const char *path, const char *input, const char *target
     free(check.indices);
     free(check.samples);
     free(check.targets);
-    free(check.sum);
-    free(check.squares);
+    ls_statistics_close(&check.statistics);
     if (report->ours)
         report->ids = check.ids;
     else

@@ -1,37 +1,83 @@
-// Writing shards: contiguous u8 [N, H, W, C], labels i32, sample ids u64, a CRC32C a sample; see README.md
-// for the drawing of a file. Files are written under a temporary name, synced, and renamed: there is never
-// half a shard.
+// Writing shards, which shard.h draws, from what people have. A packer opens a source, which numbers samples;
+// what follows is the same for all: samples are shuffled once, if asked for, split, and cut into shards.
+//
+// The bytes of a shard do not depend on threads, ranks or restarts: which samples it holds, in which order,
+// is known before the first is read. Rank r of `ranks` writes shards r, r + ranks, …, and keeps those of the
+// same set that are there. Files are written under a temporary name, synced, and renamed: there is never half
+// a shard.
 #pragma once
 
 #include "base/status.h"
+#include "data/shard_writer.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+struct ls_pack_source;
 
-struct ls_pack_idx {
-    const char *images, *labels; // IDX files (LeCun's MNIST format), plain or gzip
-    const char *folder;          // made where it is missing
-    const char *name;            // split: "train" makes train-00000-of-00004.h5
-    int shards;
-    const char *const *class_names; // or NULL
-    int n_class_names;
-};
+// ---- sources. Whatever a job points to stays the caller's, and there until the source is closed.
 
-// The same bytes each time it is run. Refuses to overwrite shards of the same name and another count.
-ls_status ls_pack_idx(const struct ls_pack_idx *job);
-
-// A folder of pictures (JPEG, PNG), a class a sub-folder, into shards of u8 [N, side, side, channels].
-// Pictures are shuffled once, and may be split; ids number all of them by name, whatever becomes of them. The
-// bytes of a shard do not depend on threads, ranks or restarts: rank r of `ranks` writes shards r, r + ranks,
-// …, and keeps those that are there.
+// A folder of pictures (JPEG, PNG), a class a sub-folder, into u8 [N, side, side, channels]. Ids number all
+// pictures by name, whatever becomes of them.
 struct ls_pack_images {
-    const char *source, *folder;  // pictures; where the shards go, made where it is missing
-    const char *name, *test_name; // of the splits: "train", "test"
-    int side, channels;           // channels: 3, or 1 for grey
+    const char *folder;
+    int side, channels; // channels: 3, or 1 for grey
+};
+ls_status ls_pack_images_open(const struct ls_pack_images *job, struct ls_pack_source **source);
+
+// A pair of IDX files (LeCun's MNIST format), plain or gzip, into u8 [N, H, W, C].
+struct ls_pack_idx {
+    const char *images, *labels;
+    const char *class_names; // a file with a name a line; or NULL
+};
+ls_status ls_pack_idx_open(const struct ls_pack_idx *job, struct ls_pack_source **source);
+
+// A pair of NPY files, plain or gzip: u8 into u8, other numbers into f32; integer targets, one a sample, are
+// classes, others f32.
+struct ls_pack_npy {
+    const char *samples, *targets;
+    const char *axes;        // auto, NHWC, NCHW; NLC, NCL: signals
+    const char *shape;       // "28,28,1": what samples are to be; NULL: as they are
+    const char *class_names; // a file; or NULL
+};
+ls_status ls_pack_npy_open(const struct ls_pack_npy *job, struct ls_pack_source **source);
+
+// CSV files (RFC 4180, with any delimiter and line ends), a sample a line, into f32 or u8 [N, columns].
+enum ls_csv_header { LS_CSV_HEADER_AUTO, LS_CSV_HEADER_YES, LS_CSV_HEADER_NO };
+enum ls_csv_kind { LS_CSV_AUTO, LS_CSV_CLASS, LS_CSV_VALUE };
+struct ls_pack_csv {
+    const char *const *files;
+    int n_files;
+    // Columns, separated by commas: as the header has them, or numbers from 1 on. target NULL: the last.
+    const char *target, *ignore;
+    enum ls_csv_header header; // AUTO: where no cell of the first line is a number
+    enum ls_csv_kind kind;     // of the target; AUTO: class where it is text, or integers from 0 on
+    char delimiter;
+    bool bytes;              // samples are integers from 0 to 255, kept as u8
+    const char *shape;       // "28,28,1"; NULL: flat
+    const char *class_names; // a file; or NULL: texts in the order of their bytes
+};
+ls_status ls_pack_csv_open(const struct ls_pack_csv *job, struct ls_pack_source **source);
+
+// Whatever a data set reads (dataset.h), into u8 or f32 of the same shape, channels last.
+struct ls_pack_h5 {
+    const char *const *files;
+    int n_files;
+    const char *input, *target, *axes;
+    const char *class_names; // a file; or NULL: as the first file says
+};
+ls_status ls_pack_h5_open(const struct ls_pack_h5 *job, struct ls_pack_source **source);
+
+void ls_pack_source_close(struct ls_pack_source *source);
+
+// ---- packing
+
+struct ls_pack_job {
+    const char *folder;           // where the shards go, made where it is missing
+    const char *name, *test_name; // of the splits: "train" makes train-00000-of-00004.h5
     int shards;                   // of the larger split; 0: of about 256 MiB. The other gets its share
     double test_fraction;         // 0: no test split
-    const char *test_list;        // a file of paths below `source`, a line each; or NULL
-    bool shuffle, skip_broken;    // skip_broken: warn and go on; else the first broken picture is an error
+    const char *test_list;        // a file that names the samples of the test split, a line each; or NULL
+    bool shuffle;
+    bool skip_broken; // warn of a sample that cannot be read and go on; else the first is an error
+    bool replace;     // write over shards of another set, of the same name and count
     uint64_t seed;
     int threads, rank, ranks;
 };
@@ -39,32 +85,40 @@ struct ls_pack_images {
 struct ls_pack_split {
     const char *name;
     int shards;
-    int64_t listed; // pictures that were meant for it
+    int64_t listed; // samples that are meant for it
 };
 
 struct ls_pack_plan {
-    char uuid[40]; // of the set: a hash of what is asked for, and of names and sizes of the files
-    int64_t ignored;
+    uint64_t asked; // hash of what is asked for, and of the source's shape
+    struct ls_shard_shape shape;
+    const char *noun; // what the source calls samples: "pictures"
+    int64_t ignored;  // files of the source that are none
     struct ls_pack_split splits[2];
     int n_splits;
 };
 
-struct ls_pack_work; // an opened folder
+struct ls_pack_work;
 
-// Lists the folder, splits it, and looks at what is in the way. `plan` is the same on all ranks, or the
-// folders differ.
-ls_status ls_pack_images_open(const struct ls_pack_images *job, struct ls_pack_work **work,
-                              struct ls_pack_plan *plan);
+// Splits the source. `plan` is the same on all ranks, or what they see differs. The source is the caller's,
+// and there until the work is closed.
+ls_status ls_pack_open(const struct ls_pack_job *job, struct ls_pack_source *source,
+                       struct ls_pack_work **work, struct ls_pack_plan *plan);
+// Reads this rank's share of the samples, so that nothing is written of a bad source; *content is a hash of
+// it, of which the sum over ranks is one of the whole. Of pictures, which take long, only names and sizes
+// count.
+ls_status ls_pack_check(struct ls_pack_work *work, uint64_t *content);
 // Writes this rank's shards, telling of each by ls_note. What is finished stays, whatever happens.
-ls_status ls_pack_images_run(struct ls_pack_work *work, int64_t *kept, int64_t *written);
-void ls_pack_images_close(struct ls_pack_work *work);
+// `content`: the sum; with what is asked for it makes the set's UUID.
+ls_status ls_pack_run(struct ls_pack_work *work, uint64_t content, int64_t *kept, int64_t *written);
+void ls_pack_close(struct ls_pack_work *work);
 
 // What the shards of one split hold, from their own words.
 struct ls_pack_summary {
-    int64_t samples, channels, *per_class; // per_class [n_classes], malloc'd
-    int n_classes;
-    char **class_names;     // malloc'd
-    double mean[4], std[4]; // of raw / 255 over the set; of the first four channels
+    int64_t samples, channels;
+    int n_classes;      // names, or largest class + 1; 0 where targets are values
+    int64_t *per_class; // [n_classes], malloc'd
+    char **class_names; // [n_classes], malloc'd; NULL where there are none
+    double *mean, *std; // [channels], malloc'd; NULL where the shards hold none
 };
 ls_status ls_pack_summarize(const char *folder, const char *name, int shards,
                             struct ls_pack_summary *summary);

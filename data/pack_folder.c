@@ -1,5 +1,3 @@
-#include "base/file.h"
-#include "data/order.h"
 #include "data/pack_parts.h"
 
 #include <dirent.h>
@@ -10,7 +8,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { MOST_DEEP = 16, MOST_LIST_BYTES = 1 << 30 };
+enum { MOST_DEEP = 16 };
 
 void ls_pack_folder_close(struct ls_pack_folder *folder) {
     free(folder->files);
@@ -118,19 +116,7 @@ static ls_status add_classes(struct ls_pack_folder *folder, const char *path, st
     return LS_OK;
 }
 
-ls_status ls_pack_folder_open(const char *path, struct ls_pack_folder *folder) {
-    *folder = (struct ls_pack_folder){0};
-    struct dirent **entries;
-    int n = scandir(path, &entries, not_hidden, by_bytes);
-    if (n < 0) return LS_FAIL(LS_INPUT, "%s: cannot be read: %s", path, strerror(errno));
-    ls_status status = add_classes(folder, path, entries, n);
-    for (int i = 0; i < n; i++) free(entries[i]);
-    free(entries);
-    if (status != LS_OK) ls_pack_folder_close(folder);
-    return status;
-}
-
-// ---- the test split
+// ---- by path
 
 static int by_path(const void *a, const void *b) {
     return strcmp(a, ((const struct ls_pack_file *)b)->path);
@@ -140,52 +126,24 @@ static int files_by_path(const void *a, const void *b) {
     return strcmp(((const struct ls_pack_file *)a)->path, ((const struct ls_pack_file *)b)->path);
 }
 
-// The files came folder by folder, which is nearly, not quite, the order of their paths: "a-b/x" before
-// "a/x".
-static void sort_files(struct ls_pack_folder *folder) {
-    qsort(folder->files, (size_t)folder->n, sizeof *folder->files, files_by_path);
-}
-
-static ls_status take_line(struct ls_pack_folder *folder, const char *list, int line, char *path) {
-    size_t length = strlen(path);
-    while (length && (path[length - 1] == '\r' || path[length - 1] == ' ')) path[--length] = 0;
-    if (!length) return LS_OK;
+int64_t ls_pack_folder_find(const struct ls_pack_folder *folder, const char *path) {
     if (strncmp(path, "./", 2) == 0) path += 2;
-    struct ls_pack_file *file = bsearch(path, folder->files, (size_t)folder->n, sizeof *file, by_path);
-    if (!file)
-        return LS_FAIL(LS_INPUT, "%s:%d: '%s' is none of the %lld pictures", list, line, path,
-                       (long long)folder->n);
-    if (file->test) return LS_FAIL(LS_INPUT, "%s:%d: '%s' is there twice", list, line, path);
-    file->test = true;
-    folder->tests++;
-    return LS_OK;
+    const struct ls_pack_file *file = bsearch(path, folder->files, (size_t)folder->n, sizeof *file, by_path);
+    return file ? file - folder->files : -1;
 }
 
-static ls_status split_by_list(struct ls_pack_folder *folder, const char *list) {
-    char *text;
-    size_t bytes;
-    LS_TRY(ls_file_read(list, MOST_LIST_BYTES, &text, &bytes));
-    ls_status status = LS_OK;
-    int line = 1;
-    for (char *at = text, *next; at && status == LS_OK; at = next, line++) {
-        next = strchr(at, '\n');
-        if (next) *next++ = 0;
-        status = take_line(folder, list, line, at);
-    }
-    free(text);
-    if (status == LS_OK && folder->tests == 0) return LS_FAIL(LS_INPUT, "%s: names no picture", list);
+ls_status ls_pack_folder_open(const char *path, struct ls_pack_folder *folder) {
+    *folder = (struct ls_pack_folder){0};
+    struct dirent **entries;
+    int n = scandir(path, &entries, not_hidden, by_bytes);
+    if (n < 0) return LS_FAIL(LS_INPUT, "%s: cannot be read: %s", path, strerror(errno));
+    ls_status status = add_classes(folder, path, entries, n);
+    for (int i = 0; i < n; i++) free(entries[i]);
+    free(entries);
+    // They came folder by folder, which is nearly, not quite, the order of their paths: "a-b/x" before "a/x".
+    if (status == LS_OK)
+        qsort(folder->files, (size_t)folder->n, sizeof *folder->files, files_by_path);
+    else
+        ls_pack_folder_close(folder);
     return status;
-}
-
-ls_status ls_pack_folder_split(struct ls_pack_folder *folder, double fraction, const char *list,
-                               uint64_t seed) {
-    sort_files(folder);
-    if (list) return split_by_list(folder, list);
-    folder->tests = (int64_t)(fraction * (double)folder->n + 0.5);
-    if (fraction > 0 && folder->tests == 0) folder->tests = 1;
-    // Epoch 1 of the keyed order: the shuffle of the shards is epoch 0.
-    for (int64_t i = 0; i < folder->tests; i++)
-        folder->files[ls_order_at(seed, folder->n, (uint64_t)(folder->n + i))].test = true;
-    if (folder->tests < folder->n) return LS_OK;
-    return LS_FAIL(LS_INPUT, "the test split takes all of %lld pictures", (long long)folder->n);
 }

@@ -1,65 +1,97 @@
 // The inside of the packers.
 //
-//   pack_source.c     the bytes of a file, plain or gzip
-//   pack_idx_file.c   IDX files: header, samples in order
-//   pack_idx.c        a pair of them into shards
-//   pack_folder.c     a folder of pictures, and which split each goes to
-//   pack_images.c     pictures into shards
+//   pack_set.c        what all share: plan, blocks, shards, restarts
+//   pack_split.c      which samples go to the test split
 //   pack_summary.c    what a set of shards holds
+//   pack_source.c     what sources share
+//   pack_images.c     pictures; pack_folder.c lists them
+//   pack_arrays.c     a file of samples and one of targets: IDX, NPY
+//   array.c           rows of such a file; array_idx.c, array_npy.c read their heads
+//   pack_csv.c        CSV files: columns, classes; csv.c has their records, number.c their numbers
+//   pack_h5.c         HDF5 files, as a data set reads them
+//   bytes.c           the bytes of a file, plain or gzip
 #pragma once
 
 #include "base/arena.h"
-#include "base/status.h"
+#include "data/pack.h"
 
-#include <stdbool.h>
-#include <stdint.h>
-
-// ---- the bytes of a file, unpacked where it begins like a gzip file
-struct ls_source;
-
-ls_status ls_source_open(const char *path, struct ls_source **source);
-void ls_source_close(struct ls_source *source);
-// Reads up to `bytes`; *got is less only at the end of the file. A gzip file that is damaged, cut off, or
-// followed by something else is LS_INPUT.
-ls_status ls_source_read(struct ls_source *source, void *out, size_t bytes, size_t *got);
-
-// ---- an image file and its label file, read side by side
-struct ls_idx {
-    const char *images_path, *labels_path; // the caller's
-    struct ls_source *images, *labels;
-    int64_t samples, height, width, channels;
-    size_t sample_bytes;
-    int64_t next; // index of the sample that is read next
+// Samples that are wanted, by their numbers in the source, and where they and their targets go, as the
+// source's shape says. The ids begin as the numbers.
+struct ls_pack_batch {
+    const int64_t *which;
+    int64_t n;
+    void *samples, *targets;
+    uint64_t *ids;
 };
 
-// Reads and compares both headers. LS_INPUT names the file, what was expected and what was found.
-ls_status ls_idx_open(struct ls_idx *idx, const char *images_path, const char *labels_path);
-void ls_idx_close(struct ls_idx *idx);
-// The next `n` samples [n * sample_bytes] and labels [n]. Behind the last sample, refuses files that go on.
-ls_status ls_idx_read(struct ls_idx *idx, int64_t n, uint8_t *samples, uint8_t *labels);
+// ---- what is packed. A packer's own struct begins with one of these.
+struct ls_pack_source {
+    const char *noun; // "pictures"
+    const char *path; // for messages
+    int64_t samples;
+    struct ls_shard_shape shape;
+    const char *const *class_names;
+    int n_class_names;
+    int64_t ignored;
+    bool listed; // its content is known by the names and sizes in `content`; else by reading the samples
+    uint64_t content;
+    int64_t piece; // samples that a thread reads at a time; 1: each is an error of its own
+    struct ls_arena names;
+
+    // What a thread reads with; NULL: nothing. Each is given to drop_worker at the end.
+    void *(*make_worker)(struct ls_pack_source *source);
+    void (*drop_worker)(void *worker);
+    // Called by several threads at a time.
+    ls_status (*read)(struct ls_pack_source *source, void *worker, const struct ls_pack_batch *batch);
+    // The sample of that name, -1 where there is none; NULL: names are numbers from 0 on.
+    int64_t (*find)(const struct ls_pack_source *source, const char *name);
+    void (*close)(struct ls_pack_source *source);
+};
+
+// Refuses a class below 0, or one that has no name where there are names.
+ls_status ls_pack_check_class(const struct ls_pack_source *source, const char *path, int64_t sample,
+                              int32_t class);
+// The shape of samples of these lengths, or that of `text` ("28,28,1") instead, where it is not NULL; `axes`:
+// auto, which tells channels from lengths as a data set does, NHWC, NCHW, NLC, NCL. In shards channels are
+// last: *channels_first says that ls_pack_channels_last is to bring them there.
+ls_status ls_pack_set_shape(struct ls_pack_source *source, int rank, const int64_t *dim, const char *axes,
+                            const char *text, bool *channels_first);
+void ls_pack_channels_last(const struct ls_shard_shape *shape, int64_t n, const void *in, void *out);
+
+// Calls `take` for each line that is not blank, without what ends it; `number` from 1 on.
+ls_status ls_pack_lines(const char *path, ls_status (*take)(void *context, int number, char *line),
+                        void *context);
+// The names of classes from a file, a line each.
+ls_status ls_pack_read_class_names(struct ls_pack_source *source, const char *path);
+
+// ---- the test split
+struct ls_pack_tests {
+    bool *are; // [samples] who belongs to it
+    int64_t n; // how many do
+};
+
+// Chosen by the seed: round(fraction * samples), or one at least; or by the lines of a file.
+ls_status ls_pack_split_off(const struct ls_pack_source *source, const struct ls_pack_job *job,
+                            struct ls_pack_tests *tests);
 
 // ---- a folder of pictures: a class a sub-folder
 struct ls_pack_file {
     const char *path; // below the folder: "cat/2/a.jpg"
     int64_t bytes;
     int32_t label;
-    bool test;   // goes to the test split
-    bool broken; // was found not to be readable
 };
 
 struct ls_pack_folder {
-    struct ls_pack_file *files;          // by name
-    int64_t n, capacity, ignored, tests; // ignored: files that are no pictures by their names
+    struct ls_pack_file *files;   // by path
+    int64_t n, capacity, ignored; // ignored: files that are no pictures by their names
     const char **class_names;
     int n_classes;
     struct ls_arena names;
 };
 
-// LS_INPUT: no such folder, no sub-folder, no picture. The files are in the order of their names, byte by
+// LS_INPUT: no such folder, no sub-folder, no picture. The files are in the order of their paths, byte by
 // byte.
 ls_status ls_pack_folder_open(const char *path, struct ls_pack_folder *folder);
 void ls_pack_folder_close(struct ls_pack_folder *folder);
-// Chooses the files of the test split: round(fraction * n) of them by the seed, or those that the lines of
-// `list` name (paths below the folder), where it is not NULL.
-ls_status ls_pack_folder_split(struct ls_pack_folder *folder, double fraction, const char *list,
-                               uint64_t seed);
+// The file of that path below the folder; -1: none.
+int64_t ls_pack_folder_find(const struct ls_pack_folder *folder, const char *path);

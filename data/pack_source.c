@@ -1,116 +1,112 @@
 #include "data/pack_parts.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <zlib.h>
 
-enum { BUFFER_BYTES = 1 << 18, GZIP_ONLY = 16 + MAX_WBITS };
-
-struct ls_source {
-    char *path;
-    int fd;
-    bool gzip, inside; // inside: of a gzip member, whose end is still to come
-    z_stream stream;   // next_in, avail_in are what is left in the buffer, for plain files too
-    unsigned char buffer[BUFFER_BYTES];
-};
-
-// Reads on only where the buffer is empty; avail_in 0 afterwards is the end of the file.
-static ls_status fill(struct ls_source *source) {
-    if (source->stream.avail_in) return LS_OK;
-    ssize_t n;
-    do n = read(source->fd, source->buffer, BUFFER_BYTES);
-    while (n < 0 && errno == EINTR);
-    if (n < 0) return LS_FAIL(LS_INPUT, "%s: cannot read: %s", source->path, strerror(errno));
-    source->stream.next_in = source->buffer;
-    source->stream.avail_in = (unsigned)n;
-    return LS_OK;
-}
-
-static ls_status open_file(struct ls_source *source) {
-    source->fd = open(source->path, O_RDONLY | O_CLOEXEC);
-    if (source->fd < 0) return LS_FAIL(LS_INPUT, "%s: cannot open: %s", source->path, strerror(errno));
-    LS_TRY(fill(source));
-    source->gzip = source->stream.avail_in >= 2 && source->buffer[0] == 0x1f && source->buffer[1] == 0x8b;
-    if (source->gzip && inflateInit2(&source->stream, GZIP_ONLY) != Z_OK) {
-        source->gzip = false;
-        return LS_FAIL(LS_SYSTEM, "%s: zlib cannot start: out of memory", source->path);
-    }
-    source->inside = source->gzip;
-    return LS_OK;
-}
-
-ls_status ls_source_open(const char *path, struct ls_source **source) {
-    *source = calloc(1, sizeof **source);
-    char *copy = strdup(path);
-    if (!*source || !copy) {
-        free(*source);
-        free(copy);
-        *source = NULL;
-        return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
-    }
-    (*source)->path = copy;
-    ls_status status = open_file(*source);
-    if (status == LS_OK) return LS_OK;
-    ls_source_close(*source);
-    *source = NULL;
-    return status;
-}
-
-void ls_source_close(struct ls_source *source) {
+void ls_pack_source_close(struct ls_pack_source *source) {
     if (!source) return;
-    if (source->gzip) inflateEnd(&source->stream);
-    if (source->fd >= 0) close(source->fd);
-    free(source->path);
-    free(source);
+    ls_arena_free(&source->names);
+    source->close(source);
 }
 
-static ls_status take_plain(struct ls_source *source, unsigned char *out, size_t bytes, size_t *got) {
-    *got = source->stream.avail_in < bytes ? source->stream.avail_in : bytes;
-    memcpy(out, source->stream.next_in, *got);
-    source->stream.next_in += *got;
-    source->stream.avail_in -= (unsigned)*got;
+ls_status ls_pack_check_class(const struct ls_pack_source *source, const char *path, int64_t sample,
+                              int32_t class) {
+    if (class < 0)
+        return LS_FAIL(LS_INPUT, "%s: target %lld: expected a class from 0 on, found %d", path,
+                       (long long)sample, (int)class);
+    if (source->n_class_names && class >= source->n_class_names)
+        return LS_FAIL(LS_INPUT, "%s: target %lld: expected a class below %d, as there are names, found %d",
+                       path, (long long)sample, source->n_class_names, (int)class);
     return LS_OK;
 }
 
-// A gzip file is one member or several; a new one begins with the same first byte.
-static ls_status next_member(struct ls_source *source) {
-    if (source->stream.next_in[0] != 0x1f || inflateReset(&source->stream) != Z_OK)
-        return LS_FAIL(LS_INPUT, "%s: expected the end behind its gzip data, found more bytes", source->path);
-    source->inside = true;
-    return LS_OK;
+// ---- shapes
+
+static bool looks_like_channels(int64_t length) {
+    return length == 1 || length == 3 || length == 4;
 }
 
-static ls_status take_gzip(struct ls_source *source, unsigned char *out, size_t bytes, size_t *got) {
-    *got = 0;
-    if (!source->inside) LS_TRY(next_member(source));
-    source->stream.next_out = out;
-    source->stream.avail_out = bytes < BUFFER_BYTES ? (unsigned)bytes : BUFFER_BYTES;
-    unsigned room = source->stream.avail_out;
-    int result = inflate(&source->stream, Z_NO_FLUSH);
-    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
-        return LS_FAIL(LS_INPUT, "%s: damaged gzip data: %s", source->path,
-                       source->stream.msg ? source->stream.msg : zError(result));
-    *got = room - source->stream.avail_out;
-    source->inside = result != Z_STREAM_END;
-    return LS_OK;
-}
-
-ls_status ls_source_read(struct ls_source *source, void *out, size_t bytes, size_t *got) {
-    *got = 0;
-    while (*got < bytes) {
-        size_t n;
-        LS_TRY(fill(source));
-        if (!source->stream.avail_in && source->inside)
-            return LS_FAIL(LS_INPUT, "%s: is truncated: its gzip data breaks off", source->path);
-        if (!source->stream.avail_in) return LS_OK;
-        unsigned char *to = (unsigned char *)out + *got;
-        LS_TRY(source->gzip ? take_gzip(source, to, bytes - *got, &n)
-                            : take_plain(source, to, bytes - *got, &n));
-        *got += n;
+// "28,28,1" in place of the shape that was found; *rank lengths.
+static ls_status read_shape(const char *path, const char *text, int64_t values, int *rank, int64_t dim[3]) {
+    int64_t product = 1;
+    *rank = 0;
+    for (const char *at = text;;) {
+        char *end;
+        long long length = strtoll(at, &end, 10);
+        bool right = end != at && length >= 1 && length <= values && *rank < 3 &&
+                     (!*end || *end == ',' || *end == 'x');
+        if (!right)
+            return LS_FAIL(LS_INPUT, "--shape: expected 1 to 3 lengths such as 28,28,1, found \"%s\"", text);
+        dim[(*rank)++] = length;
+        product = product > values / length ? values + 1 : product * length;
+        if (!*end) break;
+        at = end + 1;
     }
-    return LS_OK;
+    if (product == values) return LS_OK;
+    return LS_FAIL(LS_INPUT, "--shape: %s is not the shape of samples of %lld values, as %s has", text,
+                   (long long)values, path);
+}
+
+static ls_status check_axes(const char *axes) {
+    static const char *const known[] = {"auto", "NHWC", "NCHW", "NLC", "NCL"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(axes, known[i]) == 0) return LS_OK;
+    return LS_FAIL(LS_INPUT, "--axes: expected auto, NHWC, NCHW, NLC or NCL, found \"%s\"", axes);
+}
+
+// Signals are images one pixel high. False: of no such rank.
+static bool set_signal(struct ls_shard_shape *shape, int rank, const int64_t *dim, bool channels_first) {
+    if (rank > 2) return false;
+    shape->rank = 3;
+    shape->dim[0] = 1;
+    shape->dim[1] = rank == 2 && channels_first ? dim[1] : dim[0];
+    shape->dim[2] = rank == 1 ? 1 : channels_first ? dim[0] : dim[1];
+    return true;
+}
+
+static bool set_image(struct ls_shard_shape *shape, int rank, const int64_t *dim, bool channels_first) {
+    shape->rank = rank == 1 ? 1 : 3;
+    shape->dim[0] = rank == 3 && channels_first ? dim[1] : dim[0];
+    if (rank > 1) shape->dim[1] = rank == 3 && channels_first ? dim[2] : dim[1];
+    if (rank > 1) shape->dim[2] = rank == 2 ? 1 : channels_first ? dim[0] : dim[2];
+    return rank <= 3;
+}
+
+ls_status ls_pack_set_shape(struct ls_pack_source *source, int rank, const int64_t *dim, const char *axes,
+                            const char *text, bool *channels_first) {
+    int64_t values = 1, given[3] = {1, 1, 1};
+    for (int i = 0; i < rank; i++) values *= dim[i];
+    LS_TRY(check_axes(axes));
+    if (text) {
+        LS_TRY(read_shape(source->path, text, values, &rank, given));
+        dim = given;
+    }
+    bool signal = strcmp(axes, "NLC") == 0 || strcmp(axes, "NCL") == 0;
+    bool guessed =
+        strcmp(axes, "auto") == 0 && rank == 3 && looks_like_channels(dim[0]) && !looks_like_channels(dim[2]);
+    *channels_first =
+        guessed || (strcmp(axes, "NCHW") == 0 && rank == 3) || (strcmp(axes, "NCL") == 0 && rank == 2);
+    if (signal ? set_signal(&source->shape, rank, dim, *channels_first)
+               : set_image(&source->shape, rank, dim, *channels_first))
+        return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s: expected samples of 1 to %d axes, found %d", source->path, signal ? 2 : 3,
+                   rank);
+}
+
+#define TURN(ctype)                                                                                          \
+    for (int64_t p = 0; p < pixels; p++)                                                                     \
+        for (int64_t c = 0; c < channels; c++)                                                               \
+    ((ctype *)to)[p * channels + c] = ((const ctype *)from)[c * pixels + p]
+
+void ls_pack_channels_last(const struct ls_shard_shape *shape, int64_t n, const void *in, void *out) {
+    int64_t channels = shape->dim[2], pixels = shape->dim[0] * shape->dim[1];
+    size_t bytes = ls_shard_sample_bytes(shape);
+    for (int64_t i = 0; i < n; i++) {
+        const void *from = (const char *)in + (size_t)i * bytes;
+        void *to = (char *)out + (size_t)i * bytes;
+        if (shape->type == LS_U8)
+            TURN(uint8_t);
+        else
+            TURN(float);
+    }
 }

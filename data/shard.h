@@ -4,12 +4,15 @@
 // clang-format off
 //   train-00000-of-00004.h5
 //   ├── /             format "lockstep shard", version 1, uuid (of the data set), split "train", shard 0, shards 4,
-//   │                 axes "NHWC", mean [C] and std [C] of raw / 255 over the shard
-//   ├── images        u8  [N, H, W, C]   contiguous, aligned to a page
-//   ├── labels        i32 [N]            contiguous
+//   │                 axes "NHWC", mean [C] and std [C] over the shard: of raw / 255 for u8, of raw for f32
+//   ├── images        u8 or f32 [N, H, W, C]   contiguous, aligned to a page
+//   ├── labels        i32 [N]            contiguous: a class; or f32 [N] or [N, D]: values to predict
 //   ├── ids           u64 [N]            contiguous; a sample keeps its id however the set is cut
 //   ├── crc32c        u32 [N]            contiguous; CRC32C of the sample's bytes and then its label's
 //   └── class_names   fixed-length UTF-8 [classes]; may be missing
+//
+// Samples may also be [N, C], axes "NC": vectors of C features, where every feature has its mean and deviation. Of
+// more than 4096 channels none are stored. A signal [N, L, C] is an image one pixel high.
 // clang-format on
 //
 // In other people's files `ids` counts where it is u64 [N], and `crc32c` never.
@@ -33,4 +36,4 @@
 #define LS_SHARD_ATTR_MEAN    "mean"
 #define LS_SHARD_ATTR_STD     "std"
 
-enum { LS_SHARD_VERSION = 1 };
+enum { LS_SHARD_VERSION = 1, LS_SHARD_MOST_CHANNELS = 4096 };

@@ -2,10 +2,10 @@
 
 #include "base/hash.h"
 #include "data/shard.h"
+#include "data/statistics.h"
 #include "h5/h5.h"
 
 #include <dirent.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +16,31 @@ struct ls_shard_writer {
     struct ls_h5 *file;
     char *path;
     int64_t samples, done;
-    size_t sample_bytes;
     uint32_t *crcs; // of a block
     int64_t room;
-    uint64_t *sum, *squares; // [channels]
+    bool measures; // few enough channels
+    struct ls_statistics statistics;
 };
+
+// ---- shapes
+
+int64_t ls_shard_sample_values(const struct ls_shard_shape *shape) {
+    int64_t values = 1;
+    for (int i = 0; i < shape->rank; i++) values *= shape->dim[i];
+    return values;
+}
+
+size_t ls_shard_sample_bytes(const struct ls_shard_shape *shape) {
+    return (size_t)ls_shard_sample_values(shape) * ls_dtype_bytes(shape->type);
+}
+
+size_t ls_shard_target_bytes(const struct ls_shard_shape *shape) {
+    return (size_t)shape->target_values * 4; // i32 or f32
+}
+
+int64_t ls_shard_channels(const struct ls_shard_shape *shape) {
+    return shape->dim[shape->rank - 1];
+}
 
 // ---- opening
 
@@ -31,16 +51,22 @@ static ls_status write_attributes(struct ls_h5 *file, const struct ls_shard_abou
     LS_TRY(ls_h5_set_text(file, "/", LS_SHARD_ATTR_SPLIT, about->split));
     LS_TRY(ls_h5_set_i64(file, "/", LS_SHARD_ATTR_SHARD, about->shard));
     LS_TRY(ls_h5_set_i64(file, "/", LS_SHARD_ATTR_SHARDS, about->shards));
-    return ls_h5_set_text(file, "/", LS_SHARD_ATTR_AXES, "NHWC");
+    return ls_h5_set_text(file, "/", LS_SHARD_ATTR_AXES, about->shape.rank == 1 ? "NC" : "NHWC");
+}
+
+static ls_dtype target_type(const struct ls_shard_shape *shape) {
+    return shape->classes ? LS_I32 : LS_F32;
 }
 
 static ls_status begin(struct ls_shard_writer *writer) {
-    const struct ls_shard_about *about = &writer->about;
-    int64_t dim[4] = {writer->samples, about->height, about->width, about->channels};
+    const struct ls_shard_shape *shape = &writer->about.shape;
+    int64_t dim[4] = {writer->samples, shape->dim[0], shape->dim[1], shape->dim[2]};
+    int64_t target[2] = {writer->samples, shape->target_values};
     LS_TRY(ls_h5_create(writer->path, &writer->file));
-    LS_TRY(write_attributes(writer->file, about));
-    LS_TRY(ls_h5_make(writer->file, LS_SHARD_IMAGES, LS_U8, 4, dim));
-    LS_TRY(ls_h5_make(writer->file, LS_SHARD_LABELS, LS_I32, 1, dim));
+    LS_TRY(write_attributes(writer->file, &writer->about));
+    LS_TRY(ls_h5_make(writer->file, LS_SHARD_IMAGES, shape->type, 1 + shape->rank, dim));
+    LS_TRY(ls_h5_make(writer->file, LS_SHARD_LABELS, target_type(shape), shape->target_values > 1 ? 2 : 1,
+                      target));
     LS_TRY(ls_h5_make(writer->file, LS_SHARD_IDS, LS_U64, 1, dim));
     return ls_h5_make(writer->file, LS_SHARD_CRC, LS_U32, 1, dim);
 }
@@ -48,8 +74,7 @@ static ls_status begin(struct ls_shard_writer *writer) {
 static void free_writer(struct ls_shard_writer *writer) {
     free(writer->path);
     free(writer->crcs);
-    free(writer->sum);
-    free(writer->squares);
+    ls_statistics_close(&writer->statistics);
     free(writer);
 }
 
@@ -64,17 +89,16 @@ ls_status ls_shard_writer_open(const char *path, const struct ls_shard_about *ab
                                struct ls_shard_writer **result) {
     *result = NULL;
     struct ls_shard_writer *writer = calloc(1, sizeof *writer);
-    if (writer) {
-        *writer = (struct ls_shard_writer){.about = *about, .samples = samples, .path = strdup(path)};
-        writer->sample_bytes = (size_t)(about->height * about->width * about->channels);
-        writer->sum = calloc((size_t)about->channels, sizeof *writer->sum);
-        writer->squares = calloc((size_t)about->channels, sizeof *writer->squares);
-    }
-    if (!writer || !writer->path || !writer->sum || !writer->squares) {
-        if (writer) free_writer(writer);
+    if (writer) *writer = (struct ls_shard_writer){.about = *about, .samples = samples, .path = strdup(path)};
+    if (!writer || !writer->path) {
+        free(writer);
         return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
     }
-    ls_status status = begin(writer);
+    int64_t channels = ls_shard_channels(&about->shape);
+    writer->measures = channels <= LS_SHARD_MOST_CHANNELS;
+    ls_status status = LS_OK;
+    if (writer->measures) status = ls_statistics_open(&writer->statistics, about->shape.type, channels);
+    if (status == LS_OK) status = begin(writer);
     if (status == LS_OK)
         *result = writer;
     else
@@ -84,48 +108,14 @@ ls_status ls_shard_writer_open(const char *path, const struct ls_shard_about *ab
 
 // ---- samples
 
-static uint32_t sample_crc(const uint8_t *sample, size_t bytes, int32_t label) {
-    uint32_t value = (uint32_t)label;
-    uint8_t little[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
-                         (uint8_t)(value >> 24)};
-    return ls_crc32c(ls_crc32c(0, sample, bytes), little, sizeof little);
+static uint32_t sample_crc(const char *sample, size_t sample_bytes, const char *target, size_t target_bytes) {
+    return ls_crc32c(ls_crc32c(0, sample, sample_bytes), target, target_bytes);
 }
 
-// Sums over the numbers whose place modulo `stride` is one; stride is a multiple of the channels, so that the
-// inner loop is long. 32 bits hold the squares of 65536 numbers.
-enum { MOST_STRIDE = 192, MOST_STEPS = 65536 };
-
-static void add_strides(const uint8_t *restrict samples, size_t steps, size_t stride, uint32_t *restrict sum,
-                        uint32_t *restrict squares) {
-    for (size_t step = 0; step < steps; step++, samples += stride) {
-        for (size_t i = 0; i < stride; i++) {
-            sum[i] += samples[i];
-            squares[i] += (uint32_t)samples[i] * samples[i];
-        }
-    }
-}
-
-static void add_statistics(struct ls_shard_writer *writer, const uint8_t *samples, size_t bytes) {
-    size_t channels = (size_t)writer->about.channels;
-    size_t stride = channels < MOST_STRIDE ? MOST_STRIDE / channels * channels : channels;
-    uint32_t sum[LS_SHARD_MOST_CHANNELS], squares[LS_SHARD_MOST_CHANNELS];
-    while (bytes) {
-        if (bytes < stride) stride = channels; // what is left over, pixel by pixel
-        size_t steps = bytes / stride < MOST_STEPS ? bytes / stride : MOST_STEPS;
-        memset(sum, 0, stride * sizeof *sum);
-        memset(squares, 0, stride * sizeof *squares);
-        add_strides(samples, steps, stride, sum, squares);
-        for (size_t i = 0; i < stride; i++) {
-            writer->sum[i % channels] += sum[i];
-            writer->squares[i % channels] += squares[i];
-        }
-        samples += steps * stride;
-        bytes -= steps * stride;
-    }
-}
-
-ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const uint8_t *samples,
-                              const int32_t *labels, const uint64_t *ids) {
+ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const void *samples,
+                              const void *targets, const uint64_t *ids) {
+    const struct ls_shard_shape *shape = &writer->about.shape;
+    size_t sample_bytes = ls_shard_sample_bytes(shape), target_bytes = ls_shard_target_bytes(shape);
     if (writer->room < n) {
         uint32_t *crcs = realloc(writer->crcs, (size_t)n * sizeof *crcs);
         if (!crcs)
@@ -134,11 +124,11 @@ ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const u
         writer->room = n;
     }
     for (int64_t i = 0; i < n; i++)
-        writer->crcs[i] =
-            sample_crc(samples + (size_t)i * writer->sample_bytes, writer->sample_bytes, labels[i]);
-    add_statistics(writer, samples, (size_t)n * writer->sample_bytes);
-    LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_IMAGES, writer->done, n, LS_U8, samples));
-    LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_LABELS, writer->done, n, LS_I32, labels));
+        writer->crcs[i] = sample_crc((const char *)samples + (size_t)i * sample_bytes, sample_bytes,
+                                     (const char *)targets + (size_t)i * target_bytes, target_bytes);
+    if (writer->measures) ls_statistics_add(&writer->statistics, n, ls_shard_sample_values(shape), samples);
+    LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_IMAGES, writer->done, n, shape->type, samples));
+    LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_LABELS, writer->done, n, target_type(shape), targets));
     LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_IDS, writer->done, n, LS_U64, ids));
     LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_CRC, writer->done, n, LS_U32, writer->crcs));
     writer->done += n;
@@ -149,16 +139,13 @@ ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const u
 
 static ls_status write_statistics(struct ls_shard_writer *writer) {
     const struct ls_shard_about *about = &writer->about;
-    static _Thread_local double mean[LS_SHARD_MOST_CHANNELS], std[LS_SHARD_MOST_CHANNELS];
-    double count = (double)writer->samples * (double)about->height * (double)about->width;
-    for (int64_t c = 0; c < about->channels; c++) {
-        double average = (double)writer->sum[c] / count;
-        double variance = (double)writer->squares[c] / count - average * average;
-        mean[c] = average / 255;
-        std[c] = sqrt(variance > 0 ? variance : 0) / 255;
+    if (writer->measures) {
+        double mean[LS_SHARD_MOST_CHANNELS], std[LS_SHARD_MOST_CHANNELS];
+        int channels = (int)writer->statistics.channels;
+        ls_statistics_result(&writer->statistics, mean, std);
+        LS_TRY(ls_h5_set_f64(writer->file, "/", LS_SHARD_ATTR_MEAN, mean, channels));
+        LS_TRY(ls_h5_set_f64(writer->file, "/", LS_SHARD_ATTR_STD, std, channels));
     }
-    LS_TRY(ls_h5_set_f64(writer->file, "/", LS_SHARD_ATTR_MEAN, mean, (int)about->channels));
-    LS_TRY(ls_h5_set_f64(writer->file, "/", LS_SHARD_ATTR_STD, std, (int)about->channels));
     if (!about->n_class_names) return LS_OK;
     return ls_h5_write_strings(writer->file, LS_SHARD_CLASS_NAMES, about->class_names, about->n_class_names);
 }

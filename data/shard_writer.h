@@ -1,18 +1,33 @@
 // One shard, from its first sample to the last byte of its file; shard.h draws it.
 #pragma once
 
+#include "base/dtype.h"
 #include "base/status.h"
 
-#include <stdint.h>
+#include <stdbool.h>
 
-enum { LS_SHARD_MOST_CHANNELS = 4096, LS_SHARD_MOST = 99999, LS_UUID_TEXT = 40 };
+enum { LS_SHARD_MOST = 99999, LS_UUID_TEXT = 40 };
+
+// Samples and targets of a set, as its shards hold them.
+struct ls_shard_shape {
+    ls_dtype type; // u8 or f32
+    int rank;      // of a sample: 1 [C], 3 [H, W, C]
+    int64_t dim[3];
+    bool classes;          // targets are i32, one a sample; else f32
+    int64_t target_values; // 1 for classes
+};
+
+int64_t ls_shard_sample_values(const struct ls_shard_shape *shape);
+size_t ls_shard_sample_bytes(const struct ls_shard_shape *shape);
+size_t ls_shard_target_bytes(const struct ls_shard_shape *shape);
+int64_t ls_shard_channels(const struct ls_shard_shape *shape);
 
 // What every shard says of itself and its set. Everything stays the caller's.
 struct ls_shard_about {
     char uuid[LS_UUID_TEXT];
     const char *split;
     int shard, shards;
-    int64_t height, width, channels;
+    struct ls_shard_shape shape;
     const char *const *class_names; // or NULL
     int n_class_names;
 };
@@ -22,9 +37,10 @@ struct ls_shard_writer;
 // Begins a shard of so many samples in the file `path`, which is a temporary one until the caller renames it.
 ls_status ls_shard_writer_open(const char *path, const struct ls_shard_about *about, int64_t samples,
                                struct ls_shard_writer **writer);
-// The next n samples [n][height][width][channels]; their checksums and statistics are the writer's business.
-ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const uint8_t *samples,
-                              const int32_t *labels, const uint64_t *ids);
+// The next n samples and targets, as the shape says; their checksums and statistics are the writer's
+// business.
+ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const void *samples,
+                              const void *targets, const uint64_t *ids);
 // Writes statistics and closes: the file is whole and synced, or removed. The writer is gone in any case.
 ls_status ls_shard_writer_finish(struct ls_shard_writer *writer);
 void ls_shard_writer_abandon(struct ls_shard_writer *writer); // removes the file

@@ -44,17 +44,19 @@ static const struct ls_command commands[] = {
      "with that after a kill. SIGUSR1 or SIGTERM ends with 75.",
      "  mpirun -n 4 lockstep predict runs/first/checkpoints/step-00000470.h5 'new/*.h5' -o predicted.h5",
      ls_command_predict},
-    {"pack", "make shards from pictures and other formats",
-     "images DIR --size S -o OUT [--test 0.1] | idx IMAGES LABELS -o OUT [--shards N] [--name train]",
-     "Writes HDF5 shards OUT/train-00000-of-00004.h5 …, the same bytes from the same input each time.\n"
-     "pack images takes a folder of JPEG and PNG files, a class a sub-folder, and brings them to one size: "
-     "in threads, and "
-     "under mpirun\n"
-     "in ranks; it prints pictures per class, mean and deviation. Started again after a crash, it keeps the "
-     "shards that are "
-     "there.\n"
-     "pack idx takes a pair of IDX files (the MNIST format), plain or gzip.",
+    {"pack", "make shards from pictures, CSV, NPY, HDF5 and IDX files",
+     "images DIR | csv FILE… | npy SAMPLES TARGETS | h5 FILE… | idx IMAGES LABELS   -o OUT [--test 0.1]",
+     "Writes HDF5 shards OUT/train-00000-of-00004.h5 …, the same bytes from the same input whatever the "
+     "number of threads,\n"
+     "and of ranks under mpirun; prints samples per class and, for the recipe, mean and deviation. Nothing "
+     "is written of a\n"
+     "source that is bad. Started again after a crash, it keeps the shards that are there. 'lockstep pack "
+     "images --help', and\n"
+     "so on, list the options of each.",
      "  lockstep pack images pictures --size 224 --test 0.1 --broken skip -o shards\n"
+     "  lockstep pack csv train.csv --target species -o shards --shuffle --test 0.1\n"
+     "  lockstep pack npy x.npy y.npy -o shards\n"
+     "  lockstep pack h5 mine/*.h5 --input pixels --target class -o shards --shuffle\n"
      "  lockstep pack idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o shards --shards 4",
      ls_command_pack},
     {"check", "verify shards or checkpoints", "FILE… [--input NAME] [--target NAME]",

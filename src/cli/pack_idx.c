@@ -1,26 +1,31 @@
 #include "cli/pack.h"
-#include "data/pack.h"
+
+static const struct ls_command about = {
+    .name = "pack idx",
+    .usage = "IMAGES LABELS -o OUT [--shards N] [--name train]",
+    .details = "A pair of IDX files (the MNIST format), plain or gzip.",
+    .example =
+        "  lockstep pack idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o shards --shards 4"};
+
+static ls_status open_source(const void *job, struct ls_pack_source **source) {
+    return ls_pack_idx_open(job, source);
+}
 
 ls_status ls_pack_idx_command(const struct ls_command *command, int argc, char **argv) {
-    int64_t shards = 1;
-    struct ls_pack_idx job = {.name = "train"};
-    bool helped = false;
+    (void)command;
+    struct ls_pack_asked asked = {.job = {.replace = true}, .shards = 1};
+    struct ls_pack_idx job = {0};
     const struct ls_option options[] = {
-        {"--out", "-o", LS_WORD, &job.folder, "DIR", "where the shards go; made where it is missing"},
-        {"--shards", NULL, LS_INTEGER, &shards, "N", "how many files (default 1)"},
-        {"--name", NULL, LS_WORD, &job.name, "NAME",
-         "the split, and the start of the file names (default train)"},
+        {"--class-names", NULL, LS_WORD, &job.class_names, "FILE",
+         "what the classes are called, a line each"},
         {0},
     };
-    int n = 0;
-    LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
-    if (helped) return LS_OK;
-    if (n != 2) return LS_FAIL(LS_INPUT, "pack idx takes two files, IMAGES and LABELS; found %d", n);
-    if (!job.folder) return LS_FAIL(LS_INPUT, "pack idx needs -o DIR");
-    if (shards < 1 || shards > 99999)
-        return LS_FAIL(LS_INPUT, "--shards: expected 1 to 99999, found %lld", (long long)shards);
+    LS_TRY(ls_pack_parse(&about, options, argc, argv, &asked));
+    if (asked.helped) return LS_OK;
+    if (asked.n != 2)
+        return LS_FAIL(LS_INPUT, "pack idx takes two files, IMAGES and LABELS; found %d", asked.n);
+    LS_TRY(ls_pack_check_range("--shards", asked.shards, 1, LS_SHARD_MOST));
     job.images = argv[0];
     job.labels = argv[1];
-    job.shards = (int)shards;
-    return ls_pack_idx(&job);
+    return ls_pack_do(&asked, open_source, &job);
 }

@@ -30,8 +30,9 @@ save("recipe", "keys", b"seed: 18446744073709551615\nmodel: {zoo: lenet, classes
 
 images = struct.pack(">HBBIII", 0, 8, 3, 3, 4, 5) + bytes(range(60))
 labels = struct.pack(">HBBI", 0, 8, 1, 3) + b"\0\1\2"
-for name, a, b in (("plain", images, labels), ("gzip", gzip.compress(images), gzip.compress(labels))):
-    save("idx", name, struct.pack("<H", len(a)) + a + b)
+for name, kind, content in (("images", 0, images), ("labels", 1, labels)):
+    save("idx", name, bytes([kind]) + content)
+    save("idx", name + ".gz", bytes([kind]) + gzip.compress(content))
 
 x = numpy.random.default_rng(1).integers(0, 256, (9, 14, 3)).astype("u1")
 for mode in ("RGB", "L", "CMYK", "RGBA", "P", "1"):

@@ -1,36 +1,25 @@
-// A pair of IDX files, plain or gzip: the first two bytes say how many of the rest are the images.
+// An IDX file, plain or gzip, of images or labels.
 #include "fuzz.h"
 
-#include "data/pack_parts.h"
+#include "data/array.h"
 
-enum { ROOM = 4096 };
-
-static ls_status read_all(struct ls_idx *idx) {
-    static uint8_t labels[64];
-    uint8_t *samples = malloc(64 * ROOM);
-    ls_status status = LS_OK;
-    while (status == LS_OK && idx->next < idx->samples) {
-        int64_t left = idx->samples - idx->next, n = left < 64 ? left : 64;
-        if (idx->sample_bytes > ROOM)
-            n = 0; // the packer asks for memory for one sample at least; here is no point
-        if (!n) break;
-        status = ls_idx_read(idx, n, samples, labels);
-    }
-    free(samples);
+static ls_status read_all(const struct ls_array *array) {
+    char *row = malloc(array->row_bytes);
+    ls_status status = row ? LS_OK : LS_SYSTEM;
+    for (int64_t i = 0; i < array->dim[0] && status == LS_OK; i++) status = ls_array_read(array, i, 1, row);
+    free(row);
     return status;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
-    if (n < 2) return 0;
-    size_t images = (size_t)data[0] | (size_t)data[1] << 8;
-    if (images > n - 2) images = n - 2;
-    const char *first = fuzz_file(0, data + 2, images),
-               *second = fuzz_file(1, data + 2 + images, n - 2 - images);
-    struct ls_idx idx;
-    ls_status status = ls_idx_open(&idx, first, second);
+    if (n < 1) return 0;
+    // The first byte says which of the two kinds is expected.
+    bool labels = data[0] & 1;
+    struct ls_array array;
+    ls_status status = ls_idx_open(fuzz_file(0, data + 1, n - 1), labels ? 1 : 3, labels ? 1 : 4, &array);
     if (status == LS_OK) {
-        status = read_all(&idx);
-        ls_idx_close(&idx);
+        status = read_all(&array);
+        ls_array_close(&array);
     }
     fuzz_expect(status);
     return 0;

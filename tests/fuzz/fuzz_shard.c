@@ -18,14 +18,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     uint64_t ids[N];
     for (int i = 0; i < N; i++) labels[i] = i % 2, ids[i] = (uint64_t)i;
     for (int i = 0; i < N * BYTES; i++) samples[i] = (uint8_t)(i * 11);
-    struct ls_shard_about about = {.uuid = "5d3f3c7e-0000-8000-8000-000000000000",
-                                   .split = "train",
-                                   .shards = 1,
-                                   .height = 2,
-                                   .width = 2,
-                                   .channels = 3,
-                                   .class_names = names,
-                                   .n_class_names = 2};
+    struct ls_shard_about about = {
+        .uuid = "5d3f3c7e-0000-8000-8000-000000000000",
+        .split = "train",
+        .shards = 1,
+        .shape = {.rank = 3, .dim = {2, 2, 3}, .type = LS_U8, .classes = true, .target_values = 1},
+        .class_names = names,
+        .n_class_names = 2};
     struct ls_shard_writer *writer;
     close(mkstemp(path));
     if (ls_shard_writer_open(path, &about, N, &writer) ||

@@ -261,7 +261,7 @@ class PackImages(lockstep.Case):
     def test_usage(self):
         (self.folder / "flat").mkdir()
         for words, said in ((("--size", 0), "--size"), (("--test", "1.5"), "--test"), (("--shards", 99), "--shards"),
-                            (("--broken", "maybe"), "--broken"), (("--name", "a/b"), "slash"), (("--test-name", "train"), "train")):
+                            (("--broken", "maybe"), "--broken"), (("--name", "a/b"), "slash"), (("--test", 0.5, "--test-name", "train"), "train")):
             self.fill(6)
             self.assertIn(said, self.pack(*words, expect=2).stderr)
             self.assertFalse(self.out.exists())
