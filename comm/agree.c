@@ -16,12 +16,16 @@ struct error_message {
     char text[LS_ERROR_TEXT];
 };
 
+// Where an error points to that was agreed on, and so names its rank already: as long as the error.
+static _Thread_local char agreed_file[sizeof((struct error_message *)0)->file];
+
 static struct error_message describe(const struct ls_comm *comm, ls_status mine) {
     const struct ls_error *error = ls_error_last();
     struct error_message message = {.status = mine, .line = error->line};
     snprintf(message.file, sizeof message.file, "%s", error->file ? error->file : "?");
-    char place[sizeof comm->host + 32];
-    const int length = snprintf(place, sizeof place, " (rank %d on %s)", comm->rank, comm->host);
+    char place[sizeof comm->host + 32] = "";
+    const bool placed = error->status != LS_OK && error->file == agreed_file;
+    const int length = placed ? 0 : snprintf(place, sizeof place, " (rank %d on %s)", comm->rank, comm->host);
     const char *text = error->status == LS_OK ? "failed, and left no message" : error->text;
     // The place is kept whole, whatever the length of the text.
     snprintf(message.text, sizeof message.text, "%.*s%s", (int)sizeof message.text - 1 - length, text, place);
@@ -29,9 +33,8 @@ static struct error_message describe(const struct ls_comm *comm, ls_status mine)
 }
 
 static ls_status adopt(const struct error_message *message) {
-    static _Thread_local char file[sizeof message->file]; // as long as the error that points to it
-    memcpy(file, message->file, sizeof file);
-    struct ls_error error = {.status = message->status, .file = file, .line = message->line};
+    memcpy(agreed_file, message->file, sizeof agreed_file);
+    struct ls_error error = {.status = message->status, .file = agreed_file, .line = message->line};
     memcpy(error.text, message->text, sizeof error.text);
     return ls_error_adopt(&error);
 }

@@ -18,7 +18,7 @@ struct ls_cuda_gpu {
     char name[96], uuid[48], bus[24];
     int major, minor; // compute capability
     int multiprocessors;
-    int64_t memory, memory_free; // bytes
+    int64_t memory; // bytes
 };
 
 struct ls_cuda_libraries { // versions, "" where a library is not there; `missing` says what was looked for
@@ -38,8 +38,10 @@ struct ls_cuda_module {
     const char *name; // "cuda", "cuda (stand-in)"
 
     // The GPUs that the process may use. None, or no driver: *n is 0 and `why` says in a few words why; that
-    // is no error.
+    // is no error. Opens none: a process on each GPU of a host must not take memory of all others.
     void (*gpus)(struct ls_cuda_gpu gpus[LS_CUDA_MAX_GPUS], int *n, char why[256]);
+    // Bytes of GPU `gpu` that are free, once this process has opened it, which this does; 0 where that fails.
+    int64_t (*memory_free)(int gpu);
     void (*libraries)(struct ls_cuda_libraries *libraries);
     // How GPU a reaches GPU b: "NVLink", "PCIe", "host".
     const char *(*link)(int a, int b);

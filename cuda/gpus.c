@@ -29,13 +29,15 @@ static cudaError_t describe(int index, struct ls_cuda_gpu *gpu) {
                                 .memory = (int64_t)properties.totalGlobalMem};
     snprintf(gpu->name, sizeof gpu->name, "%.*s", (int)sizeof gpu->name - 1, properties.name);
     write_uuid(gpu->uuid, &properties.uuid);
-    error = cudaDeviceGetPCIBusId(gpu->bus, sizeof gpu->bus, index);
-    if (error != cudaSuccess) return error;
-    size_t free_bytes = 0, total = 0;
-    error = cudaSetDevice(index);
-    if (error == cudaSuccess) error = cudaMemGetInfo(&free_bytes, &total);
-    gpu->memory_free = (int64_t)free_bytes;
-    return error;
+    return cudaDeviceGetPCIBusId(gpu->bus, sizeof gpu->bus, index);
+}
+
+int64_t ls_cuda_memory_free(int gpu) {
+    size_t available = 0, total = 0;
+    if (cudaSetDevice(gpu) == cudaSuccess && cudaMemGetInfo(&available, &total) == cudaSuccess)
+        return (int64_t)available;
+    (void)cudaGetLastError();
+    return 0;
 }
 
 void ls_cuda_gpus(struct ls_cuda_gpu gpus[LS_CUDA_MAX_GPUS], int *n, char why[256]) {

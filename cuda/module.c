@@ -13,9 +13,10 @@ static const struct ls_cuda_module module = {
     .abi = LS_CUDA_ABI,
     .name = NAME,
     .gpus = ls_cuda_gpus,
+    .memory_free = ls_cuda_memory_free,
     .libraries = ls_cuda_libraries,
     .link = ls_cuda_link,
-#ifdef LOCKSTEP_HAVE_DEVICE
+#if defined(LOCKSTEP_HAVE_DEVICE) || defined(LS_FAKECUDA)
     .open = ls_cuda_open,
 #endif
     .open_nccl = ls_transport_open_nccl,

@@ -23,6 +23,7 @@ struct bench {
 
 struct reduction {
     struct ls_comm *comm;
+    const struct ls_recipe *recipe;
     struct ls_device *device;
     struct ls_queue *queue;
     struct ls_transport *transport;
@@ -141,7 +142,7 @@ static ls_status open_reduction(const struct bench *bench, struct reduction *red
     LS_TRY(reduction->device->api->alloc(reduction->device, floats * sizeof(float),
                                          (void **)&reduction->buffer));
     LS_TRY(ls_fold_make(comm->rank, comm->rank + 1, comm->size, 1, &reduction->fold));
-    LS_TRY(ls_transport_choose(reduction->comm, reduction->device, &reduction->transport));
+    LS_TRY(ls_transport_choose(reduction->recipe, reduction->comm, reduction->device, &reduction->transport));
     LS_TRY(ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size, false,
                            floats, &reduction->ordered));
     return ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size, true, floats,
@@ -168,8 +169,9 @@ static ls_status work(struct ls_comm *comm, void *context) {
     static const char text[] =
         "model: {zoo: lenet, classes: 2}\ndata: {train: none}\ntrain: {steps: 1}\ndevice: {threads: 1}\n";
     LS_TRY(ls_comm_agree(comm, ls_recipe_parse(text, "bench reduce", ".", NULL, 0, &recipe)));
-    struct reduction reduction = {.comm = comm};
+    struct reduction reduction = {.comm = comm, .recipe = &recipe};
     ls_status status = ls_comm_agree(comm, ls_device_choose(&recipe, comm, false, &reduction.device));
+    if (status == LS_OK) status = ls_device_agree(&recipe, comm, reduction.device);
     if (status == LS_OK) status = ls_comm_agree(comm, open_reduction(bench, &reduction));
     if (status == LS_OK) status = all_sizes(bench, &reduction);
     if (reduction.device) close_reduction(&reduction);

@@ -124,8 +124,8 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     struct ls_memory memory = {0};
     if (status == LS_OK) memory = ls_memory_of(recipe, &model, NULL, NULL, device, comm->rank, comm->size);
     const struct ls_engine_spec spec = {device, comm, &model, recipe};
-    if (status == LS_OK) status = ls_engine_open(&spec, &engine);
     status = ls_comm_agree(comm, status);
+    if (status == LS_OK) status = ls_comm_agree(comm, ls_engine_open(&spec, &engine));
     if (status == LS_OK) {
         const struct ls_lane_range lanes = ls_engine_lanes(engine);
         const int64_t lane = model.train->lane_batch;
@@ -158,6 +158,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
                                            .target_values = 1};
     struct ls_device *device = NULL;
     ls_status status = ls_comm_agree(comm, ls_device_choose(&recipe, comm, false, &device));
+    if (status == LS_OK) status = ls_device_agree(&recipe, comm, device);
     if (status == LS_OK) status = with_engine(bench, comm, &recipe, device, &sample);
     if (device) device->api->close(device);
     ls_recipe_free(&recipe);

@@ -1,6 +1,7 @@
 #include "cli/session.h"
 
 #include "base/log.h"
+#include "train/gpu.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -104,7 +105,7 @@ static ls_status check_shape(const struct ls_session *session, const char *check
     return status;
 }
 
-static ls_status make_engine(struct ls_session *session) {
+static ls_status make_model(struct ls_session *session) {
     const struct ls_dataset_info *info = ls_dataset_info(session->dataset);
     struct ls_sample_shape sample = ls_sample_shape_of(info);
     if (!info->has_target) {
@@ -112,17 +113,33 @@ static ls_status make_engine(struct ls_session *session) {
         sample.target_is_class = ls_session_kind(session) == LS_CLASSES;
         sample.target_values = session->recipe.model.classes;
     }
-    LS_TRY(ls_model_make(&session->recipe, &sample, session->device, &session->model));
+    return ls_model_make(&session->recipe, &sample, session->device, &session->model);
+}
+
+static ls_status open_engine(struct ls_session *session) {
     const struct ls_engine_spec spec = {session->device, session->comm, &session->model, &session->recipe};
     return ls_engine_open(&spec, &session->engine);
 }
 
 // ---- all of it
 
+// Trained on a GPU, used on a laptop: what the recipe says of the device is not of this one. Where there is
+// no GPU, f32 takes the place of what only a GPU computes.
+static void use_here(struct ls_recipe *recipe) {
+    const struct ls_cuda_gpu *gpus;
+    const char *why;
+    recipe->device.kind = "auto";
+    recipe->device.id = "auto";
+    recipe->device.memory = 0;
+    if (ls_gpu_count(&gpus, &why) > 0) return;
+    recipe->train.tf32 = false;
+    if (recipe->train.precision == LS_F16) recipe->train.precision = LS_F32;
+}
+
 static ls_status read_header(struct ls_session *session, const char *checkpoint) {
     LS_TRY(ls_checkpoint_read_header(checkpoint, &session->header));
     LS_TRY(ls_recipe_parse(session->header.recipe, checkpoint, ".", NULL, 0, &session->recipe));
-    session->recipe.device.kind = "auto"; // trained on a GPU, used on a laptop
+    use_here(&session->recipe);
     return ls_engine_check_ranks(&session->recipe, session->comm);
 }
 
@@ -141,9 +158,9 @@ static ls_status open_parts(struct ls_session *session, const struct ls_session_
     LS_TRY(agree_on_data(session));
     LS_TRY(ls_comm_agree(comm, check_shape(session, spec->checkpoint)));
     LS_TRY(ls_comm_agree(comm, ls_device_choose(&session->recipe, comm, false, &session->device)));
-    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the device (equal bits need equal devices)",
-                              session->device->fingerprint));
-    LS_TRY(ls_comm_agree(comm, make_engine(session)));
+    LS_TRY(ls_device_agree(&session->recipe, comm, session->device));
+    LS_TRY(ls_comm_agree(comm, make_model(session)));
+    LS_TRY(ls_comm_agree(comm, open_engine(session)));
     return ls_replica_load(session->engine, session->model.train->layout, comm, spec->checkpoint, false,
                            NULL);
 }

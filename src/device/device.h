@@ -162,6 +162,8 @@ struct ls_device {
     // need not be copied first, and `memory_limit` is of all that a run takes.
     bool host_memory;
     char name[128]; // "AMD EPYC, 2 threads"
+    char uuid[48];  // of a GPU; else ""
+    bool shared;    // with another rank, on purpose
     char
         fingerprint[256]; // device model, instruction set, kernel library and version: equal text, equal bits
     int64_t memory_limit; // bytes; 0: none

@@ -70,6 +70,7 @@ struct ls_step_result {
 
 // More ranks than lanes: LS_INPUT.
 ls_status ls_engine_check_ranks(const struct ls_recipe *recipe, const struct ls_comm *comm);
+// Collective; where it fails on one rank it may have succeeded on others.
 ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **engine);
 void ls_engine_close(struct ls_engine *engine);
 

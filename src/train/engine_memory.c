@@ -22,8 +22,10 @@ static int slots_of(const struct ls_recipe *recipe) {
     return recipe->train.momentum != 0 ? 1 : 0;
 }
 
-// Generated code is there once programs are loaded, and not known before: they are, for a moment.
+// Code that a CPU's library generates is there once programs are loaded, and not known before: they are, for
+// a moment.
 static size_t program_bytes(struct ls_device *device, const struct ls_model *model, int queues) {
+    if (!device->host_memory) return (size_t)ls_resident_bytes();
     const struct ls_device_api *api = device->api;
     struct ls_queue *queue[LS_MAX_QUEUES];
     struct ls_program *train = NULL, *eval = NULL;

@@ -107,7 +107,7 @@ static ls_status open_audit(struct ls_engine *engine) {
     return api->alloc(engine->device, engine->sizes.output, (void **)&engine->audit_output);
 }
 
-static ls_status open_parts(struct ls_engine *engine, const struct ls_engine_spec *spec) {
+static ls_status open_parts(struct ls_engine *engine) {
     LS_TRY(engine->api->reserve(engine->device, ls_engine_device_bytes(&engine->sizes)));
     LS_TRY(open_queues(engine));
     LS_TRY(open_events(engine));
@@ -121,9 +121,13 @@ static ls_status open_parts(struct ls_engine *engine, const struct ls_engine_spe
     LS_TRY(open_audit(engine));
     LS_TRY(engine->api->load(engine->device, engine->train, engine->queue, engine->n_queues,
                              &engine->train_program));
-    LS_TRY(engine->api->load(engine->device, engine->eval, engine->queue, engine->n_queues,
-                             &engine->eval_program));
-    LS_TRY(ls_transport_choose(spec->comm, engine->device, &engine->transport));
+    return engine->api->load(engine->device, engine->eval, engine->queue, engine->n_queues,
+                             &engine->eval_program);
+}
+
+// Collective: the ranks that come here all have their other parts.
+static ls_status open_reduction(struct ls_engine *engine, const struct ls_engine_spec *spec) {
+    LS_TRY(ls_transport_choose(spec->recipe, spec->comm, engine->device, &engine->transport));
     return ls_reducer_open(engine->transport, engine->device, engine->fold, engine->lanes_total,
                            engine->recipe->train.fast, ls_largest_bucket(engine->train), &engine->reducer);
 }
@@ -151,7 +155,8 @@ ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **o
         ls_engine_sizes(spec->recipe, spec->model, spec->device, spec->comm->rank, spec->comm->size);
     engine->lanes = engine->sizes.lanes;
     engine->n_queues = engine->sizes.queues;
-    ls_status status = open_parts(engine, spec);
+    ls_status status = ls_comm_agree(spec->comm, open_parts(engine));
+    if (status == LS_OK) status = open_reduction(engine, spec);
     if (status != LS_OK) {
         ls_engine_close(engine);
         return status;

@@ -86,6 +86,8 @@ struct ls_recipe {
         const char *kind;    // auto, cpu, cuda
         const char *kernels; // auto, plain, onednn: of the CPU device
         const char *id;
+        bool share, replay;    // ranks may share a GPU; its lanes are captured once and replayed
+        const char *transport; // auto, nccl, mpi: of gradients between GPUs
         int64_t memory, threads;
     } device;
     struct ls_arena memory_arena;

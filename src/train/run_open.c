@@ -72,7 +72,10 @@ static void reader_free(void *device, void *memory) {
 
 static ls_status open_engine(struct ls_run *run) {
     const struct ls_engine_spec spec = {run->device, run->comm, &run->model, &run->recipe};
-    LS_TRY(ls_engine_open(&spec, &run->engine));
+    return ls_engine_open(&spec, &run->engine);
+}
+
+static ls_status open_readers(struct ls_run *run) {
     const struct ls_lane_range lanes = ls_engine_lanes(run->engine);
     const int64_t samples = (lanes.end - lanes.begin) * run->model.train->lane_batch;
     struct ls_reader_spec reading = ls_reader_spec_of(&run->recipe, false, samples);
@@ -214,8 +217,7 @@ ls_status ls_run_open(struct ls_run *run) {
     LS_TRY(ls_comm_agree(comm, read_recipe(run)));
     LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the recipe", run->resolved.data));
     LS_TRY(ls_comm_agree(comm, ls_device_choose(&run->recipe, comm, true, &run->device)));
-    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the device (equal bits need equal devices)",
-                              run->device->fingerprint));
+    LS_TRY(ls_device_agree(&run->recipe, comm, run->device));
     LS_TRY(ls_comm_agree(comm, open_data(run)));
     ls_note("data: %s", ls_dataset_path_note(run->train));
     LS_TRY(ls_comm_agree(comm, make_model(run)));
@@ -224,6 +226,7 @@ ls_status ls_run_open(struct ls_run *run) {
     LS_TRY(ls_comm_agree(comm, ls_run_writes(run) ? ls_dataset_content(run->train, &run->content) : LS_OK));
     LS_TRY(stop_if_asked(run));
     LS_TRY(ls_comm_agree(comm, open_engine(run)));
+    LS_TRY(ls_comm_agree(comm, open_readers(run)));
     LS_TRY(ls_comm_agree(comm, ls_run_writes(run) && run->recipe.model.from
                                    ? ls_checkpoint_verify(run->recipe.model.from)
                                    : LS_OK));

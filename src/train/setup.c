@@ -3,8 +3,10 @@
 #include "base/log.h"
 #include "cpu/cpu.h"
 #include "train/checkpoint.h"
+#include "train/gpu.h"
 #include "train/stop.h"
 
+#include <stdio.h>
 #include <string.h>
 
 // ---- device
@@ -21,13 +23,8 @@ static int threads_for(const struct ls_recipe *recipe, const struct ls_comm *com
     return mine > 0 ? mine : 1;
 }
 
-ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool note,
-                           struct ls_device **device) {
-    static const char why_not_cuda[] =
-        "no usable GPU: the CUDA module (liblockstep-cuda.so) is not installed";
-    const char *kind = recipe->device.kind;
-    if (strcmp(kind, "cuda") == 0)
-        return LS_FAIL(LS_INPUT, "device.kind: cuda: %s; use device.kind=cpu, or auto", why_not_cuda);
+static ls_status open_cpu(const struct ls_recipe *recipe, const struct ls_comm *comm, bool note,
+                          const char *why, struct ls_device **device) {
     if (recipe->train.precision == LS_F16 || recipe->train.tf32)
         return LS_FAIL(LS_INPUT, "train.precision: %s needs a GPU; the CPU device has fp32 and bf16",
                        recipe->train.tf32 ? "tf32" : "fp16");
@@ -40,13 +37,69 @@ ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm 
     LS_TRY(ls_cpu_open(&options, device));
     (*device)->memory_limit = recipe->device.memory;
     if (!note) return LS_OK;
-    ls_note("device: cpu: %s%s%s%s", (*device)->name, strcmp(kind, "auto") == 0 ? " (" : "",
-            strcmp(kind, "auto") == 0 ? why_not_cuda : "", strcmp(kind, "auto") == 0 ? ")" : "");
+    ls_note("device: cpu: %s%s%s%s", (*device)->name, why[0] ? " (" : "", why, why[0] ? ")" : "");
     if (options.kernels == LS_CPU_PLAIN || (options.kernels == LS_CPU_AUTO && !ls_cpu_library()))
         ls_warn("the plain kernels serve%s: correct, and slow",
                 ls_cpu_library() ? " as device.kernels asks"
                                  : ", because oneDNN was not there when this program was built");
     return LS_OK;
+}
+
+ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool note,
+                           struct ls_device **device) {
+    const char *kind = recipe->device.kind;
+    if (strcmp(kind, "cpu") == 0) return open_cpu(recipe, comm, note, "", device);
+    ls_status status = ls_gpu_open(recipe, comm, device);
+    if (status == LS_OK) {
+        if (note)
+            ls_note("device: cuda: %s%s", (*device)->name, comm->size > 1 ? ", and one for each rank" : "");
+        return LS_OK;
+    }
+    const struct ls_cuda_gpu *gpus;
+    const char *why;
+    if (strcmp(kind, "auto") == 0 && ls_gpu_count(&gpus, &why) == 0) {
+        char reason[LS_ERROR_TEXT];
+        snprintf(reason, sizeof reason, "%s", ls_error_last()->text);
+        ls_error_clear();
+        return open_cpu(recipe, comm, note, reason, device);
+    }
+    if (strcmp(kind, "cuda") == 0) ls_error_prefix("device.kind: cuda");
+    return status;
+}
+
+struct holder { // of a GPU
+    char host[128], uuid[48];
+};
+
+// All ranks see the same holders and so come to the same end.
+static ls_status check_shares(const struct ls_recipe *recipe, const struct ls_comm *comm,
+                              const struct holder *holders, struct ls_device *device) {
+    for (int a = 0; a < comm->size; a++)
+        for (int b = a + 1; b < comm->size && holders[a].uuid[0]; b++) {
+            if (strcmp(holders[a].uuid, holders[b].uuid) != 0) continue;
+            device->shared = true;
+            if (!recipe->device.share)
+                return LS_FAIL(
+                    LS_INPUT,
+                    "ranks %d and %d on %s have the same GPU, %s: give each rank one of its own, or let "
+                    "ranks share one with device.share=true",
+                    a, b, holders[b].host, holders[b].uuid);
+        }
+    return LS_OK;
+}
+
+ls_status ls_device_agree(const struct ls_recipe *recipe, struct ls_comm *comm, struct ls_device *device) {
+    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the device (equal bits need equal devices)",
+                              device->fingerprint));
+    struct holder mine = {.uuid = ""};
+    snprintf(mine.host, sizeof mine.host, "%s", comm->host);
+    snprintf(mine.uuid, sizeof mine.uuid, "%s", device->uuid);
+    struct ls_arena memory = {0};
+    struct holder *holders = LS_ARENA_NEW(&memory, struct holder, comm->size);
+    ls_status status = ls_comm_gather_all(comm, &mine, holders, sizeof mine);
+    if (status == LS_OK) status = check_shares(recipe, comm, holders, device);
+    ls_arena_free(&memory);
+    return ls_comm_agree(comm, status);
 }
 
 // ---- data
@@ -105,6 +158,11 @@ ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recip
 // ---- memory
 // ---------------------------------------------------------------------------------------------------
 
+// What the plan may take of the device: what the recipe grants, or else what is there. 0: unknown.
+static int64_t memory_there(const struct ls_device *device) {
+    return device->memory_limit > 0 ? device->memory_limit : device->memory_free;
+}
+
 // The largest number of samples a lane whose whole plan fits; 0 if not even one does.
 static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
                             struct ls_device *device) {
@@ -117,7 +175,7 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
         bool fit = ls_model_make(&tried, sample, device, &model) == LS_OK;
         if (fit) {
             const struct ls_memory memory = ls_memory_of(&tried, &model, NULL, NULL, device, 0, 1);
-            fit = (int64_t)memory.device <= device->memory_limit;
+            fit = (int64_t)memory.device <= memory_there(device);
         }
         ls_model_free(&model);
         if (fit)
@@ -130,20 +188,22 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
 
 ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
                           struct ls_device *device, const struct ls_memory *memory) {
-    if (device->memory_limit <= 0 || (int64_t)memory->device <= device->memory_limit) return LS_OK;
-    char needed[32], limit[32];
+    const int64_t there = memory_there(device);
+    if (there <= 0 || (int64_t)memory->device <= there) return LS_OK;
+    char needed[32], limit[32], how[256];
     const int64_t lane = largest_lane(recipe, sample, device);
     ls_format_bytes(needed, (double)memory->device);
-    ls_format_bytes(limit, (double)device->memory_limit);
-    if (lane == 0)
-        return LS_FAIL(LS_INPUT,
-                       "device.memory: the plan needs %s, the limit is %s; not even lanes of one sample fit",
-                       needed, limit);
+    ls_format_bytes(limit, (double)there);
+    if (device->memory_limit > 0)
+        snprintf(how, sizeof how, "device.memory: the plan needs %s, the limit is %s", needed, limit);
+    else
+        snprintf(how, sizeof how, "the plan needs %s of device memory, %s has %s free", needed, device->name,
+                 limit);
+    if (lane == 0) return LS_FAIL(LS_INPUT, "%s; not even lanes of one sample fit", how);
     return LS_FAIL(LS_INPUT,
-                   "device.memory: the plan needs %s, the limit is %s; the largest lane that fits has %lld "
-                   "samples (this one: %lld): "
+                   "%s; the largest lane that fits has %lld samples (this one: %lld): "
                    "lower train.batch or raise train.lanes",
-                   needed, limit, (long long)lane, (long long)(recipe->train.batch / recipe->train.lanes));
+                   how, (long long)lane, (long long)(recipe->train.batch / recipe->train.lanes));
 }
 
 // ---- replica

@@ -8,6 +8,9 @@
 // Opens the device that the recipe asks for. `note`: says in one line what was chosen and why.
 ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool note,
                            struct ls_device **device);
+// Collective. Refuses ranks whose devices would not give equal bits, and ranks that share a GPU unless
+// device.share says so.
+ls_status ls_device_agree(const struct ls_recipe *recipe, struct ls_comm *comm, struct ls_device *device);
 
 // Opens data.train or data.test of the recipe.
 ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_dataset **dataset);

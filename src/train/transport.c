@@ -1,11 +1,44 @@
 #include "train/transport.h"
 
+#include "base/log.h"
 #include "comm/comm.h"
 #include "device/device.h"
+#include "train/gpu.h"
 
-ls_status ls_transport_choose(struct ls_comm *comm, struct ls_device *device,
+#include <string.h>
+
+// Why this rank's gradients cannot travel over NCCL; NULL: they can.
+static const char *why_not_nccl(const struct ls_device *device) {
+    const char *why;
+    const struct ls_cuda_module *module = ls_gpu_module(&why);
+    static struct ls_cuda_libraries libraries;
+    if (device->shared) return "NCCL wants a GPU for each rank";
+    if (!module || !module->open_nccl) return "the CUDA module was built without NCCL";
+    module->libraries(&libraries);
+    return libraries.nccl[0] ? NULL : "NCCL is not installed";
+}
+
+// NCCL, where all ranks can. One that cannot decides for all.
+static ls_status choose_for_gpus(const struct ls_recipe *recipe, struct ls_comm *comm,
+                                 struct ls_device *device, struct ls_transport **transport) {
+    const bool asked = strcmp(recipe->device.transport, "nccl") == 0;
+    const char *obstacle = why_not_nccl(device), *why;
+    if (asked)
+        LS_TRY(ls_comm_agree(comm,
+                             obstacle ? LS_FAIL(LS_INPUT, "device.transport: nccl: %s", obstacle) : LS_OK));
+    uint64_t obstacles = obstacle ? 1 : 0;
+    LS_TRY(ls_comm_sum_u64(comm, &obstacles, 1));
+    if (obstacles == 0) return ls_gpu_module(&why)->open_nccl(comm, device, transport);
+    ls_note("gradients travel over MPI, through host memory: %s", obstacle ? obstacle : "a rank has no NCCL");
+    return ls_transport_open_mpi(comm, device, transport);
+}
+
+ls_status ls_transport_choose(const struct ls_recipe *recipe, struct ls_comm *comm, struct ls_device *device,
                               struct ls_transport **transport) {
     if (comm->size == 1) return ls_transport_open_self(transport);
+    const bool gpus = strcmp(device->api->kind, "cuda") == 0;
+    if (gpus && strcmp(recipe->device.transport, "mpi") != 0)
+        return choose_for_gpus(recipe, comm, device, transport);
     return ls_transport_open_mpi(comm, device, transport);
 }
 
