@@ -18,7 +18,7 @@ cudaError_t context = cudaSuccess;
 struct Injection {
     std::string name;
     unsigned long when; // the how manieth call, from 1 on
-    cudaError_t error;
+    std::string error;  // "": what the function fails with most
 };
 
 cudaError_t error_named(const std::string &text) {
@@ -40,10 +40,8 @@ std::vector<Injection> read_injections() {
         std::getline(parts, name, ':');
         std::getline(parts, when, ':');
         std::getline(parts, error, ':');
-        const bool allocates = name == "cudaMalloc" || name == "cudaMallocHost" || name == "cudaHostAlloc";
-        if (error.empty()) error = allocates ? "cudaErrorMemoryAllocation" : "cudaErrorUnknown";
-        injections.push_back(
-            {name, when.empty() ? 1 : std::strtoul(when.c_str(), nullptr, 10), error_named(error)});
+        if (!error.empty() && name.rfind("nccl", 0) != 0) error_named(error); // says so if it is none
+        injections.push_back({name, when.empty() ? 1 : std::strtoul(when.c_str(), nullptr, 10), error});
     }
     return injections;
 }
@@ -65,17 +63,26 @@ std::condition_variable &changed() {
     return *condition;
 }
 
-cudaError_t injected(const char *name) {
+const std::string *injection(const char *name) {
     static const std::vector<Injection> injections = read_injections();
-    if (injections.empty()) return cudaSuccess;
+    if (injections.empty()) return nullptr;
     static std::map<std::string, unsigned long> calls;
     const unsigned long count = ++calls[name];
     for (const Injection &injection : injections)
-        if (injection.name == name && injection.when == count) {
-            if (stays(injection.error)) poison_context(injection.error);
-            return injection.error;
-        }
-    return cudaSuccess;
+        if (injection.name == name && injection.when == count) return &injection.error;
+    return nullptr;
+}
+
+cudaError_t injected(const char *name) {
+    const std::string *text = injection(name);
+    if (!text) return cudaSuccess;
+    const std::string call = name;
+    const bool allocates = call == "cudaMalloc" || call == "cudaMallocHost" || call == "cudaHostAlloc";
+    const cudaError_t error = !text->empty() ? error_named(*text)
+                              : allocates    ? cudaErrorMemoryAllocation
+                                             : cudaErrorUnknown;
+    if (stays(error)) poison_context(error);
+    return error;
 }
 
 cudaError_t admit(const char *name) {

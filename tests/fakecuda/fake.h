@@ -98,7 +98,8 @@ void invalidate(Stream *stream);
 cudaError_t forbid_in_capture();
 
 // ---- memory.cpp ----
-bool on_device(const void *memory);
+// Is all of it device memory, in one allocation? If not, that is a mistake, in which `what` is named.
+bool is_device_memory(const void *memory, size_t bytes, const char *what);
 void check_guards();
 void open_device_memory(bool open); // LS_FAKE_PROTECT: the host may not touch it while no kernel runs
 std::string describe(const void *memory);
@@ -117,6 +118,7 @@ cudaError_t noted(cudaError_t error); // becomes the thread's last error
 // The injected error of this call (LS_FAKE_FAIL), or what forbids every call.
 cudaError_t admit(const char *name);
 cudaError_t injected(const char *name);
+const std::string *injection(const char *name); // the same, as text: NULL, or the error's name or ""
 std::mutex &lock();
 std::condition_variable &changed();
 extern thread_local bool in_host_function;

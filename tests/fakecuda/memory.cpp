@@ -198,9 +198,11 @@ Body copy_body(void *to, const void *from, size_t bytes) {
 
 } // namespace
 
-bool on_device(const void *memory) {
-    const Allocation *allocation = find(memory);
-    return allocation && allocation->device >= 0;
+bool is_device_memory(const void *memory, size_t bytes, const char *what) {
+    const Where where = locate(memory, bytes, what);
+    if (where == Where::pinned || where == Where::pageable)
+        mistake("%s: %s, not device memory", what, describe(memory).c_str());
+    return where == Where::device;
 }
 
 std::string describe(const void *memory) {
