@@ -64,6 +64,7 @@ enum class State : unsigned char { fresh, ready, running, at_barrier, in_warp, e
 struct Thread {
     State state;
     bool predicate; // at a barrier
+    unsigned char lane, warp;
     uint3 index;
     Fiber *fiber; // where it waits
     Site site;    // what it waits in
@@ -74,8 +75,13 @@ struct Thread {
     uint64_t value; // given; then the result
 };
 
+struct Warp {
+    unsigned there, waiting, ended; // lanes; those in a warp function wait
+};
+
 // The block that runs.
 Thread threads[MAX_THREADS];
+Warp warps[MAX_THREADS / WARP];
 int n_threads, n_fresh, n_ended, n_at_barrier;
 bool backwards;         // the order in which threads begin and go on
 int ready[MAX_THREADS]; // a ring
@@ -203,6 +209,7 @@ void worker() {
             run_as(next_fresh());
             (*body)();
             current->state = State::ended;
+            warps[current->warp].ended |= 1u << current->lane;
             n_ended++;
         }
         idle.push_back(running);
@@ -217,10 +224,6 @@ void wait_as(State state) {
 }
 
 // ---- warp functions ----
-
-int lane_of(const Thread *thread) {
-    return (int)(thread - threads) % WARP;
-}
 
 int source_lane(const Thread &thread, int lane) {
     const int first = lane & ~(thread.width - 1), last = first + thread.width - 1;
@@ -276,11 +279,17 @@ void set_up_threads(dim3 block) {
     for (unsigned z = 0; z < block.z; z++)
         for (unsigned y = 0; y < block.y; y++)
             for (unsigned x = 0; x < block.x; x++) threads[n_threads++].index = {x, y, z};
+    for (int i = 0; i < n_threads; i++) {
+        threads[i].lane = (unsigned char)(i % WARP);
+        threads[i].warp = (unsigned char)(i / WARP);
+    }
 }
 
 bool run_block() { // false: `failure` says why
     poison_shared();
     for (int i = 0; i < n_threads; i++) threads[i].state = State::fresh;
+    for (int first = 0; first < n_threads; first += WARP)
+        warps[first / WARP] = {n_threads - first < WARP ? (1u << (n_threads - first)) - 1 : ~0u, 0, 0};
     n_fresh = n_threads;
     n_ended = n_at_barrier = n_ready = ready_first = 0;
     failure[0] = 0;
@@ -360,7 +369,7 @@ int block_barrier(BlockOp op, bool predicate, Site site) {
 
 uint64_t warp_exchange(WarpOp op, unsigned mask, uint64_t value, int argument, int width, Site site) {
     Thread *me = current;
-    const int lane = lane_of(me);
+    const int lane = me->lane;
     Thread *warp = me - lane;
     if (!(mask >> lane & 1))
         kernel_error("lane %d calls a warp function in %s whose mask %08x does not name it", lane,
@@ -374,16 +383,19 @@ uint64_t warp_exchange(WarpOp op, unsigned mask, uint64_t value, int argument, i
     me->width = width;
     me->site = site;
     me->state = State::in_warp;
-    const long lanes = n_threads - (warp - threads);
-    for (int other = 0; other < WARP; other++) {
-        if (!(mask >> other & 1)) continue;
-        if (other >= lanes || warp[other].state == State::ended)
-            kernel_error("mask %08x in %s names lane %d, which %s", mask, place(site).c_str(), other,
-                         other >= lanes ? "is not in the block" : "has ended");
-        if (warp[other].state == State::in_warp) continue;
+    Warp &here = warps[me->warp];
+    const unsigned missing = mask & ~here.waiting & ~(1u << lane);
+    if (missing & (here.ended | ~here.there)) {
+        const int other = __builtin_ctz(missing & (here.ended | ~here.there));
+        kernel_error("mask %08x in %s names lane %d, which %s", mask, place(site).c_str(), other,
+                     here.there >> other & 1 ? "has ended" : "is not in the block");
+    }
+    if (missing) {
+        here.waiting |= 1u << lane;
         wait_as(State::in_warp);
         return me->value;
     }
+    here.waiting &= ~mask;
     exchange_values(warp, mask);
     for (int other = 0; other < WARP; other++)
         if ((mask >> other & 1) && other != lane) make_ready(&warp[other]);
