@@ -19,7 +19,6 @@ ls_status ls_cuda_check(cudaError_t error, const char *what) {
 // ---- memory
 
 static size_t rounded(size_t bytes) {
-    if (bytes == 0) bytes = 1;
     return (bytes + LS_DEVICE_ALIGN - 1) / LS_DEVICE_ALIGN * LS_DEVICE_ALIGN;
 }
 
@@ -61,7 +60,8 @@ static ls_status cuda_reserve(struct ls_device *device, size_t bytes) {
     cuda->reserved = NULL;
     cuda->reserved_bytes = cuda->carved = 0;
     void *memory = NULL;
-    LS_TRY(allocate(cuda, rounded(bytes), &memory));
+    // A little more, so that what has no bytes lies inside too, wherever it lies.
+    LS_TRY(allocate(cuda, rounded(bytes) + LS_DEVICE_ALIGN, &memory));
     cuda->reserved = memory;
     cuda->reserved_bytes = rounded(bytes);
     return LS_OK;
@@ -82,14 +82,15 @@ static ls_status cuda_alloc(struct ls_device *device, size_t bytes, void **memor
     struct ls_cuda_device *cuda = ls_cuda_device_of(device);
     bytes = rounded(bytes);
     *memory = NULL;
-    LS_TRY(cuda->reserved ? carve(cuda, bytes, memory) : allocate(cuda, bytes, memory));
-    return clear(*memory, bytes);
+    LS_TRY(cuda->reserved ? carve(cuda, bytes, memory)
+                          : allocate(cuda, bytes ? bytes : LS_DEVICE_ALIGN, memory));
+    return bytes > 0 ? clear(*memory, bytes) : LS_OK;
 }
 
 static void cuda_free(struct ls_device *device, void *memory) {
     struct ls_cuda_device *cuda = ls_cuda_device_of(device);
     const char *at = memory;
-    const bool carved = cuda->reserved && at >= cuda->reserved && at < cuda->reserved + cuda->reserved_bytes;
+    const bool carved = cuda->reserved && at >= cuda->reserved && at <= cuda->reserved + cuda->reserved_bytes;
     if (!carved)
         cuda_free_now(memory);
     else if (--cuda->in_use == 0)
