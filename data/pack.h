@@ -145,6 +145,6 @@ struct ls_check_report {
 
 // LS_INPUT where anything is wrong, with the words of the first. `target` NULL: labels, where there are any.
 // The report is to be freed in any case.
-ls_status ls_check_shard(const char *path, const char *input, const char *target,
+ls_status ls_check_shard(const char *path, const char *input, const char *target, int threads,
                          struct ls_check_report *report);
 void ls_check_report_free(struct ls_check_report *report);

@@ -7,9 +7,11 @@
 //   │                 axes "NHWC", mean [C] and std [C] over the shard: of raw / 255 for u8, of raw for f32
 //   ├── images        u8 or f32 [N, H, W, C]   contiguous, aligned to a page
 //   ├── labels        i32 [N]            contiguous: a class; or f32 [N] or [N, D]: values to predict
-//   ├── ids           u64 [N]            contiguous; a sample keeps its id however the set is cut
+//   ├── ids           u64 [N]            contiguous; a sample keeps its id however the set is cut. Its attribute
+//   │                                    crc32c is the CRC32C of all of them
 //   ├── crc32c        u32 [N]            contiguous; CRC32C of the sample's bytes and then its label's
-//   └── class_names   fixed-length UTF-8 [classes]; may be missing
+//   └── class_names   fixed-length UTF-8 [classes]; may be missing. Attribute crc32c: of the names, each with
+//                                        a zero byte behind it
 //
 // Samples may also be [N, C], axes "NC": vectors of C features, where every feature has its mean and deviation. Of
 // more than 4096 channels none are stored. A signal [N, L, C] is an image one pixel high.
@@ -35,5 +37,6 @@
 #define LS_SHARD_ATTR_AXES    "axes"
 #define LS_SHARD_ATTR_MEAN    "mean"
 #define LS_SHARD_ATTR_STD     "std"
+#define LS_SHARD_ATTR_CRC     "crc32c" // of the datasets of ids and of class names
 
 enum { LS_SHARD_VERSION = 1, LS_SHARD_MOST_CHANNELS = 4096 };

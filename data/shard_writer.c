@@ -17,6 +17,7 @@ struct ls_shard_writer {
     char *path;
     int64_t samples, done;
     uint32_t *crcs; // of a block
+    uint32_t ids_crc;
     int64_t room;
     bool measures; // few enough channels
     struct ls_statistics statistics;
@@ -130,6 +131,7 @@ ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const v
     LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_IMAGES, writer->done, n, shape->type, samples));
     LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_LABELS, writer->done, n, target_type(shape), targets));
     LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_IDS, writer->done, n, LS_U64, ids));
+    writer->ids_crc = ls_crc32c(writer->ids_crc, ids, (size_t)n * sizeof *ids);
     LS_TRY(ls_h5_write_rows(writer->file, LS_SHARD_CRC, writer->done, n, LS_U32, writer->crcs));
     writer->done += n;
     return LS_OK;
@@ -138,7 +140,6 @@ ls_status ls_shard_writer_add(struct ls_shard_writer *writer, int64_t n, const v
 // ---- the end
 
 static ls_status write_statistics(struct ls_shard_writer *writer) {
-    const struct ls_shard_about *about = &writer->about;
     if (writer->measures) {
         double mean[LS_SHARD_MOST_CHANNELS], std[LS_SHARD_MOST_CHANNELS];
         int channels = (int)writer->statistics.channels;
@@ -146,12 +147,24 @@ static ls_status write_statistics(struct ls_shard_writer *writer) {
         LS_TRY(ls_h5_set_f64(writer->file, "/", LS_SHARD_ATTR_MEAN, mean, channels));
         LS_TRY(ls_h5_set_f64(writer->file, "/", LS_SHARD_ATTR_STD, std, channels));
     }
+    return LS_OK;
+}
+
+// What the checksums of the samples do not cover has one of its own.
+static ls_status write_names(struct ls_shard_writer *writer) {
+    const struct ls_shard_about *about = &writer->about;
+    LS_TRY(ls_h5_set_i64(writer->file, LS_SHARD_IDS, LS_SHARD_ATTR_CRC, writer->ids_crc));
     if (!about->n_class_names) return LS_OK;
-    return ls_h5_write_strings(writer->file, LS_SHARD_CLASS_NAMES, about->class_names, about->n_class_names);
+    uint32_t crc = 0;
+    for (int i = 0; i < about->n_class_names; i++)
+        crc = ls_crc32c(crc, about->class_names[i], strlen(about->class_names[i]) + 1);
+    LS_TRY(ls_h5_write_strings(writer->file, LS_SHARD_CLASS_NAMES, about->class_names, about->n_class_names));
+    return ls_h5_set_i64(writer->file, LS_SHARD_CLASS_NAMES, LS_SHARD_ATTR_CRC, crc);
 }
 
 ls_status ls_shard_writer_finish(struct ls_shard_writer *writer) {
     ls_status status = write_statistics(writer);
+    if (status == LS_OK) status = write_names(writer);
     struct ls_h5 *file = writer->file;
     if (status == LS_OK) {
         writer->file = NULL; // closed in any case

@@ -139,6 +139,21 @@ void ls_statistics_add_known(struct ls_statistics *statistics, int64_t count, co
     if (count) merge(statistics, count);
 }
 
+void ls_statistics_merge(struct ls_statistics *statistics, const struct ls_statistics *more) {
+    const size_t channels = (size_t)statistics->channels;
+    if (statistics->type == LS_U8) {
+        for (size_t c = 0; c < channels; c++) {
+            statistics->sum[c] += more->sum[c];
+            statistics->squares[c] += more->squares[c];
+        }
+        statistics->count += more->count;
+    } else if (more->count) {
+        memcpy(statistics->sample_mean, more->mean, channels * sizeof *more->mean);
+        memcpy(statistics->sample_deviations, more->deviations, channels * sizeof *more->deviations);
+        merge(statistics, more->count);
+    }
+}
+
 void ls_statistics_result(const struct ls_statistics *statistics, double *mean, double *std) {
     double count = statistics->count ? (double)statistics->count : 1;
     for (int64_t c = 0; c < statistics->channels; c++) {

@@ -21,5 +21,7 @@ void ls_statistics_add(struct ls_statistics *statistics, int64_t n, int64_t valu
 // Adds `count` values a channel of which only mean and deviation are known, to statistics of f32.
 void ls_statistics_add_known(struct ls_statistics *statistics, int64_t count, const double *mean,
                              const double *std);
+// Adds what `more` has seen, of the same type and channels.
+void ls_statistics_merge(struct ls_statistics *statistics, const struct ls_statistics *more);
 // Of raw / 255 for u8 and of raw for f32, which is what data.scale makes of them; mean, std [channels].
 void ls_statistics_result(const struct ls_statistics *statistics, double *mean, double *std);

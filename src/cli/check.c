@@ -1,4 +1,6 @@
 #include "cli/cli.h"
+#include "cli/predictions.h"
+#include "cpu/cpu.h"
 #include "data/pack.h"
 #include "h5/h5.h"
 #include "train/checkpoint.h"
@@ -11,22 +13,36 @@
 struct file {
     const char *path;
     struct ls_check_report report;
-    bool checkpoint;
 };
 
-static ls_status check_file(struct file *file, const char *input, const char *target) {
+// What the root says that the file is; "" where it is other people's.
+static ls_status read_format(const char *path, char *format, size_t bytes) {
     struct ls_h5 *h5 = NULL;
-    LS_TRY(ls_h5_open(file->path, &h5));
-    file->checkpoint = ls_h5_exists(h5, "model") && ls_h5_exists(h5, "state");
+    bool found;
+    format[0] = 0;
+    LS_TRY(ls_h5_open(path, &h5));
+    if (ls_h5_attr_text(h5, "/", "format", format, bytes, &found) != LS_OK) ls_error_clear();
     ls_h5_close(h5);
-    if (!file->checkpoint) return ls_check_shard(file->path, input, target, &file->report);
-    LS_TRY(ls_checkpoint_verify(file->path));
+    return LS_OK;
+}
+
+static ls_status check_checkpoint(struct file *file) {
     struct ls_checkpoint_header header;
+    LS_TRY(ls_checkpoint_verify(file->path));
     LS_TRY(ls_checkpoint_read_header(file->path, &header));
     snprintf(file->report.text, sizeof file->report.text, "checkpoint of step %llu",
              (unsigned long long)header.state.step);
     ls_checkpoint_header_free(&header);
     return LS_OK;
+}
+
+static ls_status check_file(struct file *file, const char *input, const char *target) {
+    char format[64];
+    LS_TRY(read_format(file->path, format, sizeof format));
+    if (strcmp(format, LS_CHECKPOINT_FORMAT) == 0) return check_checkpoint(file);
+    if (strcmp(format, LS_PREDICTIONS_FORMAT) == 0)
+        return ls_predictions_check(file->path, file->report.text, sizeof file->report.text);
+    return ls_check_shard(file->path, input, target, ls_cpu_cores(), &file->report);
 }
 
 // ---- sets
@@ -142,6 +158,9 @@ static ls_status check_all(struct file *files, int n, const char *input, const c
     for (int i = 0; i < n; i++)
         if (is_first_of_set(files, i)) wrong += check_set(files, n, i);
     LS_TRY(check_ids(files, n, &wrong));
+    int64_t samples = 0;
+    for (int i = 0; i < n; i++) samples += files[i].report.samples;
+    if (n > 1) printf("%d files, %lld samples: %d good, %d bad\n", n, (long long)samples, n - bad, bad);
     if (bad) return LS_FAIL(LS_INPUT, "%d of %d files are bad", bad, n);
     return wrong ? LS_FAIL(LS_INPUT, "every file is good, but not what they are together") : LS_OK;
 }

@@ -59,7 +59,7 @@ static const struct ls_command commands[] = {
      "  lockstep pack h5 mine/*.h5 --input pixels --target class -o shards --shuffle\n"
      "  lockstep pack idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o shards --shards 4",
      ls_command_pack},
-    {"check", "verify shards or checkpoints", "FILE… [--input NAME] [--target NAME]",
+    {"check", "verify shards, checkpoints and predictions", "FILE… [--input NAME] [--target NAME]",
      "Reads every byte: structure, checksums, labels, ids, values that are not finite; of shards, mean and "
      "deviation too. "
      "Prints a\n"

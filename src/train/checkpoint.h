@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LS_CHECKPOINT_FORMAT "lockstep checkpoint" // the attribute `format` of the root
+
 struct ls_layout;
 
 enum { LS_MAX_SLOTS = 2 };

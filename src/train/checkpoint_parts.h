@@ -26,7 +26,6 @@
 #include "h5/h5.h"
 #include "train/checkpoint.h"
 
-#define LS_CHECKPOINT_FORMAT "lockstep checkpoint"
 enum { LS_CHECKPOINT_VERSION = 1, LS_CHECKPOINT_NAME = 512, LS_CHECKPOINT_PIECE = 4 << 20 };
 
 // The fields of struct ls_checkpoint_state: eight bytes each.

@@ -168,7 +168,7 @@ class Commands(lockstep.Case):
     def test_check_and_show(self):
         newest = self.checkpoint()
         shard = self.folder / "data" / "test-00000.h5"
-        self.assertEqual(self.ok("check", shard, newest).count("good"), 2)
+        self.assertEqual(self.ok("check", shard, newest).count(": good: "), 2)
         content = bytearray(newest.read_bytes())
         content[len(content) // 2] ^= 4
         bad = self.folder / "bad.h5"
