@@ -37,8 +37,9 @@ static double between(uint32_t word, double least, double most) {
     return least + uniform(word) * (most - least);
 }
 
-static int32_t shift(uint32_t word, int pad) {
-    return (int32_t)ls_below(word, 2 * (uint32_t)pad + 1) - pad;
+// A sample that is one pixel long that way, as a signal is high, would be shifted out of sight.
+static int32_t shift(uint32_t word, int pad, int length) {
+    return length == 1 ? 0 : (int32_t)ls_below(word, 2 * (uint32_t)pad + 1) - pad;
 }
 
 // ---- places
@@ -113,8 +114,8 @@ static void set_map(const struct ls_augment_spec *spec, const struct window *win
 static void set_places(const struct ls_augment_spec *spec, const struct stream *stream,
                        struct ls_augment *augment) {
     const struct ls_random4 random = draw_of(stream, DRAW_WINDOW);
-    augment->dy = shift(random.word[0], spec->crop_pad);
-    augment->dx = shift(random.word[1], spec->crop_pad);
+    augment->dy = shift(random.word[0], spec->crop_pad, spec->height);
+    augment->dx = shift(random.word[1], spec->crop_pad, spec->width);
     if (spec->flip && random.word[2] >> 31) augment->flags |= LS_AUGMENT_FLIP;
     if (spec->flip_vertical && random.word[3] >> 31) augment->flags |= LS_AUGMENT_FLIP_VERTICAL;
     if (!spec->resized_crop && spec->rotate == 0) return;

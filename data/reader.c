@@ -32,6 +32,7 @@ struct worker {
     struct ls_reader *reader;
     pthread_t thread;
     int64_t *indices; // [most samples of a part]
+    uint64_t *passes;
     uint64_t *ids;
     bool cold; // the last part was slow to come: the next ones are announced
 };
@@ -120,12 +121,22 @@ static struct part part_of(const struct slot *slot, int index) {
     return part;
 }
 
-static int64_t find_indices(const struct ls_reader *reader, const struct part *part, int64_t *indices) {
-    int64_t n = part->valid_end - part->begin, samples = ls_dataset_info(reader->dataset)->samples;
+static struct ls_draw draw_at(const struct ls_reader *reader, uint64_t position) {
+    if (reader->spec.in_order) return (struct ls_draw){.sample = (int64_t)position};
+    const struct ls_order order = {.seed = reader->spec.seed,
+                                   .samples = ls_dataset_info(reader->dataset)->samples,
+                                   .classes = reader->spec.balance};
+    return ls_order_draw(&order, position);
+}
+
+// `passes` may be NULL.
+static int64_t find_indices(const struct ls_reader *reader, const struct part *part, int64_t *indices,
+                            uint64_t *passes) {
+    int64_t n = part->valid_end - part->begin;
     for (int64_t i = 0; i < n; i++) {
-        uint64_t position = part->first_position + (uint64_t)(part->begin + i);
-        indices[i] =
-            reader->spec.in_order ? (int64_t)position : ls_order_at(reader->spec.seed, samples, position);
+        struct ls_draw draw = draw_at(reader, part->first_position + (uint64_t)(part->begin + i));
+        indices[i] = draw.sample;
+        if (passes) passes[i] = draw.pass;
     }
     return n;
 }
@@ -136,16 +147,21 @@ static void mask(const struct ls_dataset_info *info, const struct part *part, co
     memset((char *)batch->targets + begin * info->target_bytes, 0, n * info->target_bytes);
 }
 
-static void fill_parameters(const struct ls_reader *reader, const struct part *part, const uint64_t *ids,
+static float weight_of(const struct ls_reader *reader, const struct ls_batch *batch, int64_t i) {
+    if (!reader->spec.class_weights) return 1;
+    return reader->spec.class_weights[((const int32_t *)batch->targets)[i]];
+}
+
+static void fill_parameters(const struct worker *worker, const struct part *part,
                             const struct ls_batch *batch) {
-    uint64_t samples = (uint64_t)ls_dataset_info(reader->dataset)->samples;
+    const struct ls_reader *reader = worker->reader;
     for (int64_t i = part->begin; i < part->end; i++) {
         struct ls_augment augment = {0};
         if (!reader->spec.in_order)
-            augment = ls_augment_of(&reader->spec.augment, reader->spec.seed, ids[i - part->begin],
-                                    (part->first_position + (uint64_t)i) / samples);
+            augment = ls_augment_of(&reader->spec.augment, reader->spec.seed, worker->ids[i - part->begin],
+                                    worker->passes[i - part->begin]);
         memcpy(&batch->augment[i * LS_AUGMENT_WORDS], &augment, sizeof augment);
-        batch->weight[i] = i < part->valid_end ? 1.0f : 0.0f;
+        batch->weight[i] = i < part->valid_end ? weight_of(reader, batch, i) : 0;
     }
 }
 
@@ -153,13 +169,13 @@ static ls_status read_part(const struct worker *worker, const struct part *part,
                            const struct ls_batch *batch) {
     const struct ls_reader *reader = worker->reader;
     const struct ls_dataset_info *info = ls_dataset_info(reader->dataset);
-    int64_t n = find_indices(reader, part, worker->indices);
+    int64_t n = find_indices(reader, part, worker->indices, worker->passes);
     LS_TRY(ls_dataset_read(reader->dataset, worker->indices, n,
                            (char *)batch->samples + (size_t)part->begin * info->sample_bytes,
                            (char *)batch->targets + (size_t)part->begin * info->target_bytes,
                            reader->spec.in_order ? NULL : worker->ids, true));
     mask(info, part, batch);
-    fill_parameters(reader, part, worker->ids, batch);
+    fill_parameters(worker, part, batch);
     return LS_OK;
 }
 
@@ -201,7 +217,8 @@ static void do_part(struct worker *worker, struct slot *slot, struct slot *behin
     pthread_mutex_unlock(&reader->lock);
 
     if (announce)
-        ls_dataset_announce(reader->dataset, worker->indices, find_indices(reader, &next, worker->indices));
+        ls_dataset_announce(reader->dataset, worker->indices,
+                            find_indices(reader, &next, worker->indices, NULL));
     double start = ls_now();
     ls_status status = read_part(worker, &part, &slot->batch);
     worker->cold =
@@ -253,8 +270,10 @@ static ls_status start_worker(struct ls_reader *reader, struct worker *worker) {
     worker->reader = reader;
     worker->cold = true;
     worker->indices = malloc(most * sizeof *worker->indices);
+    worker->passes = malloc(most * sizeof *worker->passes);
     worker->ids = malloc(most * sizeof *worker->ids);
-    if (!worker->indices || !worker->ids) return LS_FAIL(LS_SYSTEM, "out of memory for a reader thread");
+    if (!worker->indices || !worker->passes || !worker->ids)
+        return LS_FAIL(LS_SYSTEM, "out of memory for a reader thread");
     int error = pthread_create(&worker->thread, NULL, work, worker);
     if (error) return LS_FAIL(LS_SYSTEM, "cannot start a reader thread: %s", strerror(error));
     reader->n_workers++;
@@ -316,6 +335,7 @@ static void stop_workers(struct ls_reader *reader) {
     for (int i = 0; i < reader->n_workers; i++) pthread_join(reader->workers[i].thread, NULL);
     for (int i = 0; reader->workers && i < at_least_one(reader->spec.threads); i++) {
         free(reader->workers[i].indices);
+        free(reader->workers[i].passes);
         free(reader->workers[i].ids);
     }
 }

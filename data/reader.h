@@ -19,9 +19,12 @@ struct ls_reader_spec {
     bool in_order; // evaluation: position is the global index, no augmentation, positions past the end are
                    // masked
     uint64_t seed;
-    struct ls_augment_spec augment; // sizes and channels of the sample are the data set's
-    int64_t batch_samples;          // most samples of a batch
-    int threads, slots;             // readers, and buffers of the ring
+    // Of training, where targets are classes; NULL: none. Both outlive the reader.
+    const struct ls_class_index *balance; // classes take turns (order.h)
+    const float *class_weights;           // [classes]: weight of a sample, by its class
+    struct ls_augment_spec augment;       // sizes and channels of the sample are the data set's
+    int64_t batch_samples;                // most samples of a batch
+    int threads, slots;                   // readers, and buffers of the ring
     // From the device: memory that copies to the device run from at full speed. NULL: malloc.
     ls_status (*alloc)(void *context, size_t bytes, void **memory);
     void (*free)(void *context, void *memory);

@@ -32,7 +32,7 @@ static void reader_free(void *device, void *memory) {
 
 ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const struct ls_recipe *recipe,
                         const struct ls_model *model, struct ls_device *device, struct ls_dataset *train,
-                        struct ls_audit **out) {
+                        const struct ls_sampling *sampling, struct ls_audit **out) {
     struct ls_audit *audit = calloc(1, sizeof *audit);
     if (!audit) return LS_FAIL(LS_SYSTEM, "out of memory");
     *audit = (struct ls_audit){
@@ -52,6 +52,7 @@ ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const st
     reading.alloc = reader_alloc;
     reading.free = reader_free;
     reading.context = device;
+    ls_sampling_apply(sampling, &reading);
     ls_status status = ls_reader_open(train, &reading, &audit->reader);
     if (status != LS_OK) {
         ls_audit_close(audit);

@@ -4,13 +4,14 @@
 #pragma once
 
 #include "train/engine.h"
+#include "train/sampling.h"
 
 struct ls_audit;
 
-// Collective only in its effects: all ranks open it, or none. `train` stays the caller's.
+// Collective only in its effects: all ranks open it, or none. `train` and `sampling` stay the caller's.
 ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const struct ls_recipe *recipe,
                         const struct ls_model *model, struct ls_device *device, struct ls_dataset *train,
-                        struct ls_audit **audit);
+                        const struct ls_sampling *sampling, struct ls_audit **audit);
 void ls_audit_close(struct ls_audit *audit); // takes NULL
 // Is the step that follows `step` steps done audited?
 bool ls_audit_due(const struct ls_audit *audit, uint64_t step);

@@ -46,9 +46,9 @@ bool ls_augmentation_wanted(const struct ls_recipe *recipe) {
 ls_status ls_augmentation_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample) {
     const struct ls_augment_spec spec = ls_augmentation_of(recipe);
     const long long height = sample->height, width = sample->width, channels = sample->channels;
-    if (interpolates(&spec) && height == 1 && width == 1)
-        return LS_FAIL(LS_INPUT,
-                       "data.augment: rotate and resized_crop are for images, but samples are vectors");
+    if (interpolates(&spec) && (height == 1 || width == 1))
+        return LS_FAIL(LS_INPUT, "data.augment: rotate and resized_crop are for images, but samples are %s",
+                       height == width ? "vectors" : "one pixel high or wide");
     if (interpolates(&spec) && (height > MOST_SIDE || width > MOST_SIDE))
         return LS_FAIL(LS_INPUT,
                        "data.augment: rotate and resized_crop are for samples of up to %d pixels a side, but "

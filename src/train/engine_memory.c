@@ -1,4 +1,5 @@
 // What a run takes, and what a process has taken.
+#include "data/class_index.h"
 #include "train/augmentation.h"
 #include "train/engine_parts.h"
 #include "train/transport.h"
@@ -129,6 +130,7 @@ static size_t input_bytes(const struct ls_recipe *recipe, const struct ls_engine
     const struct ls_reader_spec testing = ls_reader_spec_of(recipe, true, sizes->queues * lane_batch);
     size_t bytes = 0;
     if (train) bytes += ls_reader_bytes(train, &reading) + train->cache_bytes;
+    if (train && recipe->data.balanced) bytes += ls_class_index_bytes(train->samples, recipe->model.classes);
     if (train && recipe->train.audit_every > 0) bytes += ls_reader_bytes(train, &auditing);
     if (test) bytes += ls_reader_bytes(test, &testing) + test->cache_bytes;
     return bytes;

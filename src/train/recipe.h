@@ -27,6 +27,12 @@ struct ls_numbers {
     int n;
 };
 
+// A weight for each class: none, `balanced` (by how many samples each has), or given.
+struct ls_weights {
+    enum { LS_WEIGHTS_NONE, LS_WEIGHTS_BALANCED, LS_WEIGHTS_GIVEN } kind;
+    struct ls_numbers given;
+};
+
 enum ls_recipe_loss { LS_RECIPE_CROSS_ENTROPY, LS_RECIPE_MSE, LS_RECIPE_BINARY_CROSS_ENTROPY };
 enum ls_recipe_optimizer { LS_RECIPE_SGD, LS_RECIPE_ADAMW };
 enum ls_recipe_schedule { LS_RECIPE_CONSTANT, LS_RECIPE_STEP, LS_RECIPE_COSINE };
@@ -54,6 +60,7 @@ struct ls_recipe {
             double brightness, contrast, saturation, hue;
             int64_t cutout;
         } augment;
+        bool balanced;             // sampler: classes take turns
         int64_t threads, prefetch; // readers of a rank; batches read ahead
     } data;
     struct {
@@ -63,6 +70,7 @@ struct ls_recipe {
         bool tf32;
         enum ls_recipe_loss loss;
         double smoothing;
+        struct ls_weights class_weights;
         enum ls_recipe_optimizer optimizer;
         double momentum, weight_decay, beta1, beta2, epsilon;
         bool nesterov;

@@ -67,6 +67,24 @@ static ls_status check_schedule(const struct ls_recipe *recipe, const struct ls_
                    recipe->train.peak);
 }
 
+// Only a class says which weight, or whose turn it is.
+static ls_status check_classes(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    static const char needs[] = "needs train.loss: cross_entropy, where each sample has a class";
+    const struct ls_weights *weights = &recipe->train.class_weights;
+    const bool classes = recipe->train.loss == LS_RECIPE_CROSS_ENTROPY;
+    if (recipe->data.balanced && !classes) return FAIL_AT(root, "data.sampler", "balanced %s", needs);
+    if (weights->kind == LS_WEIGHTS_NONE) return LS_OK;
+    if (!classes) return FAIL_AT(root, "train.class_weights", "%s", needs);
+    if (weights->kind == LS_WEIGHTS_BALANCED) return LS_OK;
+    if (weights->given.n != recipe->model.classes)
+        return FAIL_AT(root, "train.class_weights",
+                       "expected %" PRId64 " weights, one for each of model.classes, found %d",
+                       recipe->model.classes, weights->given.n);
+    double sum = 0;
+    for (int i = 0; i < weights->given.n; i++) sum += weights->given.items[i];
+    return sum > 0 ? LS_OK : FAIL_AT(root, "train.class_weights", "every weight is 0");
+}
+
 static ls_status check_length(const struct ls_recipe *recipe, const struct ls_yaml *root) {
     if (recipe->train.length.unit != LS_SPAN_NONE) return LS_OK;
     return FAIL_AT(root, "train", "one of train.epochs and train.steps is needed");
@@ -78,5 +96,6 @@ ls_status ls_recipe_check(const struct ls_recipe *recipe, const struct ls_yaml *
     LS_TRY(check_augment(recipe, root));
     LS_TRY(check_length(recipe, root));
     LS_TRY(check_lanes(recipe, root));
+    LS_TRY(check_classes(recipe, root));
     return check_schedule(recipe, root);
 }

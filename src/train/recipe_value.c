@@ -85,14 +85,28 @@ static int count(const struct ls_yaml *node) {
     return n;
 }
 
-static ls_status read_numbers(const struct value *v) {
+static ls_status read_list(const struct value *v, struct ls_numbers *numbers) {
     if (v->node->kind != LS_YAML_LIST || !v->node->first) return wrong(v, v->node, "");
-    struct ls_numbers *field = v->field;
-    field->items = LS_ARENA_NEW(&v->recipe->memory_arena, double, count(v->node));
-    field->n = 0;
+    numbers->items = LS_ARENA_NEW(&v->recipe->memory_arena, double, count(v->node));
+    numbers->n = 0;
     for (const struct ls_yaml *item = v->node->first; item; item = item->next)
-        LS_TRY(read_double(v, item, &field->items[field->n++]));
+        LS_TRY(read_double(v, item, &numbers->items[numbers->n++]));
     return LS_OK;
+}
+
+static ls_status read_numbers(const struct value *v) {
+    return read_list(v, v->field);
+}
+
+static ls_status read_weights(const struct value *v) {
+    struct ls_weights *field = v->field;
+    const bool word = v->node->kind == LS_YAML_SCALAR;
+    field->kind = !word                                    ? LS_WEIGHTS_GIVEN
+                  : strcmp(v->node->text, "balanced") == 0 ? LS_WEIGHTS_BALANCED
+                                                           : LS_WEIGHTS_NONE;
+    if (word && field->kind == LS_WEIGHTS_NONE && strcmp(v->node->text, "none") != 0)
+        return wrong(v, v->node, "");
+    return word ? LS_OK : read_list(v, &field->given);
 }
 
 static ls_status read_flag(const struct value *v) {
@@ -252,6 +266,14 @@ static void print_numbers(const struct ls_key *key, const void *field, struct ls
     ls_text_add(out, "]");
 }
 
+static void print_weights(const struct ls_key *key, const void *field, struct ls_text *out) {
+    const struct ls_weights *weights = field;
+    if (weights->kind == LS_WEIGHTS_GIVEN)
+        print_numbers(key, &weights->given, out);
+    else
+        ls_text_add(out, weights->kind == LS_WEIGHTS_BALANCED ? "balanced" : "none");
+}
+
 static void print_flag(const struct ls_key *key, const void *field, struct ls_text *out) {
     (void)key;
     ls_text_add(out, "%s", *(const bool *)field ? "true" : "false");
@@ -336,6 +358,7 @@ static const struct {
     [LS_KEY_NUMBER] = {"a number", read_number, print_number},
     [LS_KEY_SCALE] = {"auto, or a number that is not 0", read_scale, print_scale},
     [LS_KEY_NUMBERS] = {"a list of numbers", read_numbers, print_numbers},
+    [LS_KEY_WEIGHTS] = {"none, balanced, or a list of numbers", read_weights, print_weights},
     [LS_KEY_FLAG] = {"true or false", read_flag, print_flag},
     [LS_KEY_TEXT] = {"a text", read_text, print_text},
     [LS_KEY_WORD] = {"one of", read_word, print_text},

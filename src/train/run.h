@@ -21,6 +21,7 @@ struct ls_run {
     struct ls_device *device;
     struct ls_dataset *train, *test; // test may be NULL
     uint64_t content;                // of train; on rank 0
+    struct ls_sampling sampling;     // of train
     struct ls_model model;
     struct ls_engine *engine;
     struct ls_reader *reader;

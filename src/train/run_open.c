@@ -82,10 +82,11 @@ static ls_status open_readers(struct ls_run *run) {
     reading.alloc = reader_alloc;
     reading.free = reader_free;
     reading.context = run->device;
+    ls_sampling_apply(&run->sampling, &reading);
     LS_TRY(ls_reader_open(run->train, &reading, &run->reader));
     if (run->recipe.train.audit_every > 0)
         LS_TRY(ls_audit_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->train,
-                             &run->audit));
+                             &run->sampling, &run->audit));
     if (!run->test) return LS_OK;
     return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test, false,
                              &run->evaluator);
@@ -223,6 +224,7 @@ ls_status ls_run_open(struct ls_run *run) {
     LS_TRY(ls_comm_agree(comm, make_model(run)));
     LS_TRY(ls_comm_agree(comm, scan_data(run)));
     LS_TRY(agree_on_data(run));
+    LS_TRY(ls_comm_agree(comm, ls_sampling_open(&run->recipe, run->train, &run->sampling)));
     LS_TRY(ls_comm_agree(comm, ls_run_writes(run) ? ls_dataset_content(run->train, &run->content) : LS_OK));
     LS_TRY(stop_if_asked(run));
     LS_TRY(ls_comm_agree(comm, open_engine(run)));
@@ -256,6 +258,7 @@ void ls_run_close(struct ls_run *run) {
     ls_engine_close(run->engine);
     ls_trace_close(run->trace);
     ls_model_free(&run->model);
+    ls_sampling_close(&run->sampling);
     if (run->test) ls_dataset_close(run->test);
     if (run->train) ls_dataset_close(run->train);
     if (run->device) run->device->api->close(run->device);

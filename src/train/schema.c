@@ -20,6 +20,14 @@ static void set_precision(struct ls_recipe *recipe, int word) {
     recipe->train.tf32 = word == 1;
 }
 
+static int get_sampler(const struct ls_recipe *recipe) {
+    return recipe->data.balanced;
+}
+
+static void set_sampler(struct ls_recipe *recipe, int word) {
+    recipe->data.balanced = word == 1;
+}
+
 static int get_reduce(const struct ls_recipe *recipe) {
     return recipe->train.fast;
 }
@@ -112,6 +120,11 @@ const struct ls_key ls_schema[] = {
            .help = "turn colours by up to so much of a whole turn either way; three channels"),
     RESULT("data.augment.cutout", INTEGER, AT(data.augment.cutout), .preset = "0", RANGE(0, 8192),
            .help = "side in pixels of a square, anywhere, that is 0 after normalization"),
+    RESULT("data.sampler", WORD, .preset = "shuffle", .words = "shuffle balanced", .get = get_sampler,
+           .set = set_sampler,
+           .help =
+               "shuffle: each sample once an epoch; balanced: each class equally often, in as many samples, "
+               "so that those of small classes come several times an epoch (cross_entropy)"),
     KEY("data.threads", INTEGER, AT(data.threads), .preset = "2", RANGE(1, 256), .help = "readers of a rank"),
     KEY("data.prefetch", INTEGER, AT(data.prefetch), .preset = "4", RANGE(1, 1024),
         .help = "batches that a rank reads ahead"),
@@ -138,6 +151,10 @@ const struct ls_key ls_schema[] = {
     RESULT("train.loss.binary_cross_entropy.smoothing", NUMBER, AT(train.smoothing), .preset = "0",
            RANGE(0, 1), .below = true, .help = "moves targets from 0 and 1 towards 1/2, by half of this"),
     OPTION("train.loss.mse", LS_RECIPE_MSE, "targets are numbers: mean squared error"),
+    RESULT("train.class_weights", WEIGHTS, AT(train.class_weights), .preset = "none", RANGE(0, 1e6),
+           .help = "what a training sample counts in the loss, by its class: [1, 1, 5], or balanced, which "
+                   "is samples "
+                   "/ (classes * samples of the class); evaluations count each sample once (cross_entropy)"),
     RESULT("train.optimizer", CHOICE, AT(train.optimizer), .preset = "sgd", .help = "how weights move"),
     OPTION("train.optimizer.sgd", LS_RECIPE_SGD, "stochastic gradient descent"),
     RESULT("train.optimizer.sgd.momentum", NUMBER, AT(train.momentum), .preset = "0.9", RANGE(0, 1),

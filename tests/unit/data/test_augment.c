@@ -58,6 +58,20 @@ static void test_depends_on_seed_epoch_and_id(void **state) {
     assert_in_range(count_equal(1, 5, 2, 5), 0, 40);
 }
 
+// What is one pixel high (a signal) or wide stays where it is that way.
+static void test_one_pixel(void **state) {
+    (void)state;
+    const struct ls_augment_spec signal = {.height = 1, .width = 50, .crop_pad = 3},
+                                 vector = {.height = 1, .width = 1, .crop_pad = 3};
+    int moved = 0;
+    for (uint64_t id = 0; id < 100; id++) {
+        const struct ls_augment a = ls_augment_of(&signal, 1, id, 0), b = ls_augment_of(&vector, 1, id, 0);
+        assert_true(a.dy == 0 && b.dy == 0 && b.dx == 0);
+        moved += a.dx != 0;
+    }
+    assert_in_range(moved, 60, 100); // 86 on average
+}
+
 static void test_off(void **state) {
     (void)state;
     const struct ls_augment_spec off = {0}, flip = {.flip = true}, both = {.crop_pad = 3, .flip = true};
@@ -330,6 +344,7 @@ int main(void) {
         cmocka_unit_test(test_ranges_and_evenness),
         cmocka_unit_test(test_independence),
         cmocka_unit_test(test_depends_on_seed_epoch_and_id),
+        cmocka_unit_test(test_one_pixel),
         cmocka_unit_test(test_off),
         cmocka_unit_test(test_resized_crops),
         cmocka_unit_test(test_resized_crops_that_do_not_fit),

@@ -1,6 +1,7 @@
 // Batches come out as asked for, whatever the threads and slots; errors come out with their batch.
 #include "scene.h"
 
+#include "data/class_index.h"
 #include "data/order.h"
 #include "data/reader.h"
 #include "graph/plan.h"
@@ -202,6 +203,42 @@ static void test_stored_ids(void **state) {
     ls_dataset_close(set);
 }
 
+// Classes take turns; a sample counts by its class, and is augmented by how often it came before.
+static void test_balance_and_weights(void **state) {
+    (void)state;
+    struct ls_dataset *set = open_shards();
+    struct ls_class_index *index;
+    assert_ok(ls_class_index_make(set, 10, &index));
+    const float weights[10] = {0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    struct ls_reader_spec spec = {.seed = 5,
+                                  .balance = index,
+                                  .class_weights = weights,
+                                  .augment = {.crop_pad = 2},
+                                  .batch_samples = 40,
+                                  .threads = 2,
+                                  .slots = 2};
+    const struct ls_order order = {.seed = 5, .samples = SAMPLES, .classes = index};
+    struct ls_reader *reader;
+    assert_ok(ls_reader_open(set, &spec, &reader));
+    for (uint64_t first = 0; first < 5 * SAMPLES; first += 40) {
+        struct ls_batch *batch;
+        ls_reader_request(reader, first, 40);
+        assert_ok(ls_reader_next(reader, &batch, NULL));
+        for (int64_t i = 0; i < 40; i++) {
+            const struct ls_draw draw = ls_order_draw(&order, first + (uint64_t)i);
+            assert_sample(batch, i, draw.sample);
+            assert_true(batch->weight[i] == weights[label_of((uint64_t)draw.sample)]);
+            const struct ls_augment expected =
+                ls_augment_of(&spec.augment, 5, (uint64_t)draw.sample, draw.pass);
+            assert_memory_equal(&batch->augment[i * LS_AUGMENT_WORDS], &expected, sizeof expected);
+        }
+        ls_reader_release(reader, batch);
+    }
+    ls_reader_close(reader);
+    ls_class_index_free(index);
+    ls_dataset_close(set);
+}
+
 struct counts {
     size_t bytes;
     int allocated, freed;
@@ -249,9 +286,13 @@ static void test_memory_of_the_device(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stream),     cmocka_unit_test(test_two_held),
-        cmocka_unit_test(test_in_order),   cmocka_unit_test(test_errors_come_with_their_batch),
-        cmocka_unit_test(test_stored_ids), cmocka_unit_test(test_memory_of_the_device),
+        cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_two_held),
+        cmocka_unit_test(test_in_order),
+        cmocka_unit_test(test_errors_come_with_their_batch),
+        cmocka_unit_test(test_stored_ids),
+        cmocka_unit_test(test_balance_and_weights),
+        cmocka_unit_test(test_memory_of_the_device),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }

@@ -108,6 +108,18 @@ static void wrong_types(void **state) {
                          "expected none, or a section of keys, found a list");
     must_refuse_override("data.augment.resized_crop={sise: 3}",
                          "unknown key; did you mean data.augment.resized_crop.size?");
+    must_refuse_override("train.class_weights=heavy", "expected none, balanced, or a list of numbers");
+    must_refuse_override("train.class_weights=[]", "expected none, balanced, or a list of numbers");
+    must_refuse_override("train.class_weights=[1, -1]", "found -1 (out of range)");
+    must_refuse_override("train.class_weights=[1, 1]",
+                         "expected 10 weights, one for each of model.classes, found 2");
+    must_refuse_override("train.class_weights=[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", "every weight is 0");
+    must_refuse_override("data.sampler=even", "expected one of shuffle, balanced, found even");
+    must_refuse(MODEL "data: {train: a.h5, sampler: balanced}\ntrain: {epochs: 5, loss: mse}", NULL,
+                "r.yaml:2: data.sampler: balanced needs train.loss: cross_entropy");
+    must_refuse(
+        MODEL DATA "train: {epochs: 5, loss: binary_cross_entropy, class_weights: balanced}", NULL,
+        "r.yaml:3: train.class_weights: needs train.loss: cross_entropy, where each sample has a class");
     must_refuse_override("data.scale=big", "data.scale=big: expected auto, or a number that is not 0");
     must_refuse_override("model.zoo=[a]", "expected a text, found a list");
     must_refuse_override("model.zoo=", "expected a text, found nothing");
