@@ -25,6 +25,10 @@ ls_status ls_picture_decode(const uint8_t *bytes, size_t n, int side, int channe
                             struct ls_picture *picture);
 const char *ls_picture_kinds(void); // "JPEG (libjpeg-turbo 2.1.5), PNG (libpng 1.6.39)", or "none"
 
+// Writes [height][width][channels] u8, 1 or 3 channels, as a PNG: whole or not at all. LS_INPUT where the
+// program was built without libpng.
+ls_status ls_picture_write(const char *path, const uint8_t *pixels, int width, int height, int channels);
+
 // The shorter side brought to `side`, the longer one cropped in the middle, turned as the orientation says:
 // [side][side][channels] u8 to `out`. A triangle filter whose width follows the scale ("tent", as Heckbert's
 // zoom has it), in integers, so that the bytes are the same on any machine. `scratch`: malloc'd memory that

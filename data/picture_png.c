@@ -11,9 +11,17 @@ ls_status ls_png_decode(const uint8_t *bytes, size_t n, int channels, struct ls_
     return LS_FAIL(LS_INPUT, "is a PNG, and this program was built without libpng");
 }
 
+ls_status ls_picture_write(const char *path, const uint8_t *pixels, int width, int height, int channels) {
+    (void)pixels, (void)width, (void)height, (void)channels;
+    return LS_FAIL(LS_INPUT, "%s: cannot be written: this program was built without libpng", path);
+}
+
 #else
 
+#include "base/file.h"
+
 #include <png.h>
+#include <stdlib.h>
 
 const char *ls_png_library(void) {
     return "libpng " PNG_LIBPNG_VER_STRING;
@@ -37,6 +45,25 @@ ls_status ls_png_decode(const uint8_t *bytes, size_t n, int channels, struct ls_
         return LS_FAIL(LS_INPUT, "is a broken PNG: %s", png.message);
     ls_status status = decode(&png, n, channels, picture);
     png_image_free(&png);
+    return status;
+}
+
+ls_status ls_picture_write(const char *path, const uint8_t *pixels, int width, int height, int channels) {
+    png_image png = {.version = PNG_IMAGE_VERSION,
+                     .width = (png_uint_32)width,
+                     .height = (png_uint_32)height,
+                     .format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
+    png_alloc_size_t bytes = 0;
+    if (!png_image_write_get_memory_size(png, bytes, 0, pixels, 0, NULL))
+        return LS_FAIL(LS_SYSTEM, "%s: %s", path, png.message);
+    void *file = malloc(bytes);
+    if (!file) return LS_FAIL(LS_SYSTEM, "%s: out of memory for %zu bytes", path, (size_t)bytes);
+    ls_status status = LS_OK;
+    if (png_image_write_to_memory(&png, file, &bytes, 0, pixels, 0, NULL))
+        status = ls_file_write(path, file, bytes);
+    else
+        status = LS_FAIL(LS_SYSTEM, "%s: %s", path, png.message);
+    free(file);
     return status;
 }
 

@@ -139,11 +139,6 @@ static ls_status judge(const struct subject *subject, struct ls_comm *comm, bool
 
 // ---- opening
 
-static bool is_recipe(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
-}
-
 static ls_status open_subject(const struct asked *asked, struct subject *subject) {
     struct ls_dataset_spec spec = {.patterns = asked->words,
                                    .n_patterns = asked->n,
@@ -155,7 +150,7 @@ static ls_status open_subject(const struct asked *asked, struct subject *subject
                                             .batch = asked->batch ? asked->batch : 64,
                                             .threads = asked->threads ? (int)asked->threads : 2,
                                             .seconds = (double)asked->milliseconds / 1e3};
-    if (is_recipe(asked->words[0])) {
+    if (ls_is_recipe(asked->words[0])) {
         LS_TRY(ls_recipe_read(asked->words[0], asked->words + 1, asked->n - 1, &subject->recipe));
         subject->has_recipe = true;
         const struct ls_recipe *recipe = &subject->recipe;

@@ -32,6 +32,9 @@ struct ls_command {
 ls_status ls_options_parse(const struct ls_command *command, const struct ls_option *options, int argc,
                            char **argv, int *n, bool *helped);
 
+// Does the name end as a recipe's does, .yaml or .yml?
+bool ls_is_recipe(const char *path);
+
 ls_status ls_command_train(const struct ls_command *command, int argc, char **argv);
 ls_status ls_command_eval(const struct ls_command *command, int argc, char **argv);
 ls_status ls_command_predict(const struct ls_command *command, int argc, char **argv);

@@ -70,11 +70,19 @@ static const struct ls_command commands[] = {
      "where anything is "
      "wrong.",
      "  lockstep check shards/*.h5 runs/first/checkpoints/*.h5", ls_command_check},
-    {"show", "what is in a shard, a checkpoint or a model", "FILE | zoo | zoo:NAME",
+    {"show", "what is in a shard, a checkpoint or a model; how samples look",
+     "FILE | zoo | zoo:NAME | RECIPE [key=value …] --samples N | SHARD… --samples N",
      "Lists datasets and attributes of a shard, state and parameters of a checkpoint, the models of the zoo, "
      "or the\n"
-     "parameters of one of them.",
-     "  lockstep show zoo:resnet18", ls_command_show},
+     "parameters of one of them. With --samples it draws the first samples as a sheet of pictures: of "
+     "shards, as they are "
+     "stored;\n"
+     "of a recipe, in the order of an epoch and changed as data.augment says, which is what the model sees, "
+     "but for the\n"
+     "normalization. Their targets are printed row by row.",
+     "  lockstep show zoo:resnet18\n"
+     "  lockstep show launch/recipes/fashion-mnist.yaml data.augment.rotate=15 --samples 64 -o sheet.png",
+     ls_command_show},
     {"plan", "memory and arithmetic of a recipe, and whether it fits",
      "RECIPE [key=value …] [--ranks N] [--device-memory 6GiB] [--sample HxWxC]",
      "Makes the static plan that training would use, without training: memory by kind, floating-point "

@@ -81,3 +81,8 @@ ls_status ls_options_parse(const struct ls_command *command, const struct ls_opt
     }
     return LS_OK;
 }
+
+bool ls_is_recipe(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+}

@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/show_samples.h"
 #include "graph/op.h"
 #include "h5/h5.h"
 #include "train/checkpoint.h"
@@ -109,11 +110,30 @@ static ls_status show_file(const char *path) {
 }
 
 ls_status ls_command_show(const struct ls_command *command, int argc, char **argv) {
+    const int64_t not_asked = INT64_MIN;
+    struct ls_show_samples sheet = {
+        .samples = not_asked, .out = "sheet.png", .input = "images", .target = "labels"};
     bool helped = false;
-    const struct ls_option options[] = {{0}};
+    const struct ls_option options[] = {
+        {"--samples", NULL, LS_INTEGER, &sheet.samples, "N",
+         "draw so many samples of a recipe or of shards as one PNG"},
+        {"--out", "-o", LS_WORD, &sheet.out, "FILE", "the PNG (default sheet.png)"},
+        {"--epoch", NULL, LS_INTEGER, &sheet.epoch, "E",
+         "of a recipe: as the model sees them in epoch E (default 0)"},
+        {"--input", NULL, LS_WORD, &sheet.input, "NAME", "of files: dataset of the samples (default images)"},
+        {"--target", NULL, LS_WORD, &sheet.target, "NAME",
+         "and of the targets, where there is one (default labels)"},
+        {"--axes", NULL, LS_WORD, &sheet.axes, "AXES", "NHWC or NCHW (default: as for training)"},
+        {0},
+    };
     int n = 0;
     LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
     if (helped) return LS_OK;
+    sheet.words = (const char *const *)argv;
+    sheet.n = n;
+    if (sheet.samples != not_asked && n > 0) return ls_show_samples(&sheet);
+    if (n == 1 && ls_is_recipe(argv[0]))
+        return LS_FAIL(LS_INPUT, "of a recipe, show draws samples: lockstep show %s --samples 64", argv[0]);
     if (n != 1)
         return LS_FAIL(LS_INPUT, "show takes one argument, found %d: lockstep show %s", n, command->usage);
     if (strcmp(argv[0], "zoo") == 0) return show_models();

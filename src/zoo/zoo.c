@@ -70,9 +70,8 @@ static ls_status add_loss(struct ls_graph *graph, ls_value y, const struct ls_mo
     return graph->status;
 }
 
-static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec) {
-    LS_TRY(check_options(&spec->options));
-    const struct ls_input_spec input = {
+struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec) {
+    return (struct ls_input_spec){
         .batch = spec->lane_batch,
         .channels = spec->channels,
         .height = spec->height,
@@ -87,6 +86,11 @@ static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec)
         .std = spec->std,
         .n_normalize = spec->n_normalize,
     };
+}
+
+static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec) {
+    LS_TRY(check_options(&spec->options));
+    const struct ls_input_spec input = ls_zoo_input(spec);
     ls_value x = ls_input(graph, &input);
     ls_value y = spec->model->build(graph, x, &spec->options);
     if (graph->status) return graph->status;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "graph/graph.h"
+#include "ops/ops.h"
 
 struct ls_zoo_options {
     int64_t classes; // outputs
@@ -37,4 +38,5 @@ struct ls_model_spec {
     enum { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MSE, LS_LOSS_BINARY_CROSS_ENTROPY } loss;
     double smoothing;
 };
+struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec); // its input op, as ls_zoo_build makes it
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);
