@@ -92,7 +92,11 @@ static ls_status check_shape(const struct ls_session *session, const char *check
         const struct ls_value_info *value = &graph.values[v];
         const int64_t *dim = value->shape.dim;
         if (value->kind != LS_INPUT_RAW || value->shape.rank != 4) continue;
-        if (dim[1] == info->channels && dim[2] == info->height && dim[3] == info->width) continue;
+        // Of samples larger than it sees, the model is shown the centre: then any that hold it will do.
+        const int64_t seen = session->recipe.data.augment.size;
+        const bool same = dim[2] == info->height && dim[3] == info->width;
+        const bool holds_it = seen > 0 && info->height >= seen && info->width >= seen;
+        if (dim[1] == info->channels && (same || holds_it)) continue;
         int64_t index;
         status = LS_FAIL(LS_INPUT,
                          "%s: dataset '%s' holds samples of %" PRId64 "x%" PRId64 "x%" PRId64

@@ -197,7 +197,7 @@ static ls_status write_sheet(const struct ls_show_samples *asked, const struct s
                              struct sheet *sheet) {
     LS_TRY(size_sheet(subject, seen, sheet));
     const size_t bytes = (size_t)sheet->width * (size_t)sheet->height * (size_t)sheet->channels;
-    sheet->pixels = calloc(bytes, 1);
+    sheet->pixels = bytes > 0 ? malloc(bytes) : NULL;
     if (!sheet->pixels) return LS_FAIL(LS_SYSTEM, "out of memory for a sheet of %zu bytes", bytes);
     memset(sheet->pixels, BEHIND, bytes);
     for (int64_t i = 0; i < subject->samples; i++)

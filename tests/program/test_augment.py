@@ -76,6 +76,12 @@ class Augment(lockstep.Case):
             with h5py.File(out) as file:
                 found.append(file["probabilities"][()])
         numpy.testing.assert_array_equal(found[0], found[1])
+        with h5py.File(self.folder / "small.h5", "w") as file:
+            file["images"] = x[:, :11]
+        result = lockstep.run("predict", self.folder / "run" / "checkpoints" / "step-00000006.h5",
+                              self.folder / "small.h5", "-o", self.folder / "none.h5")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("samples of 11x16x3", result.stderr)
 
     def test_refusals(self):
         def refused(augment, *expected):
