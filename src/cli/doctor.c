@@ -132,7 +132,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     printf("bf16: %s\n", ls_cpu_has_bf16() ? "yes"
                                            : "no bf16 instructions in this processor: train.precision=bf16 "
                                              "runs with device.kernels=plain only");
-    printf("GPU: none usable: the CUDA module (liblockstep-cuda.so) is not installed\n");
+    warnings += ls_doctor_print_gpus(comm->local_size);
     warnings += print_library_warnings();
     printf(warnings ? "%d warning(s)\n" : "nothing wrong\n", warnings);
     return LS_OK;

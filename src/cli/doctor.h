@@ -3,7 +3,7 @@
 
 #include "comm/comm.h"
 
-enum { LS_DOCTOR_FACTS = 6, LS_DOCTOR_HOSTS = 64 };
+enum { LS_DOCTOR_FACTS = 7, LS_DOCTOR_HOSTS = 64 };
 
 // One host's word on itself.
 struct ls_doctor_host {
@@ -25,3 +25,8 @@ ls_status ls_doctor_measure_links(struct ls_comm *comm, const int *first, int n,
 // Prints the links, and a warning for each host that is much slower with all others than they among
 // themselves.
 int ls_doctor_compare_links(const struct ls_doctor_host *hosts, int n, const double *rate);
+
+// Prints the GPUs of this host, their links and libraries, and warns of what will hurt; returns how many
+// warnings.
+int ls_doctor_print_gpus(int local_ranks);
+void ls_doctor_gpu_fact(char fact[128]); // "4 NVIDIA H100 80GB HBM3, driver 13.0", or "none"

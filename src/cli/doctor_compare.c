@@ -10,8 +10,8 @@
 
 static const double CLOCKS_APART_S = 1; // what time stamps of files and logs show
 
-static const char *const names[LS_DOCTOR_FACTS] = {"lockstep", "MPI",    "HDF5",
-                                                   "oneDNN",   "kernel", "processor"};
+static const char *const names[LS_DOCTOR_FACTS] = {"lockstep", "MPI",       "HDF5", "oneDNN",
+                                                   "kernel",   "processor", "GPU"};
 
 const char *ls_doctor_fact_name(int fact) {
     return names[fact];
@@ -20,9 +20,15 @@ const char *ls_doctor_fact_name(int fact) {
 void ls_doctor_look(struct ls_doctor_host *host, const struct ls_comm *comm, const char *processor) {
     struct utsname system;
     const char *kernel = uname(&system) == 0 ? system.release : "unknown";
-    const char *const facts[LS_DOCTOR_FACTS] = {
-        LOCKSTEP_VERSION, ls_comm_library(), ls_h5_library(), ls_cpu_library() ? ls_cpu_library() : "none",
-        kernel,           processor};
+    char gpu[128];
+    ls_doctor_gpu_fact(gpu);
+    const char *const facts[LS_DOCTOR_FACTS] = {LOCKSTEP_VERSION,
+                                                ls_comm_library(),
+                                                ls_h5_library(),
+                                                ls_cpu_library() ? ls_cpu_library() : "none",
+                                                kernel,
+                                                processor,
+                                                gpu};
     *host = (struct ls_doctor_host){.clock = 0};
     snprintf(host->name, sizeof host->name, "%.63s", comm->host);
     for (int f = 0; f < LS_DOCTOR_FACTS; f++)

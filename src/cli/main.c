@@ -5,6 +5,7 @@
 #include "comm/comm.h"
 #include "cpu/cpu.h"
 #include "h5/h5.h"
+#include "train/gpu.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -134,11 +135,27 @@ static void print_usage(FILE *out) {
                  "4 communication, 75 stopped by a signal after writing a checkpoint.\n");
 }
 
+static void print_cuda(void) {
+    const char *why;
+    struct ls_cuda_libraries found;
+    const struct ls_cuda_module *module = ls_gpu_module(&why);
+    if (!module) {
+        printf("  CUDA: %s\n", why);
+        return;
+    }
+    module->libraries(&found);
+    const char *const name[] = {"driver", "cuBLAS", "cuDNN", "NCCL"};
+    const char *const version[] = {found.driver, found.cublas, found.cudnn, found.nccl};
+    printf("  CUDA module: %s, runtime %s", module->name, found.runtime);
+    for (int i = 0; i < 4; i++) printf(version[i][0] ? ", %s %s" : ", no %s", name[i], version[i]);
+    printf("\n");
+}
+
 static void print_version(void) {
     printf("lockstep %s\n", LOCKSTEP_VERSION);
     printf("  %s\n  %s\n", ls_comm_library(), ls_h5_library());
     printf("  %s\n", ls_cpu_library() ? ls_cpu_library() : "oneDNN: not built in (the plain kernels serve)");
-    printf("  CUDA module: not installed\n");
+    print_cuda();
 }
 
 static void print_error(void) {
