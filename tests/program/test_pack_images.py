@@ -282,7 +282,10 @@ class PackImages(lockstep.Case):
         kept = []
         for round in range(20):
             process = lockstep.start("pack", "images", self.source, "-o", self.out, "--size", 200, *words, ranks=1 + round % 2)
-            time.sleep(random.Random(round).uniform(0.02, 0.3))
+            before = len(list(self.out.glob("*.h5")))
+            while process.poll() is None and len(list(self.out.glob("*.h5"))) == before:
+                time.sleep(0.002)
+            time.sleep(random.Random(round).uniform(0, 0.05))
             if process.poll() is None:
                 lockstep.subprocess.run(["pkill", "-KILL", "-P", str(process.pid)])
                 process.kill()

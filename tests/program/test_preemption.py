@@ -120,7 +120,10 @@ class Preemption(lockstep.Case):
         self.wait_for(process, lambda: self.has_metrics('"kind":"checkpoint"'))
         subprocess.run(["prlimit", "--pid", str(process.pid), "--fsize=20000:unlimited"], check=True)
         kept = set(folder.glob("*.h5"))
-        time.sleep(0.5)
+        # The writer is asked every 5 steps, and passes over a step while it is at work.
+        metrics = self.folder / "run" / "metrics.jsonl"
+        steps = metrics.read_text().count('"kind":"step"')
+        self.wait_for(process, lambda: metrics.read_text().count('"kind":"step"') >= steps + 15)
         subprocess.run(["prlimit", "--pid", str(process.pid), "--fsize=unlimited:unlimited"], check=True)
         process.send_signal(signal.SIGUSR1)
         _, stderr = process.communicate(timeout=120)
