@@ -52,4 +52,4 @@ struct ls_cuda_module {
 
 // The entry: dlsym(module, LS_CUDA_ENTRY).
 #define LS_CUDA_ENTRY "lockstep_cuda_module"
-const struct ls_cuda_module *lockstep_cuda_module(void);
+__attribute__((visibility("default"))) const struct ls_cuda_module *lockstep_cuda_module(void);

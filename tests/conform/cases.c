@@ -200,12 +200,16 @@ static ls_status add_backward(struct ls_case_trial *trial) {
     return LS_OK;
 }
 
-// Makes an f32 trial one of bf16, as the mixed precision pass does: after backward is there, because
+static bool is_half(ls_dtype type) {
+    return type == LS_BF16 || type == LS_F16;
+}
+
+// Makes an f32 trial one of a half type, as the mixed precision pass does: after backward is there, because
 // gradients of weights stay f32.
-static ls_status make_half(struct ls_case_trial *trial) {
+static ls_status make_half(struct ls_case_trial *trial, ls_dtype half) {
     struct ls_graph *graph = &trial->trial.graph;
     for (int k = 0; k < trial->of->n_in; k++)
-        if (trial->of->in[k].type == LS_CASE_STORED) ls_info(graph, trial->in[k])->dtype = LS_BF16;
+        if (trial->of->in[k].type == LS_CASE_STORED) ls_info(graph, trial->in[k])->dtype = half;
     for (int i = 0; i < graph->n_nodes; i++) {
         struct ls_value_info out[LS_MAX_OUT] = {0};
         LS_TRY(ls_node_infer(graph, &graph->nodes[i], out));
@@ -222,11 +226,11 @@ ls_status ls_case_make(const struct ls_case *of, ls_dtype type, struct ls_case_t
     trial->of = of;
     for (int k = 0; k < of->n_in; k++)
         trial->in[k] = ls_trial_input(&trial->trial, names[k],
-                                      type_of(&of->in[k], type == LS_BF16 ? LS_F32 : type), of->in[k].shape);
+                                      type_of(&of->in[k], is_half(type) ? LS_F32 : type), of->in[k].shape);
     if (ls_trial_node(&trial->trial, of->op, trial->in, of->n_in, of->attrs, of->list, of->n_list) < 0)
         return ls_error_last()->status;
     LS_TRY(add_backward(trial));
-    if (type == LS_BF16) LS_TRY(make_half(trial));
+    if (is_half(type)) LS_TRY(make_half(trial, type));
     ls_trial_grow(&trial->trial);
     return LS_OK;
 }

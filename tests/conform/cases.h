@@ -50,8 +50,8 @@ struct ls_case_trial {
     ls_value gradient[LS_MAX_IN]; // of each input; LS_NONE where there is none
 };
 
-// Types: f32, f64 or bf16. The inputs are filled, the same numbers for every type; nothing has run. `of` is
-// one of ls_cases. The trial is to be closed on failure too.
+// Types: f32, f64, bf16 or f16. The inputs are filled, the same numbers for every type; nothing has run. `of`
+// is one of ls_cases. The trial is to be closed on failure too.
 ls_status ls_case_open(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial);
 // The same for a case from anywhere, which must outlive the trial; inputs and dy hold anything.
 ls_status ls_case_make(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial);

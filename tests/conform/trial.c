@@ -72,7 +72,7 @@ static bool guard_whole(const struct ls_trial *trial, ls_value value) {
 // makes, while an integer may be any.
 static int64_t find_unwritten(const struct ls_trial *trial, ls_value value) {
     ls_dtype dtype = ls_info(&trial->graph, value)->dtype;
-    if (dtype != LS_F32 && dtype != LS_F64 && dtype != LS_BF16) return -1;
+    if (dtype != LS_F32 && dtype != LS_F64 && dtype != LS_BF16 && dtype != LS_F16) return -1;
     size_t size = ls_dtype_bytes(dtype);
     unsigned char poison[8];
     memset(poison, POISON, sizeof poison);
@@ -126,16 +126,20 @@ ls_status ls_trial_run(struct ls_trial *trial, enum ls_cpu_kernels kernels, int 
     return LS_OK;
 }
 
-double ls_trial_get(const struct ls_trial *trial, ls_value value, int64_t i) {
-    const void *data = trial->data[value];
-    switch (ls_info(&trial->graph, value)->dtype) {
+double ls_number_at(ls_dtype type, const void *data, int64_t i) {
+    switch (type) {
     case LS_F32: return (double)((const float *)data)[i];
     case LS_F64: return ((const double *)data)[i];
     case LS_BF16: return (double)ls_bf16_to_f32(((const ls_bf16 *)data)[i]);
+    case LS_F16: return (double)ls_f16_to_f32(((const ls_f16 *)data)[i]);
     case LS_U8: return ((const uint8_t *)data)[i];
     case LS_I32: return ((const int32_t *)data)[i];
     default: abort();
     }
+}
+
+double ls_trial_get(const struct ls_trial *trial, ls_value value, int64_t i) {
+    return ls_number_at(ls_info(&trial->graph, value)->dtype, trial->data[value], i);
 }
 
 void ls_trial_put(struct ls_trial *trial, ls_value value, int64_t i, double number) {
@@ -145,6 +149,7 @@ void ls_trial_put(struct ls_trial *trial, ls_value value, int64_t i, double numb
     case LS_F32: ((float *)data)[i] = (float)number; break;
     case LS_F64: ((double *)data)[i] = number; break;
     case LS_BF16: ((ls_bf16 *)data)[i] = ls_bf16_from_f32((float)number); break;
+    case LS_F16: ((ls_f16 *)data)[i] = ls_f16_from_f32((float)number); break;
     case LS_U8: ((uint8_t *)data)[i] = (uint8_t)number; break;
     case LS_I32: ((int32_t *)data)[i] = (int32_t)number; break;
     default: abort();

@@ -23,6 +23,7 @@ int ls_trial_node(struct ls_trial *trial, enum ls_op_id op, const ls_value *in, 
 ls_status ls_trial_run(struct ls_trial *trial, enum ls_cpu_kernels kernels, int begin, int end);
 
 int64_t ls_trial_count(const struct ls_trial *trial, ls_value value);
+double ls_number_at(ls_dtype type, const void *data, int64_t i); // f64, f32, f16, bf16, i32 or u8
 double ls_trial_get(const struct ls_trial *trial, ls_value value, int64_t i); // element in memory order
 void ls_trial_put(struct ls_trial *trial, ls_value value, int64_t i, double number);
 // Makes room for values added to the graph since: their shapes and types are fixed from here on. ls_trial_put

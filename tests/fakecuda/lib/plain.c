@@ -46,7 +46,7 @@ const char *ls_lib_versions(const struct ls_lib *lib) {
 }
 
 static bool is_stored(ls_dtype type) {
-    return type == LS_F32 || type == LS_BF16;
+    return type == LS_F32 || type == LS_BF16 || type == LS_F16;
 }
 
 static ls_status make(const struct ls_lib *lib, struct ls_lib_task task, struct ls_lib_task **made) {
@@ -112,6 +112,8 @@ static void widen(float *to, const void *from, size_t n, ls_dtype type, bool tf3
     const float *floats = from;
     if (type == LS_BF16)
         for (size_t i = 0; i < n; i++) to[i] = ls_bf16_to_f32(halves[i]);
+    else if (type == LS_F16)
+        for (size_t i = 0; i < n; i++) to[i] = ls_f16_to_f32(halves[i]);
     else
         for (size_t i = 0; i < n; i++) to[i] = tf32 ? as_tf32(floats[i]) : floats[i];
 }
@@ -120,6 +122,8 @@ static void narrow(void *to, const float *from, size_t n, ls_dtype type) {
     uint16_t *halves = to;
     if (type == LS_BF16)
         for (size_t i = 0; i < n; i++) halves[i] = ls_bf16_from_f32(from[i]);
+    else if (type == LS_F16)
+        for (size_t i = 0; i < n; i++) halves[i] = ls_f16_from_f32(from[i]);
     else
         memcpy(to, from, n * sizeof *from);
 }

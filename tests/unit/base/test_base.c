@@ -105,6 +105,29 @@ static void bf16_of_f32(void **state) {
     assert_true(isnan(ls_bf16_to_f32(ls_bf16_from_f32(nan))));
 }
 
+static void f16_of_f32(void **state) {
+    (void)state;
+    assert_int_equal(ls_f16_from_f32(1.0f), 0x3c00);
+    assert_int_equal(ls_f16_from_f32(-0.0f), 0x8000);
+    assert_int_equal(ls_f16_from_f32(0x1.002p0f), 0x3c00);    // half way: to the even one below
+    assert_int_equal(ls_f16_from_f32(0x1.006p0f), 0x3c02);    // … and above
+    assert_int_equal(ls_f16_from_f32(0x1.002002p0f), 0x3c01); // just over half way
+    assert_int_equal(ls_f16_from_f32(65519.996f), 0x7bff);    // the last that rounds to 65504
+    assert_int_equal(ls_f16_from_f32(-65520.0f), 0xfc00);
+    assert_int_equal(ls_f16_from_f32(0x1.ffcp-15f), 0x0400); // rounds up to the least normal one
+    assert_int_equal(ls_f16_from_f32(-0x1p-24f), 0x8001);
+    assert_int_equal(ls_f16_from_f32(0x1p-25f), 0); // half way: to 0, which is even
+    assert_int_equal(ls_f16_from_f32(0x1.8p-24f), 2);
+    assert_int_equal(ls_f16_from_f32(0x1p-149f), 0);
+    assert_true(isnan(ls_f16_to_f32(ls_f16_from_f32(NAN))));
+    for (uint32_t i = 0; i < 65536; i++) {
+        float value = ls_f16_to_f32((ls_f16)i);
+        if (!isnan(value)) assert_int_equal(ls_f16_from_f32(value), i);
+    }
+    assert_true(ls_f16_to_f32(0x0001) == 0x1p-24f && ls_f16_to_f32(0x3555) == 0x1.554p-2f);
+    assert_true(ls_f16_to_f32(0xfbff) == -65504 && isinf(ls_f16_to_f32(0x7c00)));
+}
+
 static void every_bf16_survives_f32(void **state) {
     (void)state;
     for (uint32_t i = 0; i < 65536; i++) {
@@ -205,6 +228,7 @@ int main(void) {
         cmocka_unit_test(text_grows),
         cmocka_unit_test(bytes_for_people),
         cmocka_unit_test(bf16_of_f32),
+        cmocka_unit_test(f16_of_f32),
         cmocka_unit_test(every_bf16_survives_f32),
         cmocka_unit_test(types_by_name),
         cmocka_unit_test(errors_belong_to_their_thread),

@@ -1,0 +1,330 @@
+// Batch normalization (Ioffe, Szegedy 2015). Statistics in two stages: a mean and a sum of squared distances
+// from it for each part of the rows, then these of all parts in f64. Forward reads x twice and writes y;
+// backward reads x, dy (and y) twice and writes dx.
+#include "cuda/kernels/batchnorm.h"
+
+#include "cuda/kernels/columns.cuh"
+
+// What lies in the workspace: two sums for each part, then what a pass over x needs of each channel.
+struct scratch {
+    float *first, *second;           // [parts][channels]
+    float *factor, *average, *slope; // [channels]
+};
+
+static struct scratch scratch_in(void *workspace, const struct columns &c) {
+    float *first = (float *)workspace, *second = first + c.parts * c.channels;
+    float *factor = second + c.parts * c.channels;
+    return {first, second, factor, factor + c.channels, factor + 2 * c.channels};
+}
+
+static struct columns summing(const struct ls_cuda_norm *of) {
+    return columns_of(of->rows, of->channels, pack_width(of->type, of->channels), SUMMING_BLOCKS);
+}
+
+static struct columns passing(const struct ls_cuda_norm *of) {
+    return columns_of(of->rows, of->channels, pack_width(of->type, of->channels), PASSING_BLOCKS);
+}
+
+size_t ls_cuda_batchnorm_workspace(const struct ls_cuda_norm *of) {
+    return (size_t)((2 * (int64_t)summing(of).parts + 3) * of->channels) * sizeof(float);
+}
+
+// ---- statistics
+
+// Mean and sum of squared distances from it, of `rows` numbers.
+template <int N> struct moments { float rows, mean[N], square[N]; };
+
+// Takes those of others into them (Chan, Golub, LeVeque 1979): no digits cancel.
+template <int N>
+static __device__ __forceinline__ void merge(struct moments<N> &all, float rows, const float *mean,
+                                             const float *square, int step) {
+    float before = all.rows, share = rows / (before + rows);
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        float apart = mean[k * step] - all.mean[k];
+        all.mean[k] += apart * share;
+        all.square[k] += square[k * step] + apart * apart * before * share;
+    }
+    all.rows = before + rows;
+}
+
+template <typename T, int N>
+static __device__ __forceinline__ void take_rows(struct moments<N> &all, const pack<T, N> (&x)[ROWS_AT_ONCE],
+                                                 int rows) {
+    float mean[N] = {}, square[N] = {};
+    for (int k = 0; k < N; k++) {
+#pragma unroll
+        for (int u = 0; u < ROWS_AT_ONCE; u++) mean[k] += u < rows ? get(x[u].at[k]) : 0;
+        mean[k] /= (float)rows;
+#pragma unroll
+        for (int u = 0; u < ROWS_AT_ONCE; u++) {
+            float apart = get(x[u].at[k]) - mean[k];
+            square[k] += u < rows ? apart * apart : 0;
+        }
+    }
+    merge(all, (float)rows, mean, square, 1);
+}
+
+template <typename T, int N>
+__global__ void __launch_bounds__(THREADS)
+    statistics_of_parts(struct columns c, const T *x, float *mean, float *square) {
+    __shared__ float means[N * THREADS], squares[N * THREADS], counts[THREADS];
+    struct place p = place_in(c, N);
+    struct moments<N> all = {};
+    if (p.channel < c.channels)
+        for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
+            pack<T, N> in[ROWS_AT_ONCE] = {};
+            read_rows(c, p, row, x, in);
+            int64_t left = (p.end - row + p.deep - 1) / p.deep;
+            take_rows(all, in, left < ROWS_AT_ONCE ? (int)left : (int)ROWS_AT_ONCE);
+        }
+    for (int k = 0; k < N; k++) {
+        means[k * THREADS + (int)threadIdx.x] = all.mean[k];
+        squares[k * THREADS + (int)threadIdx.x] = all.square[k];
+    }
+    counts[threadIdx.x] = all.rows;
+    for (int half = p.deep / 2; half > 0; half /= 2) {
+        __syncthreads();
+        int other = (int)threadIdx.x + half * p.across;
+        if (p.row >= half || counts[other] == 0) continue;
+        merge(all, counts[other], means + other, squares + other, THREADS);
+        for (int k = 0; k < N; k++) {
+            means[k * THREADS + (int)threadIdx.x] = all.mean[k];
+            squares[k * THREADS + (int)threadIdx.x] = all.square[k];
+        }
+        counts[threadIdx.x] = all.rows;
+    }
+    if (p.row > 0 || p.channel >= c.channels) return;
+    write_channels(mean, p.part * c.channels + p.channel, all.mean);
+    write_channels(square, p.part * c.channels + p.channel, all.square);
+}
+
+static __device__ __forceinline__ double rows_of_part(const struct columns &c, int part) {
+    int64_t left = c.rows - part * c.part_rows;
+    return (double)(left < c.part_rows ? left : c.part_rows);
+}
+
+static __device__ __forceinline__ float factor_of(float scale, float var, double epsilon) {
+    return (float)((double)scale / sqrt((double)var + epsilon));
+}
+
+static __global__ void __launch_bounds__(PART_THREADS)
+    statistics_of_all(struct columns c, const float *mean_of, const float *square_of, const float *scale,
+                      double epsilon, float *mean_out, float *var_out, float *factor) {
+    __shared__ double shared[PART_THREADS];
+    int row = (int)threadIdx.x / PART_CHANNELS;
+    int64_t channel = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
+    bool any = channel < c.channels;
+    double sum = 0, square = 0;
+    for (int part = row; any && part < c.parts; part += PART_ROWS)
+        sum += (double)mean_of[part * c.channels + channel] * rows_of_part(c, part);
+    double mean = add_over_parts(sum, shared) / (double)c.rows;
+    for (int part = row; any && part < c.parts; part += PART_ROWS) {
+        double apart = (double)mean_of[part * c.channels + channel] - mean;
+        square += (double)square_of[part * c.channels + channel] + apart * apart * rows_of_part(c, part);
+    }
+    float var = (float)(add_over_parts(square, shared) / (double)c.rows);
+    if (!any || row > 0) return;
+    mean_out[channel] = (float)mean;
+    var_out[channel] = var;
+    factor[channel] = factor_of(scale[channel], var, epsilon);
+}
+
+static __global__ void __launch_bounds__(THREADS)
+    factors_of(int64_t channels, const float *scale, const float *var, double epsilon, float *factor) {
+    int64_t channel = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (channel < channels) factor[channel] = factor_of(scale[channel], var[channel], epsilon);
+}
+
+// ---- y = (x - mean) * factor + shift
+
+template <typename T, int N, bool RELU>
+__global__ void __launch_bounds__(THREADS) normalize(struct columns c, const T *x, const float *mean_of,
+                                                     const float *factor_of, const float *shift_of, T *y) {
+    struct place p = place_in(c, N);
+    if (p.channel >= c.channels) return;
+    float mean[N], factor[N], shift[N];
+    read_channels(mean_of, p.channel, mean);
+    read_channels(factor_of, p.channel, factor);
+    read_channels(shift_of, p.channel, shift);
+    for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
+        pack<T, N> in[ROWS_AT_ONCE] = {};
+        read_rows(c, p, row, x, in);
+#pragma unroll
+        for (int u = 0; u < ROWS_AT_ONCE; u++) {
+            if (row + u * p.deep >= p.end) continue;
+            pack<T, N> out;
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                float value = (get(in[u].at[k]) - mean[k]) * factor[k] + shift[k];
+                out.at[k] = put<T>(RELU && value <= 0 ? 0 : value);
+            }
+            store<T, N>(y + (row + u * p.deep) * c.channels + p.channel, out);
+        }
+    }
+}
+
+// ---- backward
+
+// What flows into the normalization: dy, or where a relu follows, dy where it let y through.
+template <bool RELU, typename T> static __device__ __forceinline__ float inflow(T y, T dy) {
+    return RELU && get(y) <= 0 ? 0 : get(dy);
+}
+
+// For each part: Σ dy and Σ dy (x - mean).
+template <typename T, int N, bool RELU>
+__global__ void __launch_bounds__(THREADS, 2)
+    inflow_of_parts(struct columns c, const T *x, const T *y, const T *dy, const float *mean_of,
+                    float *sum_out, float *product_out) {
+    __shared__ float shared[N * THREADS];
+    struct place p = place_in(c, N);
+    float mean[N] = {}, sum[N] = {}, product[N] = {};
+    if (p.channel < c.channels) {
+        read_channels(mean_of, p.channel, mean);
+        for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
+            pack<T, N> in_x[ROWS_AT_ONCE] = {}, in_y[ROWS_AT_ONCE] = {}, in_dy[ROWS_AT_ONCE] = {};
+            read_rows(c, p, row, x, in_x);
+            if (RELU) read_rows(c, p, row, y, in_y);
+            read_rows(c, p, row, dy, in_dy);
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                float few = 0, few_products = 0; // rows that are not there hold dy = 0
+#pragma unroll
+                for (int u = 0; u < ROWS_AT_ONCE; u++) {
+                    float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k]);
+                    few += flow;
+                    few_products += flow * (get(in_x[u].at[k]) - mean[k]);
+                }
+                sum[k] += few;
+                product[k] += few_products;
+            }
+        }
+    }
+    add_over_rows(p, sum, shared);
+    add_over_rows(p, product, shared);
+    if (p.row > 0 || p.channel >= c.channels) return;
+    write_channels(sum_out, p.part * c.channels + p.channel, sum);
+    write_channels(product_out, p.part * c.channels + p.channel, product);
+}
+
+static __global__ void __launch_bounds__(PART_THREADS)
+    inflow_of_all(struct columns c, const float *sum_of, const float *product_of, const float *scale,
+                  const float *var, double epsilon, float *dscale, float *dshift, float *factor,
+                  float *average, float *slope) {
+    __shared__ double shared[PART_THREADS];
+    int row = (int)threadIdx.x / PART_CHANNELS;
+    int64_t channel = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
+    bool any = channel < c.channels;
+    double sum = 0, product = 0;
+    for (int part = row; any && part < c.parts; part += PART_ROWS) {
+        sum += (double)sum_of[part * c.channels + channel];
+        product += (double)product_of[part * c.channels + channel];
+    }
+    sum = add_over_parts(sum, shared);
+    product = add_over_parts(product, shared);
+    if (!any || row > 0) return;
+    double variance = (double)var[channel] + epsilon;
+    dscale[channel] = (float)(product / sqrt(variance));
+    dshift[channel] = (float)sum;
+    average[channel] = (float)(sum / (double)c.rows);
+    slope[channel] = (float)(product / variance / (double)c.rows);
+    factor[channel] = factor_of(scale[channel], var[channel], epsilon);
+}
+
+enum { PAIR = 2 }; // rows at once, where a thread holds three tensors and four numbers a channel
+
+// With xhat = (x - mean) / deviation and averages over the rows,
+// dx = scale / deviation * (dy - average(dy) - xhat * average(dy xhat)).
+template <typename T, int N, bool RELU>
+__global__ void __launch_bounds__(THREADS, 2)
+    inflow_to_input(struct columns c, const T *x, const T *y, const T *dy, const float *mean_of,
+                    const float *factor_of, const float *average_of, const float *slope_of, T *dx) {
+    struct place p = place_in(c, N);
+    if (p.channel >= c.channels) return;
+    float mean[N], factor[N], average[N], slope[N];
+    read_channels(mean_of, p.channel, mean);
+    read_channels(factor_of, p.channel, factor);
+    read_channels(average_of, p.channel, average);
+    read_channels(slope_of, p.channel, slope);
+    for (int64_t row = p.begin + p.row; row < p.end; row += PAIR * p.deep) {
+        pack<T, N> in_x[PAIR] = {}, in_y[PAIR] = {}, in_dy[PAIR] = {};
+        read_rows(c, p, row, x, in_x);
+        if (RELU) read_rows(c, p, row, y, in_y);
+        read_rows(c, p, row, dy, in_dy);
+#pragma unroll
+        for (int u = 0; u < PAIR; u++) {
+            if (row + u * p.deep >= p.end) continue;
+            pack<T, N> out;
+#pragma unroll
+            for (int k = 0; k < N; k++) {
+                float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k]);
+                out.at[k] =
+                    put<T>(factor[k] * (flow - average[k] - (get(in_x[u].at[k]) - mean[k]) * slope[k]));
+            }
+            store<T, N>(dx + (row + u * p.deep) * c.channels + p.channel, out);
+        }
+    }
+}
+
+// ---- launches
+
+static ls_status launch_normalize(const struct ls_cuda_norm *of, const void *x, const float *mean,
+                                  const float *factor, const float *shift, void *y, cudaStream_t stream) {
+    struct columns c = passing(of);
+    return by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        auto *kernel =
+            of->relu ? normalize<T, decltype(width)::N, true> : normalize<T, decltype(width)::N, false>;
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, mean, factor, shift, (T *)y);
+    });
+}
+
+ls_status ls_cuda_batchnorm(const struct ls_cuda_norm *of, const void *x, const float *scale,
+                            const float *shift, void *y, float *mean, float *var, void *workspace,
+                            cudaStream_t stream) {
+    struct columns c = summing(of);
+    struct scratch s = scratch_in(workspace, c);
+    LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        auto *kernel = statistics_of_parts<T, decltype(width)::N>;
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, s.first, s.second);
+    }));
+    LS_LAUNCH(statistics_of_all, blocks_for(c.channels, PART_CHANNELS), PART_THREADS, stream, c, s.first,
+              s.second, scale, of->epsilon, mean, var, s.factor);
+    LS_TRY(ls_cuda_launched());
+    return launch_normalize(of, x, mean, s.factor, shift, y, stream);
+}
+
+ls_status ls_cuda_batchnorm_eval(const struct ls_cuda_norm *of, const void *x, const float *scale,
+                                 const float *shift, const float *mean, const float *var, void *y,
+                                 void *workspace, cudaStream_t stream) {
+    struct scratch s = scratch_in(workspace, summing(of));
+    LS_LAUNCH(factors_of, blocks_for(of->channels, THREADS), THREADS, stream, of->channels, scale, var,
+              of->epsilon, s.factor);
+    LS_TRY(ls_cuda_launched());
+    return launch_normalize(of, x, mean, s.factor, shift, y, stream);
+}
+
+ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, const void *y, const void *dy,
+                                 const float *scale, const float *mean, const float *var, void *dx,
+                                 float *dscale, float *dshift, void *workspace, cudaStream_t stream) {
+    struct columns sums = summing(of), pass = passing(of);
+    struct scratch s = scratch_in(workspace, sums);
+    LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        auto *kernel = of->relu ? inflow_of_parts<T, decltype(width)::N, true>
+                                : inflow_of_parts<T, decltype(width)::N, false>;
+        LS_LAUNCH(kernel, blocks_of(sums), THREADS, stream, sums, (const T *)x, (const T *)y, (const T *)dy,
+                  mean, s.first, s.second);
+    }));
+    LS_LAUNCH(inflow_of_all, blocks_for(sums.channels, PART_CHANNELS), PART_THREADS, stream, sums, s.first,
+              s.second, scale, var, of->epsilon, dscale, dshift, s.factor, s.average, s.slope);
+    LS_TRY(ls_cuda_launched());
+    return by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        auto *kernel = of->relu ? inflow_to_input<T, decltype(width)::N, true>
+                                : inflow_to_input<T, decltype(width)::N, false>;
+        LS_LAUNCH(kernel, blocks_of(pass), THREADS, stream, pass, (const T *)x, (const T *)y, (const T *)dy,
+                  mean, s.factor, s.average, s.slope, (T *)dx);
+    });
+}

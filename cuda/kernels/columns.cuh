@@ -1,0 +1,157 @@
+// Tensors as rows of channels: [rows][channels], rows being all of NHWC but C; or [groups][rows][channels], a
+// group being an image. Threads of a block lie side by side along the channels, each on a pack of them or on
+// a single one, and the rest of the block on other rows:
+//
+//              pack 0   pack 1   …   pack across-1
+//     row 0    thread 0 thread 1     thread across-1
+//     row 1    thread across …
+//     …        (deep rows at a time)
+//
+// So a warp reads memory that lies together, whatever the number of channels. Rows are cut into parts of a
+// size that follows from the tensor's shape alone: the same sums on every device.
+#pragma once
+
+#include "cuda/kernels/number.cuh"
+
+#include <stddef.h>
+
+struct columns {
+    int64_t rows, channels, part_rows;
+    int32_t parts;        // of the rows
+    int32_t tiles;        // of the channels, each `across` packs wide
+    int32_t across_power; // across = 1 << across_power, deep = THREADS / across
+};
+
+// Where a thread is.
+struct place {
+    int64_t begin, end; // its part's rows
+    int64_t channel;    // the first of its pack; at or behind the last channel where there is nothing to do
+    int32_t group, part, across, x, row, deep;
+};
+
+enum { ROWS_AT_ONCE = 4, MOST_ACROSS_POWER = 5 };
+
+// `width`: channels of a pack, 1 or a divisor of `channels`. About `most_blocks` blocks at most, whatever the
+// rows.
+static inline struct columns columns_of(int64_t rows, int64_t channels, int width, int64_t most_blocks) {
+    struct columns c = {};
+    int64_t packs = (channels + width - 1) / width;
+    while (c.across_power < MOST_ACROSS_POWER && ((int64_t)1 << c.across_power) < packs) c.across_power++;
+    c.rows = rows;
+    c.channels = channels;
+    c.tiles = (int32_t)((packs + (1 << c.across_power) - 1) >> c.across_power);
+    int64_t deep = THREADS >> c.across_power,
+            most_parts = most_blocks / c.tiles > 1 ? most_blocks / c.tiles : 1;
+    int64_t step = deep * ROWS_AT_ONCE, steps = (rows + step - 1) / step;
+    c.part_rows = (steps + most_parts - 1) / most_parts * step;
+    c.parts = (int32_t)((rows + c.part_rows - 1) / c.part_rows);
+    return c;
+}
+
+static inline unsigned blocks_of(const struct columns &c, int64_t groups = 1) {
+    return (unsigned)(groups * c.parts * (int64_t)c.tiles);
+}
+
+static __device__ __forceinline__ struct place place_in(const struct columns &c, int width) {
+    struct place p;
+    p.across = 1 << c.across_power;
+    p.deep = THREADS >> c.across_power;
+    p.x = (int32_t)threadIdx.x & (p.across - 1);
+    p.row = (int32_t)threadIdx.x >> c.across_power;
+    unsigned part = blockIdx.x / (unsigned)c.tiles;
+    p.group = (int32_t)(part / (unsigned)c.parts);
+    p.part = (int32_t)(part % (unsigned)c.parts);
+    p.channel = ((int64_t)(blockIdx.x % (unsigned)c.tiles) * p.across + p.x) * width;
+    p.begin = p.part * c.part_rows;
+    p.end = p.begin + c.part_rows < c.rows ? p.begin + c.part_rows : c.rows;
+    return p;
+}
+
+// The most blocks of a pass that sums: enough to keep a large GPU busy, and so few that the sums of their
+// parts are quickly added. Of a pass that sums nothing.
+enum { SUMMING_BLOCKS = 512, PASSING_BLOCKS = 4096 };
+
+// ---- rows of a thread, U of them on their way together; those behind its part are left as they are
+
+template <int U, typename T, int N>
+static __device__ __forceinline__ void read_rows(const struct columns &c, const struct place &p, int64_t row,
+                                                 const T *x, pack<T, N> (&to)[U]) {
+#pragma unroll
+    for (int u = 0; u < U; u++)
+        if (row + u * p.deep < p.end) to[u] = load<T, N>(x + (row + u * p.deep) * c.channels + p.channel);
+}
+
+// ---- a number for each channel of a thread
+
+template <int N>
+static __device__ __forceinline__ void read_channels(const float *from, int64_t channel, float (&to)[N]) {
+    pack<float, N> numbers = load<float, N>(from + channel);
+#pragma unroll
+    for (int k = 0; k < N; k++) to[k] = numbers.at[k];
+}
+
+template <int N>
+static __device__ __forceinline__ void write_channels(float *to, int64_t channel, const float (&from)[N]) {
+    pack<float, N> numbers;
+#pragma unroll
+    for (int k = 0; k < N; k++) numbers.at[k] = from[k];
+    store<float, N>(to + channel, numbers);
+}
+
+// ---- sums over the rows of a block, always by the same tree
+
+template <int N>
+static __device__ __forceinline__ void add_over_rows(const struct place &p, float (&sum)[N], float *shared) {
+#pragma unroll
+    for (int k = 0; k < N; k++) shared[k * THREADS + (int)threadIdx.x] = sum[k];
+    for (int half = p.deep / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (p.row >= half) continue;
+#pragma unroll
+        for (int k = 0; k < N; k++)
+            shared[k * THREADS + (int)threadIdx.x] +=
+                shared[k * THREADS + (int)threadIdx.x + half * p.across];
+    }
+#pragma unroll
+    for (int k = 0; k < N; k++) sum[k] = shared[k * THREADS + (int)threadIdx.x]; // row 0 has the sum
+    __syncthreads();
+}
+
+// ---- sums over the parts: a block has 32 channels side by side and adds a 16th of the parts in each row of
+// threads
+
+enum { PART_CHANNELS = 32, PART_ROWS = 16, PART_THREADS = PART_CHANNELS * PART_ROWS };
+
+// The sum of `mine` over the threads of a channel, for all of them.
+static __device__ __forceinline__ double add_over_parts(double mine, double *shared) {
+    int row = (int)threadIdx.x / PART_CHANNELS, x = (int)threadIdx.x % PART_CHANNELS;
+    shared[threadIdx.x] = mine;
+    for (int half = PART_ROWS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (row < half) shared[threadIdx.x] += shared[threadIdx.x + half * PART_CHANNELS];
+    }
+    __syncthreads();
+    double total = shared[x];
+    __syncthreads();
+    return total;
+}
+
+// ---- launches
+
+// Width of the packs along channels: 16 bytes where they divide, else one number.
+static inline int pack_width(ls_dtype type, int64_t channels) {
+    int width = 16 / (int)ls_dtype_bytes(type);
+    return channels % width == 0 ? width : 1;
+}
+
+template <int WIDTH> struct width_of { static constexpr int N = WIDTH; };
+
+// Calls launch(T(), width_of<N>()) with the T that `type` stores and its pack_width.
+template <typename F> static ls_status by_type_and_width(ls_dtype type, int64_t channels, F launch) {
+    return by_type(type, [&](auto one) {
+        if (pack_width(type, channels) == 1)
+            launch(one, width_of<1>());
+        else
+            launch(one, width_of<wide<decltype(one)>::N>());
+    });
+}

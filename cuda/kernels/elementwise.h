@@ -1,0 +1,31 @@
+// Element by element. `type` is that of all tensors: f32, bf16 or f16. The result may take the place of the
+// first input.
+#pragma once
+
+#include "base/dtype.h"
+#include "base/status.h"
+
+#include <cuda_runtime.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+ls_status ls_cuda_relu(ls_dtype type, const void *x, void *y, int64_t n, cudaStream_t stream);
+ls_status ls_cuda_relu_grad(ls_dtype type, const void *y, const void *dy, void *dx, int64_t n,
+                            cudaStream_t stream);
+ls_status ls_cuda_clip(ls_dtype type, const void *x, void *y, int64_t n, float low, float high,
+                       cudaStream_t stream);
+ls_status ls_cuda_clip_grad(ls_dtype type, const void *x, const void *dy, void *dx, int64_t n, float low,
+                            float high, cudaStream_t stream);
+ls_status ls_cuda_sigmoid(ls_dtype type, const void *x, void *y, int64_t n, cudaStream_t stream);
+ls_status ls_cuda_sigmoid_grad(ls_dtype type, const void *y, const void *dy, void *dx, int64_t n,
+                               cudaStream_t stream);
+ls_status ls_cuda_sum(ls_dtype type, const void *a, const void *b, void *y, int64_t n, cudaStream_t stream);
+ls_status ls_cuda_sum_relu(ls_dtype type, const void *a, const void *b, void *y, int64_t n,
+                           cudaStream_t stream);
+ls_status ls_cuda_cast(ls_dtype from, const void *x, ls_dtype to, void *y, int64_t n, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,302 @@
+// Softmax and the losses: a block a sample, whose numbers are added by one tree; then one block adds the
+// samples.
+#include "cuda/kernels/loss.h"
+
+#include "cuda/kernels/number.cuh"
+#include "graph/plan.h"
+
+#include <math.h>
+
+enum { ROW_THREADS = 128 }; // of a sample
+
+struct add_two {
+    __device__ float operator()(float a, float b) const {
+        return a + b;
+    }
+};
+
+// NaN is not chosen.
+struct greater_of {
+    __device__ float operator()(float a, float b) const {
+        return b > a || a != a ? b : a;
+    }
+};
+
+// op over the threads of a block, always by the same tree; the result for all of them.
+template <typename Op> static __device__ __forceinline__ float over_block(float mine, float *shared, Op op) {
+    shared[threadIdx.x] = mine;
+    for (int half = ROW_THREADS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if ((int)threadIdx.x < half)
+            shared[threadIdx.x] = op(shared[threadIdx.x], shared[threadIdx.x + half]);
+    }
+    __syncthreads();
+    float result = shared[0];
+    __syncthreads();
+    return result;
+}
+
+// The greatest of x and the sum of exp(x - greatest).
+struct row_sum {
+    float greatest, sum;
+};
+
+static __device__ __forceinline__ struct row_sum sum_row(const float *x, int64_t n, float *shared) {
+    float greatest = -INFINITY, sum = 0;
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) greatest = greater_of()(greatest, x[i]);
+    greatest = over_block(greatest, shared, greater_of());
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) sum += expf(x[i] - greatest);
+    return {greatest, over_block(sum, shared, add_two())};
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS) softmax(const float *x, float *y, int64_t n) {
+    __shared__ float shared[ROW_THREADS];
+    const float *from = x + blockIdx.x * n;
+    struct row_sum row = sum_row(from, n, shared);
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
+        y[blockIdx.x * n + i] = expf(from[i] - row.greatest) / row.sum;
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    softmax_grad(const float *y, const float *dy, float *dx, int64_t n) {
+    __shared__ float shared[ROW_THREADS];
+    int64_t first = blockIdx.x * n;
+    float inner = 0;
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) inner += y[first + i] * dy[first + i];
+    inner = over_block(inner, shared, add_two());
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
+        dx[first + i] = y[first + i] * (dy[first + i] - inner);
+}
+
+// ---- the metrics of a sample, times its weight
+
+struct metrics {
+    double loss, score, weight;
+};
+
+// out[k] = the sum of metric k over the samples in order: a thread for each metric, fed by all through shared
+// memory.
+static __global__ void __launch_bounds__(ROW_THREADS)
+    add_samples(const double *of, int64_t samples, float *loss, float *score, float *weight) {
+    enum { METRICS = 3, AT_ONCE = 8 * ROW_THREADS / METRICS };
+    __shared__ double shared[AT_ONCE * METRICS];
+    double sum = 0;
+    for (int64_t first = 0; first < samples; first += AT_ONCE) {
+        int n = samples - first < AT_ONCE ? (int)(samples - first) : (int)AT_ONCE;
+        for (int i = (int)threadIdx.x; i < n * METRICS; i += ROW_THREADS) shared[i] = of[first * METRICS + i];
+        __syncthreads();
+        if (threadIdx.x < METRICS)
+            for (int i = 0; i < n; i++) sum += shared[i * METRICS + (int)threadIdx.x];
+        __syncthreads();
+    }
+    if (threadIdx.x == 0) *loss = (float)sum;
+    if (threadIdx.x == 1) *score = (float)sum;
+    if (threadIdx.x == 2) *weight = (float)sum;
+}
+
+size_t ls_cuda_loss_workspace(int64_t samples) {
+    return (size_t)samples * sizeof(struct metrics);
+}
+
+static ls_status add_up(const void *workspace, int64_t samples, float *const out[3], cudaStream_t stream) {
+    LS_LAUNCH(add_samples, 1u, ROW_THREADS, stream, (const double *)workspace, samples, out[0], out[1],
+              out[2]);
+    return ls_cuda_launched();
+}
+
+// ---- cross entropy
+
+// Is x[target] the first maximum? Then everything before it is less, and nothing behind it greater.
+static __device__ __forceinline__ bool is_first_maximum(const float *x, int64_t n, int32_t target,
+                                                        float *shared) {
+    float above = 0;
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
+        if (i < target ? x[i] >= x[target] : x[i] > x[target]) above = 1;
+    return over_block(above, shared, add_two()) == 0;
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    cross_entropy(const float *logits, const int32_t *target_of, const float *weight_of, int64_t n,
+                  float smoothing, struct metrics *out) {
+    __shared__ float shared[ROW_THREADS];
+    const float *x = logits + blockIdx.x * n;
+    float weight = weight_of[blockIdx.x];
+    int32_t target = target_of[blockIdx.x];
+    bool there = target >= 0 && target < n;
+    if (weight == 0 || !there) {
+        if (threadIdx.x == 0) out[blockIdx.x] = {weight == 0 ? 0.0 : (double)NAN, 0, (double)weight};
+        return;
+    }
+    struct row_sum row = sum_row(x, n, shared);
+    bool right = is_first_maximum(x, n, target, shared);
+    // -log p[c] = log sum + greatest - x[c]: the sum is 1 at least, and x[c] is near greatest where little is
+    // lost.
+    float log_sum = logf(row.sum), loss = (1 - smoothing) * (log_sum + (row.greatest - x[target]));
+    if (smoothing != 0) { // left out where it is 0, so that a logit of -inf elsewhere does not become 0 * inf
+        float all = 0;
+        for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) all += log_sum + (row.greatest - x[i]);
+        loss += smoothing / (float)n * over_block(all, shared, add_two());
+    }
+    if (threadIdx.x == 0)
+        out[blockIdx.x] = {(double)weight * (double)loss, right ? (double)weight : 0, (double)weight};
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    cross_entropy_grad(const float *logits, const int32_t *target_of, const float *weight_of,
+                       const float *seed, float *dlogits, int64_t n, float smoothing) {
+    __shared__ float shared[ROW_THREADS];
+    const float *x = logits + blockIdx.x * n;
+    float *dx = dlogits + blockIdx.x * n;
+    float weight = weight_of[blockIdx.x];
+    int32_t target = target_of[blockIdx.x];
+    bool there = target >= 0 && target < n;
+    if (weight == 0 || !there) {
+        for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) dx[i] = weight == 0 ? 0 : NAN;
+        return;
+    }
+    struct row_sum row = sum_row(x, n, shared);
+    float factor = *seed * weight, rest = smoothing / (float)n, chosen = rest + (1 - smoothing);
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
+        dx[i] = factor * (expf(x[i] - row.greatest) / row.sum - (i == target ? chosen : rest));
+}
+
+// ---- mean square error
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    mse(const float *prediction, const float *target, const float *weight_of, int64_t n,
+        struct metrics *out) {
+    __shared__ float shared[ROW_THREADS];
+    int64_t first = blockIdx.x * n;
+    float weight = weight_of[blockIdx.x], squares = 0, sizes = 0;
+    for (int64_t i = threadIdx.x; weight != 0 && i < n; i += ROW_THREADS) {
+        float apart = prediction[first + i] - target[first + i];
+        squares += apart * apart;
+        sizes += fabsf(apart);
+    }
+    squares = over_block(squares, shared, add_two());
+    sizes = over_block(sizes, shared, add_two());
+    if (threadIdx.x > 0) return;
+    double share = (double)weight / (double)n;
+    out[blockIdx.x] = {share * (double)squares, share * (double)sizes, (double)weight};
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    mse_grad(const float *prediction, const float *target, const float *weight_of, const float *seed,
+             float *dprediction, int64_t n) {
+    int64_t first = blockIdx.x * n;
+    float weight = weight_of[blockIdx.x], factor = (float)((double)*seed * (double)weight * 2 / (double)n);
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
+        dprediction[first + i] = weight == 0 ? 0 : factor * (prediction[first + i] - target[first + i]);
+}
+
+// ---- binary cross entropy
+
+// A target between 0 and 1, smoothed.
+static __device__ __forceinline__ float smoothed(float target, float smoothing) {
+    return (1 - smoothing) * target + smoothing / 2;
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    binary_cross_entropy(const float *logits, const float *target_of, const float *weight_of, int64_t n,
+                         float smoothing, struct metrics *out) {
+    __shared__ float shared[ROW_THREADS];
+    int64_t first = blockIdx.x * n;
+    float weight = weight_of[blockIdx.x], sum = 0, wrong = 0;
+    for (int64_t i = threadIdx.x; weight != 0 && i < n; i += ROW_THREADS) {
+        float x = logits[first + i], target = target_of[first + i];
+        sum += (x <= 0 ? 0 : x) - x * smoothed(target, smoothing) + log1pf(expf(-fabsf(x)));
+        if ((x > 0) != (target > 0.5f)) wrong = 1;
+    }
+    sum = over_block(sum, shared, add_two());
+    wrong = over_block(wrong, shared, add_two());
+    if (threadIdx.x > 0) return;
+    out[blockIdx.x] = {(double)weight * ((double)sum / (double)n),
+                       weight != 0 && wrong == 0 ? (double)weight : 0, (double)weight};
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    binary_cross_entropy_grad(const float *logits, const float *target_of, const float *weight_of,
+                              const float *seed, float *dlogits, int64_t n, float smoothing) {
+    int64_t first = blockIdx.x * n;
+    float weight = weight_of[blockIdx.x], factor = (float)((double)*seed * (double)weight / (double)n);
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
+        dlogits[first + i] =
+            weight == 0 ? 0
+                        : factor * (sigmoid(logits[first + i]) - smoothed(target_of[first + i], smoothing));
+}
+
+// ---- the flags of the rank
+
+static __global__ void rank_flags(const struct ls_lane_control *control, float *stop, float *fault) {
+    *stop = control->stop;
+    *fault = control->fault;
+}
+
+// ---- launches
+
+ls_status ls_cuda_softmax(const float *x, float *y, int64_t samples, int64_t classes, cudaStream_t stream) {
+    LS_LAUNCH(softmax, (unsigned)samples, ROW_THREADS, stream, x, y, classes);
+    return ls_cuda_launched();
+}
+
+ls_status ls_cuda_softmax_grad(const float *y, const float *dy, float *dx, int64_t samples, int64_t classes,
+                               cudaStream_t stream) {
+    LS_LAUNCH(softmax_grad, (unsigned)samples, ROW_THREADS, stream, y, dy, dx, classes);
+    return ls_cuda_launched();
+}
+
+ls_status ls_cuda_cross_entropy(const float *logits, const int32_t *target, const float *weight,
+                                int64_t samples, int64_t classes, double smoothing, float *const out[3],
+                                void *workspace, cudaStream_t stream) {
+    LS_LAUNCH(cross_entropy, (unsigned)samples, ROW_THREADS, stream, logits, target, weight, classes,
+              (float)smoothing, (struct metrics *)workspace);
+    LS_TRY(ls_cuda_launched());
+    return add_up(workspace, samples, out, stream);
+}
+
+ls_status ls_cuda_cross_entropy_grad(const float *logits, const int32_t *target, const float *weight,
+                                     const float *seed, float *dlogits, int64_t samples, int64_t classes,
+                                     double smoothing, cudaStream_t stream) {
+    LS_LAUNCH(cross_entropy_grad, (unsigned)samples, ROW_THREADS, stream, logits, target, weight, seed,
+              dlogits, classes, (float)smoothing);
+    return ls_cuda_launched();
+}
+
+ls_status ls_cuda_mse(const float *prediction, const float *target, const float *weight, int64_t samples,
+                      int64_t each, float *const out[3], void *workspace, cudaStream_t stream) {
+    LS_LAUNCH(mse, (unsigned)samples, ROW_THREADS, stream, prediction, target, weight, each,
+              (struct metrics *)workspace);
+    LS_TRY(ls_cuda_launched());
+    return add_up(workspace, samples, out, stream);
+}
+
+ls_status ls_cuda_mse_grad(const float *prediction, const float *target, const float *weight,
+                           const float *seed, float *dprediction, int64_t samples, int64_t each,
+                           cudaStream_t stream) {
+    LS_LAUNCH(mse_grad, (unsigned)samples, ROW_THREADS, stream, prediction, target, weight, seed, dprediction,
+              each);
+    return ls_cuda_launched();
+}
+
+ls_status ls_cuda_binary_cross_entropy(const float *logits, const float *target, const float *weight,
+                                       int64_t samples, int64_t labels, double smoothing, float *const out[3],
+                                       void *workspace, cudaStream_t stream) {
+    LS_LAUNCH(binary_cross_entropy, (unsigned)samples, ROW_THREADS, stream, logits, target, weight, labels,
+              (float)smoothing, (struct metrics *)workspace);
+    LS_TRY(ls_cuda_launched());
+    return add_up(workspace, samples, out, stream);
+}
+
+ls_status ls_cuda_binary_cross_entropy_grad(const float *logits, const float *target, const float *weight,
+                                            const float *seed, float *dlogits, int64_t samples,
+                                            int64_t labels, double smoothing, cudaStream_t stream) {
+    LS_LAUNCH(binary_cross_entropy_grad, (unsigned)samples, ROW_THREADS, stream, logits, target, weight, seed,
+              dlogits, labels, (float)smoothing);
+    return ls_cuda_launched();
+}
+
+ls_status ls_cuda_rank_flags(const struct ls_lane_control *control, float *stop, float *fault,
+                             cudaStream_t stream) {
+    LS_LAUNCH(rank_flags, 1u, 1u, stream, control, stop, fault);
+    return ls_cuda_launched();
+}

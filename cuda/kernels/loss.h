@@ -1,0 +1,48 @@
+// Softmax and the losses of [samples][classes] in f32; weights f32 [samples]. A sample of weight 0 is left
+// out whatever it holds. Losses: out[0] the loss, out[1] the score, out[2] the weights, each summed over the
+// samples in order, in f64. Where a target is no class the loss and the gradient are NaN.
+#pragma once
+
+#include "base/status.h"
+
+#include <cuda_runtime.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct ls_lane_control;
+
+ls_status ls_cuda_softmax(const float *x, float *y, int64_t samples, int64_t classes, cudaStream_t stream);
+ls_status ls_cuda_softmax_grad(const float *y, const float *dy, float *dx, int64_t samples, int64_t classes,
+                               cudaStream_t stream);
+
+size_t ls_cuda_loss_workspace(int64_t samples); // bytes of the workspace of a loss
+
+ls_status ls_cuda_cross_entropy(const float *logits, const int32_t *target, const float *weight,
+                                int64_t samples, int64_t classes, double smoothing, float *const out[3],
+                                void *workspace, cudaStream_t stream);
+ls_status ls_cuda_cross_entropy_grad(const float *logits, const int32_t *target, const float *weight,
+                                     const float *seed, float *dlogits, int64_t samples, int64_t classes,
+                                     double smoothing, cudaStream_t stream);
+ls_status ls_cuda_mse(const float *prediction, const float *target, const float *weight, int64_t samples,
+                      int64_t each, float *const out[3], void *workspace, cudaStream_t stream);
+ls_status ls_cuda_mse_grad(const float *prediction, const float *target, const float *weight,
+                           const float *seed, float *dprediction, int64_t samples, int64_t each,
+                           cudaStream_t stream);
+
+ls_status ls_cuda_binary_cross_entropy(const float *logits, const float *target, const float *weight,
+                                       int64_t samples, int64_t labels, double smoothing, float *const out[3],
+                                       void *workspace, cudaStream_t stream);
+ls_status ls_cuda_binary_cross_entropy_grad(const float *logits, const float *target, const float *weight,
+                                            const float *seed, float *dlogits, int64_t samples,
+                                            int64_t labels, double smoothing, cudaStream_t stream);
+
+ls_status ls_cuda_rank_flags(const struct ls_lane_control *control, float *stop, float *fault,
+                             cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,61 @@
+// Element by element: activations, sums, casts, dropout.
+#include "cuda/kernels/elementwise.h"
+#include "cuda/kernels/dropout.h"
+#include "cuda/ops/node.h"
+
+static ls_dtype type_of(const struct ls_cuda_call *call) {
+    return ls_cuda_type(call->graph, call->node->out[0]);
+}
+
+static int64_t count_of(const struct ls_cuda_call *call) {
+    return ls_cuda_count(call->graph, call->node->out[0]);
+}
+
+#define ONE_INPUT(name, function)                                                                            \
+    static ls_status run_##name(const struct ls_cuda_call *call) {                                           \
+        return function(type_of(call), call->in[0], call->out[0], count_of(call), call->stream);             \
+    }                                                                                                        \
+    const struct ls_cuda_op ls_cuda_##name##_op = {.signature = "x:x", .run = run_##name}
+
+#define TWO_INPUTS(name, function)                                                                           \
+    static ls_status run_##name(const struct ls_cuda_call *call) {                                           \
+        return function(type_of(call), call->in[0], call->in[1], call->out[0], count_of(call),               \
+                        call->stream);                                                                       \
+    }                                                                                                        \
+    const struct ls_cuda_op ls_cuda_##name##_op = {.signature = "xx:x", .run = run_##name}
+
+ONE_INPUT(relu, ls_cuda_relu);
+ONE_INPUT(sigmoid, ls_cuda_sigmoid);
+TWO_INPUTS(relu_grad, ls_cuda_relu_grad);
+TWO_INPUTS(sigmoid_grad, ls_cuda_sigmoid_grad);
+TWO_INPUTS(add, ls_cuda_sum);
+TWO_INPUTS(add_relu, ls_cuda_sum_relu);
+
+static ls_status run_clip(const struct ls_cuda_call *call) {
+    const union ls_attr *attr = call->node->attr;
+    return ls_cuda_clip(type_of(call), call->in[0], call->out[0], count_of(call), (float)attr[LS_CLIP_LOW].f,
+                        (float)attr[LS_CLIP_HIGH].f, call->stream);
+}
+
+static ls_status run_clip_grad(const struct ls_cuda_call *call) {
+    const union ls_attr *attr = call->node->attr;
+    return ls_cuda_clip_grad(type_of(call), call->in[0], call->in[1], call->out[0], count_of(call),
+                             (float)attr[LS_CLIP_LOW].f, (float)attr[LS_CLIP_HIGH].f, call->stream);
+}
+
+static ls_status run_cast(const struct ls_cuda_call *call) {
+    return ls_cuda_cast(ls_cuda_type(call->graph, call->node->in[0]), call->in[0], type_of(call),
+                        call->out[0], count_of(call), call->stream);
+}
+
+static ls_status run_dropout(const struct ls_cuda_call *call) {
+    const union ls_attr *attr = call->node->attr;
+    int64_t samples = ls_cuda_dims(call->graph, call->node->out[0]).n;
+    return ls_cuda_dropout(type_of(call), call->in[0], call->out[0], samples, count_of(call) / samples,
+                           attr[LS_DROPOUT_RATE].f, attr[LS_DROPOUT_SITE].i, call->control, call->stream);
+}
+
+const struct ls_cuda_op ls_cuda_clip_op = {.signature = "x:x", .run = run_clip};
+const struct ls_cuda_op ls_cuda_clip_grad_op = {.signature = "xx:x", .run = run_clip_grad};
+const struct ls_cuda_op ls_cuda_cast_op = {.signature = "f:f", .run = run_cast};
+const struct ls_cuda_op ls_cuda_dropout_op = {.signature = "x:x", .run = run_dropout};

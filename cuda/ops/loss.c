@@ -1,0 +1,83 @@
+// Softmax, the losses, and the flags of the rank.
+#include "cuda/kernels/loss.h"
+#include "cuda/ops/node.h"
+
+static struct ls_cuda_dims dims_of(const struct ls_cuda_call *call) {
+    return ls_cuda_dims(call->graph, call->node->in[0]);
+}
+
+static double smoothing_of(const struct ls_cuda_call *call) {
+    return call->node->attr[LS_LOSS_SMOOTHING].f;
+}
+
+static bool loss_fits(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
+                      size_t *workspace) {
+    (void)lib;
+    *workspace = ls_cuda_loss_workspace(ls_cuda_dims(graph, node->in[0]).n);
+    return true;
+}
+
+static ls_status run_softmax(const struct ls_cuda_call *call) {
+    return ls_cuda_softmax(call->in[0], call->out[0], dims_of(call).n, dims_of(call).c, call->stream);
+}
+
+// y, dy -> dx
+static ls_status run_softmax_grad(const struct ls_cuda_call *call) {
+    return ls_cuda_softmax_grad(call->in[0], call->in[1], call->out[0], dims_of(call).n, dims_of(call).c,
+                                call->stream);
+}
+
+// Losses: logits or prediction, target, weight -> loss, score, weight sum. Their gradients: …, seed ->
+// dlogits.
+static ls_status run_cross_entropy(const struct ls_cuda_call *call) {
+    float *const out[3] = {call->out[0], call->out[1], call->out[2]};
+    return ls_cuda_cross_entropy(call->in[0], call->in[1], call->in[2], dims_of(call).n, dims_of(call).c,
+                                 smoothing_of(call), out, call->workspace, call->stream);
+}
+
+static ls_status run_cross_entropy_grad(const struct ls_cuda_call *call) {
+    return ls_cuda_cross_entropy_grad(call->in[0], call->in[1], call->in[2], call->in[3], call->out[0],
+                                      dims_of(call).n, dims_of(call).c, smoothing_of(call), call->stream);
+}
+
+static ls_status run_mse(const struct ls_cuda_call *call) {
+    float *const out[3] = {call->out[0], call->out[1], call->out[2]};
+    return ls_cuda_mse(call->in[0], call->in[1], call->in[2], dims_of(call).n, dims_of(call).c, out,
+                       call->workspace, call->stream);
+}
+
+static ls_status run_mse_grad(const struct ls_cuda_call *call) {
+    return ls_cuda_mse_grad(call->in[0], call->in[1], call->in[2], call->in[3], call->out[0], dims_of(call).n,
+                            dims_of(call).c, call->stream);
+}
+
+static ls_status run_binary_cross_entropy(const struct ls_cuda_call *call) {
+    float *const out[3] = {call->out[0], call->out[1], call->out[2]};
+    return ls_cuda_binary_cross_entropy(call->in[0], call->in[1], call->in[2], dims_of(call).n,
+                                        dims_of(call).c, smoothing_of(call), out, call->workspace,
+                                        call->stream);
+}
+
+static ls_status run_binary_cross_entropy_grad(const struct ls_cuda_call *call) {
+    return ls_cuda_binary_cross_entropy_grad(call->in[0], call->in[1], call->in[2], call->in[3], call->out[0],
+                                             dims_of(call).n, dims_of(call).c, smoothing_of(call),
+                                             call->stream);
+}
+
+static ls_status run_rank_flags(const struct ls_cuda_call *call) {
+    return ls_cuda_rank_flags(call->control, call->out[0], call->out[1], call->stream);
+}
+
+const struct ls_cuda_op ls_cuda_softmax_op = {.signature = "w:w", .run = run_softmax};
+const struct ls_cuda_op ls_cuda_softmax_grad_op = {.signature = "ww:w", .run = run_softmax_grad};
+const struct ls_cuda_op ls_cuda_cross_entropy_op = {
+    .signature = "wiw:www", .fits = loss_fits, .run = run_cross_entropy};
+const struct ls_cuda_op ls_cuda_cross_entropy_grad_op = {.signature = "wiww:w",
+                                                         .run = run_cross_entropy_grad};
+const struct ls_cuda_op ls_cuda_mse_op = {.signature = "www:www", .fits = loss_fits, .run = run_mse};
+const struct ls_cuda_op ls_cuda_mse_grad_op = {.signature = "wwww:w", .run = run_mse_grad};
+const struct ls_cuda_op ls_cuda_binary_cross_entropy_op = {
+    .signature = "www:www", .fits = loss_fits, .run = run_binary_cross_entropy};
+const struct ls_cuda_op ls_cuda_binary_cross_entropy_grad_op = {.signature = "wwww:w",
+                                                                .run = run_binary_cross_entropy_grad};
+const struct ls_cuda_op ls_cuda_rank_flags_op = {.signature = ":ww", .run = run_rank_flags};
