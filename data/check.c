@@ -434,6 +434,8 @@ ls_status ls_check_shard(const char *path, const char *input, const char *target
     LS_TRY(ls_dataset_open_files(&spec, paths, 1, &check.dataset));
     check.shard = &check.dataset->shards[0];
     check.info = ls_dataset_info(check.dataset);
+    // Row by row, so that a bad one is found where it is: rows that are kept are read all at once.
+    for (int id = 0; id < LS_COLUMNS; id++) check.dataset->shards[0].columns[id].kept = false;
     ls_status status = check_all(&check, threads);
     for (int w = 0; w < check.threads; w++) free_worker(&check.workers[w]);
     free(check.workers);

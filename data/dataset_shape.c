@@ -12,12 +12,16 @@
 #include <string.h>
 
 char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *found) {
+    if (found->rank == 0) {
+        snprintf(out, LS_SHAPE_TEXT, "a single value (%s)", found->words);
+        return out;
+    }
     size_t length = (size_t)snprintf(out, LS_SHAPE_TEXT, "[");
     for (int i = 0; i < found->rank; i++)
         length += (size_t)snprintf(out + length, LS_SHAPE_TEXT - length, i ? ", %lld" : "%lld",
                                    (long long)found->dim[i]);
-    snprintf(out + length, LS_SHAPE_TEXT - length, "] %s",
-             found->type < LS_DTYPES ? ls_dtype_name(found->type) : "of no number type");
+    snprintf(out + length, LS_SHAPE_TEXT - length, found->type < LS_DTYPES ? "] %s" : "] of %s",
+             found->words);
     return out;
 }
 

@@ -55,7 +55,7 @@ static ls_status show_model(const char *name) {
 
 static ls_status print_dataset(void *context, const char *name, const struct ls_h5_dataset *info) {
     (void)context;
-    printf("  %-44s %s", name, info->type == LS_DTYPES ? "text or other" : ls_dtype_name(info->type));
+    printf("  %-44s %s", name, info->words);
     for (int i = 0; i < info->rank; i++) printf("%s%lld", i ? "x" : " ", (long long)info->dim[i]);
     printf("  %s%s%s%s\n", info->layout, info->swapped ? ", other byte order" : "",
            info->missing[0] ? "; cannot be read: " : "", info->missing);

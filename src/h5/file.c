@@ -122,12 +122,16 @@ static ls_status diagnose(const char *path, const char *words) {
     if (size < end)
         return LS_FAIL(LS_INPUT, "%s: is truncated: %llu bytes, its superblock says %llu", path,
                        (unsigned long long)size, (unsigned long long)end);
-    return LS_FAIL(LS_INPUT, "%s: HDF5 cannot open it: %s", path, words);
+    const char *locks = getenv("HDF5_USE_FILE_LOCKING");
+    bool locked = locks && strcmp(locks, "FALSE") != 0 && strcmp(locks, "0") != 0;
+    return LS_FAIL(LS_INPUT, "%s: HDF5 cannot open it: %s%s%s%s", path, words,
+                   locked ? "; it asks for a lock, as HDF5_USE_FILE_LOCKING is '" : "", locked ? locks : "",
+                   locked ? "'" : "");
 }
 
 // ---- opening and closing
 
-static hid_t access_properties(void) {
+hid_t ls_h5_access(void) {
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
     // No locks: some cluster file systems refuse them, shards do not change under a reader, and what Lockstep
@@ -164,7 +168,7 @@ ls_status ls_h5_open(const char *path, struct ls_h5 **result) {
     struct ls_h5 *file = new_file(path, false);
     if (!file) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
     ls_h5_lock();
-    hid_t access = access_properties();
+    hid_t access = ls_h5_access();
     file->id = H5Fopen(path, H5F_ACC_RDONLY, access);
     char words[512] = "";
     if (file->id < 0) ls_h5_library_words(words, sizeof words);
@@ -179,7 +183,7 @@ ls_status ls_h5_open(const char *path, struct ls_h5 **result) {
 }
 
 static hid_t create_file(const char *path) {
-    hid_t access = access_properties(), creation = H5Pcreate(H5P_FILE_CREATE);
+    hid_t access = ls_h5_access(), creation = H5Pcreate(H5P_FILE_CREATE);
     // Metadata of these versions carries checksums.
     H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110);
     H5Pset_alignment(access, 4096, 4096);

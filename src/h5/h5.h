@@ -31,8 +31,9 @@ struct ls_h5_chunking {
 struct ls_h5_dataset {
     int rank; // 0: a single value
     int64_t dim[LS_H5_MAX_RANK];
-    ls_dtype type; // LS_DTYPES where it is not an integer or float type that Lockstep knows
-    bool swapped;  // the bytes of its numbers lie in the other order than this machine's
+    ls_dtype type;     // LS_DTYPES where it is not an integer or float type that Lockstep knows
+    const char *words; // what it holds then: "strings"
+    bool swapped;      // the bytes of its numbers lie in the other order than this machine's
     enum ls_h5_storage storage;
     int64_t offset;                 // CONTIGUOUS: of the first byte, from the start of the file
     struct ls_h5_chunking chunking; // CHUNKED

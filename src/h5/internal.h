@@ -45,8 +45,14 @@ void ls_h5_library_words(char *out, size_t bytes);
 
 // The type in memory; the library's own or one that lives as long as the process. Negative: none.
 hid_t ls_h5_memory_type(ls_dtype type);
-// What a type on disk is to Lockstep: its bytes may lie in the other order, and integers may not fill theirs.
+// What a type on disk is to Lockstep: its bytes may lie in the other order; `packed`: they are no bytes of
+// that type, and the library is to convert them.
 ls_dtype ls_h5_type_of(hid_t type, bool *swapped, bool *packed);
+
+const char *ls_h5_type_words(hid_t type); // what is not of one: "strings"
+
+// How files are opened: without locks. To be closed with H5Pclose.
+hid_t ls_h5_access(void);
 
 bool ls_h5_has(const struct ls_h5 *file, const char *name);
 // The dataset of that name; it stays the file's.

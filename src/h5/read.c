@@ -33,6 +33,24 @@ bool ls_h5_exists(struct ls_h5 *file, const char *name) {
     return found;
 }
 
+// Where a link on the way leads to nothing: "; 'images' is a link to 'x' in 'other.h5', which is not there".
+static void describe_link(const struct ls_h5 *file, const char *name, char *out, size_t bytes) {
+    H5L_info_t info;
+    char value[512] = "";
+    const char *other = NULL, *object = value;
+    out[0] = 0;
+    if (H5Lexists(file->id, name, H5P_DEFAULT) <= 0 || H5Lget_info(file->id, name, &info, H5P_DEFAULT) < 0)
+        return;
+    if (info.type == H5L_TYPE_HARD || info.u.val_size >= sizeof value ||
+        H5Lget_val(file->id, name, value, sizeof value, H5P_DEFAULT) < 0)
+        return;
+    if (info.type == H5L_TYPE_EXTERNAL &&
+        H5Lunpack_elink_val(value, info.u.val_size, NULL, &other, &object) < 0)
+        return;
+    snprintf(out, bytes, "; '%.60s' is a link to '%.100s'%s%.100s%s, which is not there", name, object,
+             other ? " in '" : "", other ? other : "", other ? "'" : "");
+}
+
 // "images, labels, …": what the file holds at its root, for whoever asked for something else.
 static void list_root(const struct ls_h5 *file, char *out, size_t bytes) {
     out[0] = 0;
@@ -86,9 +104,10 @@ ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset)
         }
     }
     if (!ls_h5_has(file, name)) {
-        char there[256];
+        char there[256], link[512];
         list_root(file, there, sizeof there);
-        return LS_FAIL(LS_INPUT, "%s: has no dataset '%s'; it has: %s", file->path, name, there);
+        describe_link(file, name, link, sizeof link);
+        return LS_FAIL(LS_INPUT, "%s: has no dataset '%s'; it has: %s%s", file->path, name, there, link);
     }
     *dataset = H5Dopen2(file->id, name, H5P_DEFAULT);
     if (*dataset >= 0) *dataset = open_as_it_needs(file, name, *dataset);
@@ -129,9 +148,10 @@ ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_
     if (type < 0) return LS_H5_FAIL(file, "cannot read the type of", name);
     bool packed = false;
     info->type = ls_h5_type_of(type, &info->swapped, &packed);
+    info->words = info->type == LS_DTYPES ? ls_h5_type_words(type) : ls_dtype_name(info->type);
     H5Tclose(type);
     ls_h5_describe_storage(file, dataset, info);
-    if (packed) snprintf(info->layout, sizeof info->layout, "packed integers");
+    if (packed) snprintf(info->layout, sizeof info->layout, "numbers of another format");
     if (packed || info->type == LS_DTYPES) info->storage = LS_H5_LIBRARY;
     return LS_OK;
 }
@@ -191,9 +211,10 @@ static ls_status check_numbers(const struct ls_h5 *file, const char *name, hid_t
     bool swapped, packed;
     hid_t type = H5Dget_type(dataset);
     ls_dtype found = ls_h5_type_of(type, &swapped, &packed);
+    const char *words = ls_h5_type_words(type);
     H5Tclose(type);
     if (found == LS_DTYPES)
-        return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected numbers, found another type", file->path, name);
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected numbers, found %s", file->path, name, words);
     return LS_OK;
 }
 

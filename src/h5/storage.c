@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // ---- files that a dataset is spread over
@@ -26,6 +27,7 @@ static bool lies_beside(const struct ls_h5 *file, const char *name) {
 }
 
 enum { MOST_NAME = 1024 };
+#define NOT_THERE "its data lie in '%.160s', which is not there"
 
 static int external_files(hid_t properties) {
     return H5Pget_layout(properties) == H5D_CONTIGUOUS ? H5Pget_external_count(properties) : 0;
@@ -43,22 +45,116 @@ bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset) {
     return found;
 }
 
-// The library reads a missing source of a virtual dataset as fill values, which nobody wants to train on.
-static void find_missing_files(const struct ls_h5 *file, hid_t properties, struct ls_h5_dataset *info) {
-    size_t sources = 0;
-    if (H5Pget_layout(properties) == H5D_VIRTUAL) H5Pget_virtual_count(properties, &sources);
-    int n = external_files(properties);
-    for (size_t i = 0; i < sources + (size_t)(n > 0 ? n : 0) && !info->missing[0]; i++) {
+static int64_t bytes_of(hid_t dataset) {
+    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
+    int64_t bytes = (int64_t)H5Tget_size(type) * (int64_t)H5Sget_simple_extent_npoints(space);
+    H5Sclose(space);
+    H5Tclose(type);
+    return bytes;
+}
+
+// Is an external file long enough for its part of the bytes that are left? What is missing would be zeros.
+static bool is_long_enough(const char *path, int64_t offset, hsize_t part, int64_t left) {
+    struct stat found;
+    int64_t wanted = part == H5F_UNLIMITED || (int64_t)part > left ? left : (int64_t)part;
+    return stat(path, &found) == 0 && found.st_size >= offset + wanted;
+}
+
+// Where the library finds the file that is named: as it is told, or beside the file; malloc'd. NULL: nowhere.
+static char *find_file(const struct ls_h5 *file, const char *name) {
+    if (access(name, F_OK) == 0) return strdup(name);
+    return name[0] != '/' && lies_beside(file, name) ? beside(file, name) : NULL;
+}
+
+static void check_external(const struct ls_h5 *file, hid_t dataset, hid_t properties,
+                           struct ls_h5_dataset *info) {
+    int64_t left = bytes_of(dataset);
+    for (int i = 0; i < external_files(properties) && !info->missing[0] && left > 0; i++) {
         char name[MOST_NAME] = "";
-        if (sources)
-            H5Pget_virtual_filename(properties, i, name, sizeof name - 1);
-        else
-            H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, NULL, NULL);
-        bool pattern = sources && strchr(name, '%'), itself = sources && strcmp(name, ".") == 0;
-        if (pattern || itself || access(name, F_OK) == 0 || (name[0] != '/' && lies_beside(file, name)))
-            continue;
-        snprintf(info->missing, sizeof info->missing, "its data lie in '%.160s', which is not there", name);
+        off_t offset = 0;
+        hsize_t part = 0;
+        H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, &offset, &part);
+        char *path = find_file(file, name);
+        if (!path)
+            snprintf(info->missing, sizeof info->missing, NOT_THERE, name);
+        else if (!is_long_enough(path, (int64_t)offset, part, left))
+            snprintf(info->missing, sizeof info->missing, "its data lie in '%.160s', which is too short",
+                     name);
+        left -= part == H5F_UNLIMITED ? left : (int64_t)part;
+        free(path);
     }
+}
+
+// Does the dataset reach as far as mapping `i` takes from it? Of one that takes all, the file does not say
+// how much that was: it must be as much as it fills of the virtual one.
+static bool reaches(hid_t dataset, hid_t properties, size_t i) {
+    hsize_t begin[H5S_MAX_RANK], end[H5S_MAX_RANK], size[H5S_MAX_RANK];
+    hid_t space = H5Dget_space(dataset), from = H5Pget_virtual_srcspace(properties, i),
+          to = H5Pget_virtual_vspace(properties, i);
+    int rank = H5Sget_simple_extent_dims(space, size, NULL);
+    bool inside = true;
+    if (H5Sget_select_type(from) == H5S_SEL_ALL)
+        inside = H5Sget_simple_extent_npoints(space) >= H5Sget_select_npoints(to);
+    else if (H5Sget_simple_extent_ndims(from) == rank && H5Sget_select_bounds(from, begin, end) >= 0)
+        for (int k = 0; k < rank; k++) inside = inside && (end[k] < size[k] || end[k] == H5S_UNLIMITED);
+    H5Sclose(to);
+    H5Sclose(from);
+    H5Sclose(space);
+    return inside;
+}
+
+static void check_source(hid_t source, const char *name, hid_t properties, size_t i,
+                         struct ls_h5_dataset *info) {
+    char object[MOST_NAME] = "";
+    H5Pget_virtual_dsetname(properties, i, object, sizeof object - 1);
+    hid_t dataset = source >= 0 && !strchr(object, '%') ? H5Dopen2(source, object, H5P_DEFAULT) : -1;
+    if (source < 0)
+        snprintf(info->missing, sizeof info->missing, "its data lie in '%.160s', which HDF5 cannot open",
+                 name);
+    else if (dataset < 0 && !strchr(object, '%'))
+        snprintf(info->missing, sizeof info->missing,
+                 "its data lie in dataset '%.80s' of '%.90s', which is not "
+                 "there",
+                 object, name);
+    else if (dataset >= 0 && !reaches(dataset, properties, i))
+        snprintf(info->missing, sizeof info->missing,
+                 "its data lie in dataset '%.80s' of '%.90s', which is too "
+                 "small",
+                 object, name);
+    if (dataset >= 0) H5Dclose(dataset);
+}
+
+static void check_virtual(const struct ls_h5 *file, hid_t properties, struct ls_h5_dataset *info) {
+    size_t sources = 0;
+    H5Pget_virtual_count(properties, &sources);
+    hid_t access = ls_h5_access();
+    for (size_t i = 0; i < sources && !info->missing[0]; i++) {
+        char name[MOST_NAME] = "";
+        H5Pget_virtual_filename(properties, i, name, sizeof name - 1);
+        if (strchr(name, '%')) continue; // a row of files, which ends where one is missing
+        if (strcmp(name, ".") == 0) {
+            check_source(file->id, name, properties, i, info);
+            continue;
+        }
+        char *path = find_file(file, name);
+        hid_t source = path ? H5Fopen(path, H5F_ACC_RDONLY, access) : -1;
+        if (path)
+            check_source(source, name, properties, i, info);
+        else
+            snprintf(info->missing, sizeof info->missing, NOT_THERE, name);
+        if (source >= 0) H5Fclose(source);
+        free(path);
+    }
+    H5Pclose(access);
+}
+
+// The library reads what is missing as fill values, which nobody wants to train on.
+static void find_missing_files(const struct ls_h5 *file, hid_t dataset, hid_t properties,
+                               struct ls_h5_dataset *info) {
+    if (H5Pget_layout(properties) == H5D_VIRTUAL)
+        check_virtual(file, properties, info);
+    else if (external_files(properties) > 0)
+        check_external(file, dataset, properties, info);
 }
 
 // An external link leads into another file, whose descriptor is not this one's.
@@ -200,6 +296,6 @@ void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h
         info->storage = describe_chunks(file, dataset, properties, info) ? LS_H5_CHUNKED : LS_H5_LIBRARY;
     else
         append(info->layout, sizeof info->layout, layout == H5D_COMPACT ? "compact" : "virtual");
-    find_missing_files(file, properties, info);
+    find_missing_files(file, dataset, properties, info);
     H5Pclose(properties);
 }

@@ -34,6 +34,7 @@ hid_t ls_h5_memory_type(ls_dtype type) {
     return -1;
 }
 
+// Integers that leave bits or bytes unused are the library's to convert.
 static ls_dtype integer_of(hid_t type, bool *swapped, bool *packed) {
     bool sign = H5Tget_sign(type) == H5T_SGN_2;
     ls_dtype found = LS_DTYPES;
@@ -41,11 +42,15 @@ static ls_dtype integer_of(hid_t type, bool *swapped, bool *packed) {
     switch (bytes) {
     case 1: found = sign ? LS_I8 : LS_U8; break;
     case 2: found = sign ? LS_I16 : LS_U16; break;
+    case 3:
     case 4: found = sign ? LS_I32 : LS_U32; break;
+    case 5:
+    case 6:
+    case 7:
     case 8: found = sign ? LS_I64 : LS_U64; break;
     default: return LS_DTYPES;
     }
-    *packed = H5Tget_precision(type) != 8 * bytes;
+    *packed = H5Tget_precision(type) != 8 * ls_dtype_bytes(found);
     *swapped = bytes > 1 && H5Tget_order(type) != H5Tget_order(H5T_NATIVE_INT);
     return found;
 }
@@ -59,7 +64,8 @@ static bool equal_but_for_order(hid_t type, hid_t native) {
     return equal;
 }
 
-static ls_dtype float_of(hid_t type, bool *swapped) {
+// Floats of other formats (24 bits, long double, VAX) are the library's to convert.
+static ls_dtype float_of(hid_t type, bool *swapped, bool *packed) {
     static const ls_dtype known[] = {LS_F32, LS_F64, LS_F16, LS_BF16};
     for (int i = 0; i < 4; i++) {
         hid_t native = ls_h5_memory_type(known[i]);
@@ -67,7 +73,8 @@ static ls_dtype float_of(hid_t type, bool *swapped) {
         *swapped = equal_but_for_order(type, native);
         if (*swapped) return known[i];
     }
-    return LS_DTYPES;
+    *packed = true;
+    return LS_F64;
 }
 
 // The booleans of h5py are an enumeration {FALSE, TRUE} over i8: bytes 0 and 1.
@@ -84,8 +91,20 @@ ls_dtype ls_h5_type_of(hid_t type, bool *swapped, bool *packed) {
     *swapped = *packed = false;
     switch (H5Tget_class(type)) {
     case H5T_INTEGER: return integer_of(type, swapped, packed);
-    case H5T_FLOAT: return float_of(type, swapped);
+    case H5T_FLOAT: return float_of(type, swapped, packed);
     case H5T_ENUM: return enumeration_of(type, swapped, packed);
     default: return LS_DTYPES;
+    }
+}
+
+const char *ls_h5_type_words(hid_t type) {
+    switch (H5Tget_class(type)) {
+    case H5T_STRING: return "strings";
+    case H5T_COMPOUND: return "records of several fields";
+    case H5T_VLEN: return "rows of any length";
+    case H5T_ARRAY: return "arrays";
+    case H5T_INTEGER: return "integers of more than 8 bytes";
+    case H5T_REFERENCE: return "references";
+    default: return "no numbers";
     }
 }

@@ -34,6 +34,15 @@ for name, kind, content in (("images", 0, images), ("labels", 1, labels)):
     save("idx", name, bytes([kind]) + content)
     save("idx", name + ".gz", bytes([kind]) + gzip.compress(content))
 
+for name, array in (("f4", numpy.ones((3, 2), "f4")), ("big", numpy.arange(4, dtype=">i8")), ("bool", numpy.ones((2, 1, 1, 1), "?")), ("fortran", numpy.ones((2, 3), order="F"))):
+    content = io.BytesIO()
+    numpy.save(content, array)
+    save("npy", name, content.getvalue())
+    save("npy", name + ".gz", gzip.compress(content.getvalue()))
+for name, head, content in (("numbers", (0, 0), b"1,2.5e-3,0\n-.5,+7.,1\n"), ("names", (6, 0), b"\xef\xbb\xbfa,b,c\r\n1,2,x\r\n\r\n3,4,y"), ("quotes", (0, 0), b'a,"b, ""c"""\n1,"x\ny"\n"2",z\n'),
+                            ("semicolons", (16, 0), b"1;2;3\n4;5;6\n"), ("bytes", (33, 2), b"0,255,1\n7,8,2\n"), ("gzip", (0, 3), gzip.compress(b"1,a\n2,b\n"))):
+    save("csv", name, bytes(head) + content)
+
 x = numpy.random.default_rng(1).integers(0, 256, (9, 14, 3)).astype("u1")
 for mode in ("RGB", "L", "CMYK", "RGBA", "P", "1"):
     for kind in ("JPEG", "PNG"):

@@ -1,6 +1,8 @@
 """One set of samples, stored in every way that HDF5 files of other people come in: one result."""
+import fcntl
 import os
 import unittest
+import zlib
 
 import h5py
 import numpy
@@ -96,6 +98,58 @@ def backwards(path, x, y):
         file["labels"] = y
 
 
+def of_low_type(change, like, x_type, **chunks):
+    """A type that numpy has none for: `like` it, changed."""
+    def write(path, x, y):
+        kind = like.copy()
+        change(kind)
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        if chunks:
+            properties.set_chunk((min(7, len(x)), 16, 16, 1))
+            properties.set_filter(chunks["filter"], h5py.h5z.FLAG_MANDATORY, ())
+        with h5py.File(path, "w") as file:
+            dataset = h5py.h5d.create(file.id, b"images", kind, h5py.h5s.create_simple(x.shape), properties)
+            dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, numpy.ascontiguousarray(x.astype(x_type)))
+            file["labels"] = y
+    return write
+
+
+def without_some_filters(path, x, y):
+    """Chunks for which a filter was left out, as the library does where it does not help."""
+    with h5py.File(path, "w") as file:
+        images = file.create_dataset("images", shape=x.shape, dtype="u1", chunks=(1, 16, 16, 1), compression="gzip", shuffle=True)
+        for i, sample in enumerate(x):
+            content = sample.tobytes()
+            images.id.write_direct_chunk((i, 0, 0, 0), content if i % 2 else zlib.compress(content), 3 if i % 2 else 1)
+        file["labels"] = y
+
+
+def in_two_pieces(path, x, y):
+    content, names = x.tobytes(), [path.with_suffix(".1"), path.with_suffix(".2")]
+    names[0].write_bytes(b"head" + content[:100])
+    names[1].write_bytes(content[100:])
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", shape=x.shape, dtype="u1", external=[(names[0].name, 4, 100), (names[1].name, 0, h5py.h5f.UNLIMITED)])
+        file["labels"] = y
+
+
+def of_itself(path, x, y):
+    """A virtual dataset of rows in the middle of another one in the same file, which is compressed, in the other byte order."""
+    with h5py.File(path, "w", libver="latest") as file:
+        part = file.create_dataset("a/b", data=numpy.concatenate([x[:2], x, x[:3]]), dtype=">f8", chunks=(3, 16, 16, 1), compression="gzip")
+        layout = h5py.VirtualLayout(shape=x.shape, dtype=">f8")
+        layout[:] = h5py.VirtualSource(part)[2:2 + len(x)]
+        file.create_virtual_dataset("images", layout)
+        file["labels"] = y
+
+
+def soft(path, x, y):
+    with h5py.File(path, "w") as file:
+        file["a/b/c/x"], file["type"] = x, numpy.dtype(">i2")
+        file.create_dataset("a/y", data=y, dtype=file["type"])
+        file["images"], file["labels"] = h5py.SoftLink("/a/b/c/x"), h5py.SoftLink("a/y")
+
+
 def shrunk(path, x, y):
     with h5py.File(path, "w") as file:
         more = numpy.concatenate([x, x])
@@ -138,6 +192,14 @@ WAYS = {
     "external": (external, "through H5Dread"),
     "virtual": (virtual, "through H5Dread"),
     "linked": (linked, "through H5Dread"),
+    "integers of 24 bits": (of_low_type(lambda t: (t.set_size(3), t.set_precision(24)), h5py.h5t.STD_I32BE, "i4"), "through H5Dread"),
+    "integers of 12 bits in 16": (of_low_type(lambda t: (t.set_precision(12), t.set_offset(2)), h5py.h5t.STD_U16LE, "u2"), "through H5Dread"),
+    "n-bit": (of_low_type(lambda t: t.set_precision(12), h5py.h5t.STD_U16LE, "u2", filter=h5py.h5z.FILTER_NBIT), "through H5Dread"),
+    "long double": (of_low_type(lambda t: None, h5py.h5t.NATIVE_LDOUBLE, "g"), "through H5Dread"),
+    "filters left out": (without_some_filters, "by whole chunks"),
+    "external, two pieces": (in_two_pieces, "through H5Dread"),
+    "virtual, of itself": (of_itself, "through H5Dread"),
+    "soft links, a named type": (soft, "by pread"),
 }
 if h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
     WAYS["szip"] = (datasets(chunks=(7, 16, 16, 1), compression="szip"), "through H5Dread")
@@ -205,6 +267,49 @@ class Layouts(lockstep.Case):
         virtual(path, x, y)
         (self.folder / "source-of-a-1.hdf").unlink()
         self.refused(path, "'source-of-a-1.hdf', which is not there")
+        # What is there, but less than it was: the library would read fill values.
+        external(path, x, y)
+        os.truncate(path.with_suffix(".raw"), x.nbytes - 1)
+        self.refused(path, "'a.raw', which is too short")
+        for name, part, words in (("part", x[30:59], "dataset 'part' of 'source-of-a-1.hdf', which is too small"), ("other", x[30:], "which is not there")):
+            virtual(path, x, y)
+            with h5py.File(self.folder / "source-of-a-1.hdf", "w") as file:
+                file[name] = part
+            self.refused(path, words)
+        with h5py.File(path, "w") as file:
+            file["labels"], file["images"] = y, h5py.SoftLink("/a/x")
+        self.refused(path, "'images' is a link to '/a/x', which is not there")
+        with h5py.File(path, "w") as file:
+            file["labels"], file["images"] = y, h5py.ExternalLink("b.h5", "x")
+        self.refused(path, "'images' is a link to 'x' in 'b.h5', which is not there")
+
+    def test_what_is_no_data(self):
+        x, y = lockstep.images(60, size=4)
+        path = self.folder / "a.h5"
+        for content, words in ((5, "is a single value (i64), expected numbers [N, ...]"), (numpy.zeros((60, 0, 3), "u1"), "is [60, 0, 3] u8, expected rows of 1 to"), (numpy.array([b"ab"] * 60), "is [60] of strings"),
+                               (numpy.zeros(60, "f4,i4"), "is [60] of records of several fields"), (x.reshape(60, 2, 2, 2, 2), "expected [N], [N, F], [N, H, W] or [N, H, W, C]")):
+            with h5py.File(path, "w") as file:
+                file["images"], file["labels"] = content, y
+            self.refused(path, words)
+        with h5py.File(path, "w") as file:
+            file["images/x"], file["labels"] = x, y
+        self.refused(path, "cannot open dataset 'images'")
+
+    def test_locks(self):
+        """Files are read without asking for a lock, whoever holds one; unless HDF5_USE_FILE_LOCKING wants them."""
+        x, y = lockstep.images(60, size=4)
+        path = self.folder / "a.h5"
+        datasets(chunks=(7, 4, 4, 1), compression="gzip")(path, x, y)
+        with open(path, "r+b") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            for value, status in ((None, 0), ("FALSE", 0), ("TRUE", 2)):
+                lockstep.ENVIRONMENT.pop("HDF5_USE_FILE_LOCKING", None)
+                if value:
+                    lockstep.ENVIRONMENT["HDF5_USE_FILE_LOCKING"] = value
+                result = lockstep.run("check", path)
+                lockstep.ENVIRONMENT.pop("HDF5_USE_FILE_LOCKING", None)
+                self.assertEqual(result.returncode, status, (value, result.stdout, result.stderr))
+                self.assertEqual("HDF5_USE_FILE_LOCKING is 'TRUE'" in result.stderr, status == 2)
 
     def chunk(self, path, row):
         with h5py.File(path) as file:
