@@ -71,6 +71,18 @@ static __device__ __forceinline__ struct place place_in(const struct columns &c,
 // parts are quickly added. Of a pass that sums nothing.
 enum { SUMMING_BLOCKS = 512, PASSING_BLOCKS = 4096 };
 
+// ---- the pixel that a row is
+
+struct pixel {
+    int64_t image;
+    int32_t h, w;
+};
+
+static __device__ __forceinline__ struct pixel pixel_at(int64_t row, int32_t height, int32_t width) {
+    int64_t line = quotient(row, width), image = quotient(line, height);
+    return {image, (int32_t)(line - image * height), (int32_t)(row - line * width)};
+}
+
 // ---- rows of a thread, U of them on their way together; those behind its part are left as they are
 
 template <int U, typename T, int N>

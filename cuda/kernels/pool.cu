@@ -4,16 +4,6 @@
 
 #include "cuda/kernels/columns.cuh"
 
-struct pixel {
-    int64_t image;
-    int32_t h, w;
-};
-
-static __device__ __forceinline__ struct pixel pixel_at(int64_t row, int32_t height, int32_t width) {
-    int64_t line = quotient(row, width), image = quotient(line, height);
-    return {image, (int32_t)(line - image * height), (int32_t)(row - line * width)};
-}
-
 // The part of a window that lies inside x, along one axis.
 struct span {
     int32_t begin, end;

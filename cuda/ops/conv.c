@@ -1,4 +1,5 @@
-// Convolutions and their gradients.
+// Convolutions and their gradients: those of one channel a group by our own kernels, the rest by lib/.
+#include "cuda/kernels/depthwise.h"
 #include "cuda/ops/node.h"
 
 static void find_values(const struct ls_node *node, ls_value *x, ls_value *w, ls_value *y) {
@@ -38,22 +39,35 @@ static struct ls_lib_conv describe(const struct ls_graph *graph, const struct ls
     };
 }
 
+static bool is_depthwise(const struct ls_lib_conv *conv) {
+    const int64_t far = conv->h > conv->w ? conv->h : conv->w,
+                  pad = conv->pad_h > conv->pad_w ? conv->pad_h : conv->pad_w;
+    return conv->groups > 1 && conv->groups == conv->c && conv->o == conv->c && far + 2 * pad <= INT32_MAX;
+}
+
 static ls_status make(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
                       struct ls_cuda_made *made) {
     struct ls_lib_conv conv = describe(graph, node);
-    return ls_lib_conv_make(lib, &conv, &made->task);
+    return is_depthwise(&conv) ? LS_OK : ls_lib_conv_make(lib, &conv, &made->task);
 }
 
 static bool fits(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
                  size_t *workspace) {
+    struct ls_lib_conv conv = describe(graph, node);
     struct ls_cuda_made made = {0};
-    return ls_cuda_task_fits(make(lib, graph, node, &made), &made, workspace);
+    if (!is_depthwise(&conv)) return ls_cuda_task_fits(make(lib, graph, node, &made), &made, workspace);
+    *workspace = ls_cuda_depthwise_workspace(&conv);
+    return true;
 }
 
 static ls_status run(const struct ls_cuda_call *call) {
-    return ls_lib_run(call->lib, ls_cuda_made(call)->task, call->in[0], call->in[1],
-                      call->node->n_in == 3 ? call->in[2] : NULL, call->out[0], call->workspace,
-                      call->stream);
+    struct ls_lib_conv conv = describe(call->graph, call->node);
+    const void *bias = call->node->n_in == 3 ? call->in[2] : NULL;
+    if (is_depthwise(&conv))
+        return ls_cuda_depthwise(&conv, call->in[0], call->in[1], bias, call->out[0], call->workspace,
+                                 call->stream);
+    return ls_lib_run(call->lib, ls_cuda_made(call)->task, call->in[0], call->in[1], bias, call->out[0],
+                      call->workspace, call->stream);
 }
 
 const struct ls_cuda_op ls_cuda_conv_op = {"xxw:x", fits, make, run};

@@ -356,6 +356,42 @@ static void test_pools(void **state) {
     assert_true(run > TRIES / 2);
 }
 
+// Convolutions of few numbers, every second one depthwise.
+static void test_convolutions(void **state) {
+    (void)state;
+    static const int64_t channels[] = {2, 3, 4, 8, 20, 40, 272};
+    enum { TRIES = 60 };
+    int run = 0;
+    for (int t = 0; t < TRIES; t++) {
+        uint32_t word[16];
+        for (int i = 0; i < 16; i++)
+            word[i] = ls_philox((uint64_t)t, LS_RANDOM_TEST, (uint64_t)i, 98).word[0];
+        const bool depthwise = t % 2;
+        const int64_t groups = depthwise ? channels[ls_below(word[0], 7)] : 1 + ls_below(word[0], 3);
+        const int64_t c = depthwise ? groups : groups * (1 + ls_below(word[1], 5));
+        const int64_t o = depthwise ? groups : groups * (1 + ls_below(word[2], 5));
+        struct ls_case of = {.name = depthwise ? "depthwise conv" : "conv",
+                             .op = t % 4 < 2 ? LS_OP_CONV : LS_OP_CONV_RELU};
+        of.n_in = 2 + t % 3 / 2;
+        of.in[0] = stored_input(LS_FILL_SIGNED, LS_SHAPE(1 + ls_below(word[3], 3), c,
+                                                         1 + ls_below(word[4], 9), 1 + ls_below(word[5], 9)));
+        of.in[1] = stored_input(LS_FILL_SIGNED,
+                                LS_SHAPE(o, c / groups, 1 + ls_below(word[6], 5), 1 + ls_below(word[7], 5)));
+        of.in[2] = wide_input(LS_FILL_SIGNED, LS_SHAPE(o));
+        of.attrs[LS_STRIDE_H].i = 1 + ls_below(word[8], 3),
+        of.attrs[LS_STRIDE_W].i = 1 + ls_below(word[9], 3);
+        of.attrs[LS_PAD_H].i = ls_below(word[10], 4), of.attrs[LS_PAD_W].i = ls_below(word[11], 4);
+        of.attrs[LS_DILATION_H].i = 1 + ls_below(word[12], 2),
+        of.attrs[LS_DILATION_W].i = 1 + ls_below(word[13], 2);
+        of.attrs[LS_GROUPS].i = groups;
+        struct ls_case_trial trial; // what does not fit is refused by the shape rule
+        bool fits = ls_case_make(&of, LS_F32, &trial) == LS_OK;
+        ls_case_close(&trial);
+        if (fits) check_case(&of), run++;
+    }
+    assert_true(run > TRIES / 2);
+}
+
 static void test_nan_in_a_pool(void **state) {
     (void)state;
     const struct ls_case of = {.name = "pool with NaN",
@@ -449,6 +485,7 @@ int main(void) {
         cmocka_unit_test(test_batchnorm),
         cmocka_unit_test(test_batchnorm_far_from_zero),
         cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_nan_in_a_pool),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_losses),
