@@ -87,7 +87,7 @@ int ls_doctor_print_gpus(int local_ranks) {
     const int n = ls_gpu_count(&gpus, &why);
     int warnings = 0;
     if (module) warnings += print_libraries(module, n);
-    if (n == 0) {
+    if (!module || n == 0) {
         printf("GPU: none usable: %s\n", why);
         return warnings;
     }

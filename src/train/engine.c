@@ -135,11 +135,12 @@ static void enqueue_reduce(struct ls_engine *engine, int s) {
     ls_reduce(engine->reducer, engine->buffers, bucket->offset, bucket->count, engine->comm_queue);
     end_span(engine, engine->comm_queue, span);
     if (watched) api->call(engine->comm_queue, note_reduce_ends, NULL, 0);
-    if (s + 1 == engine->train->n_segments) // the metrics are in the last bucket
-        api->copy(engine->comm_queue, engine->outcome->metrics,
-                  engine->buffers[engine->fold->nodes[0].buffer] + engine->layout->metrics,
-                  sizeof engine->outcome->metrics);
-    api->record(engine->comm_queue, engine->reduced[s]);
+    if (s + 1 < engine->train->n_segments) return;
+    // The metrics are in the last bucket, and the queue has reduced all others before it.
+    api->copy(engine->comm_queue, engine->outcome->metrics,
+              engine->buffers[engine->fold->nodes[0].buffer] + engine->layout->metrics,
+              sizeof engine->outcome->metrics);
+    api->record(engine->comm_queue, engine->reduced);
 }
 
 // The lanes of a wave, then its folds. In the last wave of several ranks a bucket is folded, and travels, as
@@ -203,7 +204,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
     const struct ls_layout *layout = engine->layout;
     const float *reduced = engine->buffers[engine->fold->nodes[0].buffer];
     for (int q = 0; q < engine->n_queues; q++) {
-        for (int s = 0; s < engine->train->n_segments; s++) api->wait(engine->queue[q], engine->reduced[s]);
+        api->wait(engine->queue[q], engine->reduced);
         size_t begin, end;
         share(engine->blocks, 1, q, engine->n_queues, &begin, &end);
         api->square_sums(engine->queue[q], reduced, layout->param_floats, begin, end, engine->block_sums);

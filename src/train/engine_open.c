@@ -22,16 +22,11 @@ static ls_status open_events(struct ls_engine *engine) {
     const int segments = engine->train->n_segments;
     engine->segment_done = calloc((size_t)engine->n_queues * (size_t)segments, sizeof(struct ls_event *));
     engine->folded = calloc((size_t)segments, sizeof(struct ls_event *));
-    engine->reduced = calloc((size_t)segments, sizeof(struct ls_event *));
-    if (!engine->segment_done || !engine->folded || !engine->reduced)
-        return LS_FAIL(LS_SYSTEM, "out of memory for events");
+    if (!engine->segment_done || !engine->folded) return LS_FAIL(LS_SYSTEM, "out of memory for events");
     for (int i = 0; i < engine->n_queues * segments; i++)
         LS_TRY(engine->api->event_open(engine->device, &engine->segment_done[i]));
-    for (int s = 0; s < segments; s++) {
-        LS_TRY(engine->api->event_open(engine->device, &engine->folded[s]));
-        LS_TRY(engine->api->event_open(engine->device, &engine->reduced[s]));
-    }
-    return LS_OK;
+    for (int s = 0; s < segments; s++) LS_TRY(engine->api->event_open(engine->device, &engine->folded[s]));
+    return engine->api->event_open(engine->device, &engine->reduced);
 }
 
 static ls_status open_buffers(struct ls_engine *engine) {
@@ -182,10 +177,9 @@ void ls_engine_close(struct ls_engine *engine) {
     const int segments = engine->train->n_segments;
     for (int i = 0; engine->segment_done && i < engine->n_queues * segments; i++)
         if (engine->segment_done[i]) api->event_close(engine->segment_done[i]);
-    for (int s = 0; s < segments; s++) {
-        if (engine->folded && engine->folded[s]) api->event_close(engine->folded[s]);
-        if (engine->reduced && engine->reduced[s]) api->event_close(engine->reduced[s]);
-    }
+    for (int s = 0; engine->folded && s < segments; s++)
+        if (engine->folded[s]) api->event_close(engine->folded[s]);
+    if (engine->reduced) api->event_close(engine->reduced);
     if (engine->decided) api->event_close(engine->decided);
     for (int i = 0; engine->buffers && i < engine->sizes.buffers; i++)
         api->free(engine->device, engine->buffers[i]);
@@ -203,7 +197,6 @@ void ls_engine_close(struct ls_engine *engine) {
     api->free(engine->device, engine->audit_output);
     free(engine->segment_done);
     free(engine->folded);
-    free(engine->reduced);
     free(engine->buffers);
     free(engine);
 }

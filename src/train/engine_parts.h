@@ -51,9 +51,9 @@ struct ls_engine {
     struct ls_queue *queue[LS_MAX_QUEUES], *comm_queue;
     void *arena[LS_MAX_QUEUES];
     struct ls_program *train_program, *eval_program;
-    struct ls_event **segment_done;      // [queue * segments + segment]
-    struct ls_event **folded, **reduced; // [segment]
-    struct ls_event *summed[LS_MAX_QUEUES], *decided;
+    struct ls_event **segment_done; // [queue * segments + segment]
+    struct ls_event **folded;       // [segment]
+    struct ls_event *reduced, *summed[LS_MAX_QUEUES], *decided;
 
     struct ls_queue *copy_queue; // NULL where device->host_memory: lanes then read the batch itself
     struct ls_stage *stages;     // [queue * LS_STAGES_A_QUEUE + turn]
