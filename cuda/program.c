@@ -195,12 +195,13 @@ static ls_status capture(const struct ls_program *program, int segment, const st
     LS_CUDA("beginning a capture", cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
     ls_status status = launch_segment(program, segment, lane, stream);
     const struct ls_error error = *ls_error_last();
-    // A capture that was begun must end, whatever came of it.
+    // A capture that was begun must end, whatever came of it: while it goes on, much else is forbidden.
     const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
+    if (ended != cudaSuccess) (void)cudaStreamEndCapture(stream, &graph);
     if (status == LS_OK)
         status = ls_cuda_check(ended, "ending a capture");
-    else if (ended != cudaSuccess)
-        (void)cudaGetLastError(), ls_error_adopt(&error);
+    else
+        ls_error_adopt(&error);
     if (status == LS_OK) status = ls_cuda_check(cudaGraphInstantiate(exec, graph, 0), "making a graph");
     if (graph && cudaGraphDestroy(graph) != cudaSuccess) (void)cudaGetLastError();
     return status;

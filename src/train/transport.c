@@ -7,12 +7,13 @@
 
 #include <string.h>
 
-// Why this rank's gradients cannot travel over NCCL; NULL: they can.
-static const char *why_not_nccl(const struct ls_device *device) {
+// Why this rank's gradients do not travel over NCCL; NULL: they can. Whoever asks for NCCL between ranks that
+// share a GPU hears from NCCL itself.
+static const char *why_not_nccl(const struct ls_device *device, bool asked) {
     const char *why;
     const struct ls_cuda_module *module = ls_gpu_module(&why);
     static struct ls_cuda_libraries libraries;
-    if (device->shared) return "NCCL wants a GPU for each rank";
+    if (device->shared && !asked) return "NCCL wants a GPU for each rank";
     if (!module || !module->open_nccl) return "the CUDA module was built without NCCL";
     module->libraries(&libraries);
     return libraries.nccl[0] ? NULL : "NCCL is not installed";
@@ -22,7 +23,7 @@ static const char *why_not_nccl(const struct ls_device *device) {
 static ls_status choose_for_gpus(const struct ls_recipe *recipe, struct ls_comm *comm,
                                  struct ls_device *device, struct ls_transport **transport) {
     const bool asked = strcmp(recipe->device.transport, "nccl") == 0;
-    const char *obstacle = why_not_nccl(device), *why;
+    const char *obstacle = why_not_nccl(device, asked), *why;
     if (asked)
         LS_TRY(ls_comm_agree(comm,
                              obstacle ? LS_FAIL(LS_INPUT, "device.transport: nccl: %s", obstacle) : LS_OK));

@@ -25,16 +25,17 @@ def command(*words, ranks=1):
     return (MPIRUN + ["-n", str(ranks)] if ranks > 1 else []) + [PROGRAM, *map(str, words)]
 
 
-def run(*words, ranks=1, timeout=600, starts_ranks=False, **options):
-    """starts_ranks: the command is no rank itself, and starts some."""
+def run(*words, ranks=1, timeout=600, starts_ranks=False, settings=(), **options):
+    """starts_ranks: the command is no rank itself, and starts some. settings: more environment."""
     return subprocess.run(command(*words, ranks=ranks), capture_output=True, text=True, timeout=timeout,
-                          env=WITH_MPI if ranks > 1 or starts_ranks else ENVIRONMENT,
+                          env=dict(WITH_MPI if ranks > 1 or starts_ranks else ENVIRONMENT, **dict(settings)),
                           stdin=subprocess.DEVNULL, **options)
 
 
-def start(*words, ranks=1, **options):
+def start(*words, ranks=1, settings=(), **options):
     return subprocess.Popen(command(*words, ranks=ranks), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                            env=WITH_MPI if ranks > 1 else ENVIRONMENT, stdin=subprocess.DEVNULL, **options)
+                            env=dict(WITH_MPI if ranks > 1 else ENVIRONMENT, **dict(settings)),
+                            stdin=subprocess.DEVNULL, **options)
 
 
 def reap(process, timeout=120):

@@ -1,0 +1,240 @@
+"""The CUDA device, from outside, on the stand-in (tests/fakecuda): one result on any number of ranks, whatever order the
+streams' work takes; what goes wrong is said, and nothing is left behind."""
+import os
+import pathlib
+import re
+import time
+import unittest
+
+import lockstep
+
+MODULE = os.environ.get("LOCKSTEP_FAKECUDA")
+SCHEDULES = ("fifo", "seed:1", "seed:2", "starve:0", "starve:1", "starve:2")
+# Two convolutions, batch norm and dropout between them all; buckets small enough that there are several.
+LENET = {"model.zoo": "lenet", "model.dropout": 0.0, "train.batch": 24, "train.lanes": 6, "train.steps": 4,
+         "train.bucket": "16KiB", "eval.every": 0, "checkpoint.every": 0, "device.kind": "cuda"}
+RESNET = dict(LENET, **{"model.zoo": "resnet8", "train.batch": 8, "train.lanes": 4, "train.steps": 3})
+
+
+@unittest.skipUnless(MODULE, "the stand-in for CUDA was not built")
+class Case(lockstep.Case):
+    samples, test_samples, shards = 96, 24, 2
+    runs = 0
+
+    def fake(self, **settings):
+        """The environment of a machine with four GPUs, in which a mistake or a leak shows in the exit status."""
+        self.report = self.folder / "report"
+        self.report.unlink(missing_ok=True)
+        fresh = {"LOCKSTEP_CUDA_MODULE": MODULE, "LS_FAKE_GPUS": "4", "LS_FAKE_EXIT": "99", "LS_FAKE_PROTECT": "1",
+                 "LS_FAKE_REPORT": str(self.report)}
+        fresh.update({f"LS_FAKE_{name.upper()}": str(value) for name, value in settings.items()})
+        return fresh
+
+    def run_fake(self, *words, ranks=1, expect=0, out=None, **settings):
+        self.runs += 1
+        self.out = self.folder / (out or f"run{self.runs}")
+        result = lockstep.run("train", *words, "--out", self.out, ranks=ranks, timeout=120,
+                              settings=self.fake(**settings))
+        if expect is not None:
+            self.assertEqual(result.returncode, expect, result.stdout + result.stderr + self.said())
+        return result
+
+    def said(self):
+        return self.report.read_text() if self.report.exists() else ""
+
+    def figures(self):
+        """What must not depend on ranks, queues or time."""
+        steps = [(line["step"], line["loss"], line["accuracy"], line["grad_norm"])
+                 for line in lockstep.metrics(self.out, "step")]
+        return lockstep.metrics(self.out, "end")[-1]["params_hash"], steps
+
+    def result_of(self, *words, **options):
+        self.run_fake(*words, **options)
+        return self.figures()
+
+
+class Promise(Case):
+    def layouts(self, changes):
+        recipe = lockstep.recipe(self.folder, changes)
+        expected = self.result_of(recipe, schedule="fifo")
+        for ranks in (2, 3, 4):
+            for transport in ("nccl", "mpi"):
+                schedule = SCHEDULES[(2 * ranks + (transport == "mpi")) % len(SCHEDULES)]
+                with self.subTest(ranks=ranks, transport=transport, schedule=schedule):
+                    found = self.result_of(recipe, f"device.transport={transport}", ranks=ranks, schedule=schedule)
+                    self.assertEqual(found, expected)
+        return recipe, expected
+
+    def test_lenet(self):
+        recipe, expected = self.layouts(LENET)
+        for schedule in SCHEDULES[1:]:
+            with self.subTest(schedule=schedule):
+                self.assertEqual(self.result_of(recipe, schedule=schedule), expected)
+        with self.subTest("every kernel launched anew"):
+            self.assertEqual(self.result_of(recipe, "device.replay=false"), expected)
+        with self.subTest("GPUs shared"):
+            found = self.result_of(recipe, "device.share=true", ranks=3, gpus=1)
+            self.assertEqual(found, expected)
+        with self.subTest("the library's own all-reduce"):
+            self.run_fake(recipe, "train.reduce=fast", "device.transport=mpi", ranks=3)
+
+    def test_lenet_bf16(self):
+        _, bf16 = self.layouts(dict(LENET, **{"train.precision": "bf16", "train.lanes": 4}))
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.lanes": 4}))
+        self.assertNotEqual(self.result_of(recipe)[0], bf16[0], "bf16 must not be fp32 in disguise")
+
+    def test_resnet8(self):
+        self.layouts(RESNET)
+
+    def test_resnet8_bf16_adamw(self):
+        self.layouts(dict(RESNET, **{"train.precision": "bf16", "train.optimizer": {"adamw": {}},
+                                     "train.schedule": {"constant": {"peak": 0.001}}}))
+
+    def test_every_wait_is_needed(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        words = (recipe, "device.transport=mpi")
+        expected = self.result_of(*words, ranks=2)
+        waits = max(int(n) for n in re.findall(r"waits: (\d+)", self.said()))
+        self.assertGreater(waits, 6, "the streams must meet somewhere")
+        for wait in range(1, waits + 1):
+            # The stream that is not waited for is the late one, or the one that has to wait is early.
+            for schedule in ("starve:0", "starve:2", "starve:1", "seed:1", "seed:2", "seed:3"):
+                result = self.run_fake(*words, ranks=2, expect=None, schedule=schedule, skip_wait=wait)
+                if result.returncode != 0 or self.figures() != expected:
+                    break
+            else:
+                self.fail(f"wait {wait} of {waits} can be left out, and nobody notices")
+
+
+class AgainstTheCpu(Case):
+    samples = 240
+
+    def test_same_samples_and_masks_and_nearly_the_same_loss(self):
+        # One epoch and more of augmented samples, with dropout. Sums have another order: the losses of 50 steps may
+        # stray by some hundred roundings of a f32 (6e-8), which grow while the weights do; other samples, masks or
+        # initial weights would show in the first digit.
+        changes = {"train.steps": 50, "train.batch": 16, "train.lanes": 2, "eval.every": 0, "checkpoint.every": 0,
+                   "train.schedule": {"constant": {"peak": 0.01}}, "model.zoo": "mlp", "model.dropout": 0.3}
+        recipe = lockstep.recipe(self.folder, changes)
+        self.run_fake(recipe, "device.kernels=plain")
+        cpu = [line["loss"] for line in lockstep.metrics(self.out, "step")]
+        self.run_fake(recipe, "device.kind=cuda")
+        cuda = [line["loss"] for line in lockstep.metrics(self.out, "step")]
+        self.assertEqual(len(cuda), 50)
+        for step, (a, b) in enumerate(zip(cpu, cuda)):
+            self.assertLess(abs(a - b), 1e-4 * abs(a) + 1e-5, f"step {step}")
+        self.assertLess(abs(cpu[0] - cuda[0]), 1e-6 * cpu[0], "the first step depends on nothing but its samples")
+
+    def test_initial_weights(self):
+        changes = dict(LENET, **{"train.steps": 1, "train.schedule": {"constant": {"peak": 1e-30}},
+                                 "train.optimizer": {"sgd": {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}}})
+        recipe = lockstep.recipe(self.folder, changes)
+        self.run_fake(recipe, "device.kind=cpu")
+        on_cpu = self.figures()[0]
+        self.run_fake(recipe)
+        self.assertEqual(self.figures()[0], on_cpu)
+
+    def test_checkpoints_move_between_devices(self):
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"model.zoo": "resnet8", "train.batch": 8, "train.lanes": 4}))
+        self.run_fake(recipe)
+        [checkpoint] = (self.out / "checkpoints").glob("*.h5")
+        found = {}
+        for kind, settings in (("cuda", self.fake()), ("cpu", {"LOCKSTEP_CUDA_MODULE": "none"})):
+            result = lockstep.run("eval", checkpoint, "--data", self.folder / "data" / "test-00000.h5", "--json",
+                                  settings=settings)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            found[kind] = float(re.search(r'"loss": ?([0-9.e+-]+)', result.stdout)[1])
+        # The forward alone, once: some roundings of a f32.
+        self.assertLess(abs(found["cuda"] - found["cpu"]), 1e-5 * found["cpu"])
+
+
+class Restart(Case):
+    def test_resume_after_kill(self):
+        changes = dict(LENET, **{"train.steps": 12, "checkpoint.every": "2 steps", "train.batch": 48})
+        recipe = lockstep.recipe(self.folder, changes)
+        whole, _ = self.result_of(recipe)
+        out = self.folder / "killed"
+        process = lockstep.start("train", recipe, "--out", out, settings=self.fake())
+        while not list((out / "checkpoints").glob("step-*.h5")) and process.poll() is None:
+            time.sleep(0.01)
+        process.kill()
+        lockstep.reap(process)
+        self.run_fake(recipe, "--resume", ranks=2, out="killed")
+        self.assertEqual(self.figures()[0], whole)
+
+
+class Refusals(Case):
+    def refuse(self, text, *words, status=2, **options):
+        result = self.run_fake(*words, expect=status, **options)
+        self.assertEqual(result.stderr.count("lockstep: error:"), 1, result.stderr)
+        self.assertIn(text, result.stderr)
+
+    def test_devices(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        self.refuse("no usable GPU: ", recipe, no_driver=1)
+        self.refuse("no usable GPU: ", recipe, gpus=0)
+        self.refuse("3 ranks on ", recipe, ranks=3, gpus=2)
+        self.refuse("ranks 0 and 1 on ", recipe, ranks=2, gpus=1)
+        self.refuse("ranks 0 and 1 on ", recipe, "device.id=1", ranks=2)
+        self.refuse("device.id: 4", recipe, "device.id=4")
+        self.refuse("device.id: GPU-0", recipe, "device.id=GPU-0")
+        self.refuse("device.memory: the plan needs", recipe, "device.memory=300KiB")
+        self.refuse("the largest lane that fits has", recipe, "device.memory=700KiB", "train.batch=96")
+
+    def test_memory_of_the_gpu(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        self.refuse("free; the largest lane that fits has", recipe, "train.batch=96", memory="700K")
+
+    def test_chosen_by_uuid(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        doctor = lockstep.run("doctor", settings=self.fake()).stdout
+        uuid = re.search(r"GPU 2: .*(GPU-[0-9a-f-]+)", doctor)[1]
+        self.assertIn("GPU 2, ", self.run_fake(recipe, f"device.id={uuid}").stderr)
+
+    def test_without_a_driver_the_cpu_serves(self):
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"device.kind": "auto"}))
+        stderr = self.run_fake(recipe, no_driver=1).stderr
+        [line] = [line for line in stderr.splitlines() if "device:" in line]
+        self.assertRegex(line, r"device: cpu: .*\(no usable GPU: ")
+        stderr = self.run_fake(recipe).stderr
+        self.assertIn("device: cuda: GPU 0, ", stderr)
+
+    def test_no_module(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        for name, text in (("nowhere.so", "cannot be opened"), (str(pathlib.Path(recipe)), "cannot be opened")):
+            result = lockstep.run("train", recipe, "--out", self.folder / "none",
+                                  settings={"LOCKSTEP_CUDA_MODULE": name})
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(text, result.stderr)
+
+
+class Faults(Case):
+    APIS = ("cudaMalloc", "cudaHostAlloc", "cudaStreamCreate", "cudaEventCreate", "cudaMemcpyAsync", "cudaEventRecord",
+            "cudaStreamWaitEvent", "cudaLaunchHostFunc", "cudaStreamSynchronize", "cudaStreamBeginCapture",
+            "cudaStreamEndCapture", "cudaGraphInstantiate", "cudaGraphLaunch", "launch", "kernel", "product", "conv",
+            "cudaSetDevice", "cudaMemGetInfo", "cudaMemset", "cudaDeviceSynchronize")
+
+    def test_each_call_fails_once(self):
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.steps": 2}))
+        for api in self.APIS:
+            for n in (1, 2, 7):
+                with self.subTest(api=api, n=n):
+                    result = self.run_fake(recipe, expect=None, fail=f"{api}:{n}:cudaErrorMemoryAllocation")
+                    if result.returncode == 0:
+                        self.assertGreater(n, 1, f"{api} is never called")
+                        continue
+                    self.assertIn(result.returncode, (1, 2), result.stderr + self.said())
+                    self.assertEqual(result.stderr.count("lockstep: error:"), 1, result.stderr)
+                    self.assertNotIn("leak", self.said())
+
+    def test_a_fault_on_one_rank_ends_all(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        for transport in ("nccl", "mpi"):
+            result = self.run_fake(recipe, f"device.transport={transport}", ranks=2, expect=None,
+                                   fail="kernel:40:cudaErrorIllegalAddress")
+            self.assertIn(result.returncode, (1, 4), result.stderr)
+            self.assertIn("illegal memory access", result.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
