@@ -86,8 +86,10 @@ static ls_status sync_folder_of(const char *path) {
 ls_status ls_file_may_write(const char *path) {
     struct stat info;
     if (!*path) return LS_FAIL(LS_INPUT, "expected the name of a file, found nothing");
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return LS_FAIL(LS_INPUT, "%s: expected the name of a file, found a folder", path);
+    // A rename would take the place of a device, too.
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return LS_FAIL(LS_INPUT, "%s: expected the name of a file, found a %s", path,
+                       S_ISDIR(info.st_mode) ? "folder" : "device or pipe");
     char *folder = folder_of(path);
     if (!folder) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
     ls_status status = LS_OK;
@@ -155,6 +157,10 @@ static ls_status read_open_file(const char *path, FILE *file, size_t limit, char
 
 ls_status ls_file_read(const char *path, size_t limit, char **text, size_t *bytes) {
     *text = NULL;
+    struct stat info;
+    if (!*path) return LS_FAIL(LS_INPUT, "expected the name of a file, found nothing");
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return LS_FAIL(LS_INPUT, "%s: expected a file, found a folder", path);
     FILE *file = fopen(path, "rbe");
     if (!file) return LS_FAIL(LS_INPUT, "%s: cannot open: %s", path, strerror(errno));
     ls_status status = read_open_file(path, file, limit, text, bytes);

@@ -110,12 +110,9 @@ static ls_status diagnose(const char *path, const char *words) {
         return LS_FAIL(LS_INPUT, "%s: cannot open: %s", path, strerror(errno));
     }
     struct stat info;
-    bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-    uint64_t size = regular ? (uint64_t)info.st_size : 0, end = 0;
-    bool signature = regular && has_signature(fd, size),
-         superblock = signature && read_superblock(fd, size, &end);
+    uint64_t size = fstat(fd, &info) == 0 ? (uint64_t)info.st_size : 0, end = 0;
+    bool signature = has_signature(fd, size), superblock = signature && read_superblock(fd, size, &end);
     close(fd);
-    if (!regular) return LS_FAIL(LS_INPUT, "%s: expected an HDF5 file, found a folder or a device", path);
     if (size == 0) return LS_FAIL(LS_INPUT, "%s: is not an HDF5 file: it is empty", path);
     if (!signature) return LS_FAIL(LS_INPUT, "%s: is not an HDF5 file", path);
     if (!superblock) return LS_FAIL(LS_INPUT, "%s: has a damaged superblock: %s", path, words);
@@ -163,8 +160,21 @@ static void free_file(struct ls_h5 *file) {
     free(file);
 }
 
+// A pipe would be waited for, for as long as nobody writes to it.
+static ls_status check_kind(const char *path) {
+    struct stat info;
+    if (!*path) return LS_FAIL(LS_INPUT, "expected the name of a file, found nothing");
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return LS_FAIL(LS_INPUT, "%s: expected an HDF5 file, found %s", path,
+                       S_ISDIR(info.st_mode)    ? "a folder"
+                       : S_ISFIFO(info.st_mode) ? "a pipe"
+                                                : "a device");
+    return LS_OK;
+}
+
 ls_status ls_h5_open(const char *path, struct ls_h5 **result) {
     *result = NULL;
+    LS_TRY(check_kind(path));
     struct ls_h5 *file = new_file(path, false);
     if (!file) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
     ls_h5_lock();

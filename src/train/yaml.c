@@ -11,6 +11,8 @@ struct reader {
     yaml_event_t event; // the one being looked at
     struct ls_arena *arena;
     const struct ls_yaml_source *source;
+    const char *text;
+    size_t bytes;
 };
 
 ls_status ls_yaml_fail(const struct ls_yaml *node, int line, const char *key, const char *format, ...) {
@@ -36,13 +38,31 @@ static ls_status fail_here(const struct reader *reader, const char *text) {
     return fail_at(reader, reader->event.start_mark.line, text);
 }
 
+static size_t line_of(const struct reader *reader, size_t offset) {
+    size_t line = 0;
+    for (size_t i = 0; i < offset && i < reader->bytes; i++) line += reader->text[i] == '\n';
+    return line;
+}
+
+// libyaml counts characters: of other texts its index is no place in the bytes.
+static bool is_ascii(const char *text, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (text[i] & 0x80) return false;
+    return true;
+}
+
 static ls_status syntax_error(const struct reader *reader) {
     const yaml_parser_t *parser = &reader->parser;
     if (parser->error == YAML_MEMORY_ERROR) return LS_FAIL(LS_SYSTEM, "out of memory for a recipe");
     const char *problem = parser->problem ? parser->problem : "not YAML";
     const char *context = parser->context ? parser->context : "";
-    // libyaml places an encoding error by its byte alone; what was read before it tells the line roughly.
-    size_t line = parser->error == YAML_READER_ERROR ? parser->mark.line : parser->problem_mark.line;
+    // libyaml places an encoding error by its byte alone.
+    const bool encoding = parser->error == YAML_READER_ERROR;
+    size_t line = encoding ? line_of(reader, parser->problem_offset) : parser->problem_mark.line;
+    if (encoding) context = "not UTF-8";
+    const size_t at = parser->problem_mark.index;
+    if (!encoding && at < reader->bytes && is_ascii(reader->text, at) && reader->text[at] == '\t')
+        problem = "a tab where only blanks may indent";
     bool star = strstr(context, "alias") != NULL;
     char text[512];
     snprintf(text, sizeof text, "not valid YAML: %s%s%s%s", context, *context ? ", " : "", problem,
@@ -154,6 +174,8 @@ ls_status ls_yaml_read(struct ls_arena *arena, const char *text, size_t bytes,
     struct reader reader = {.arena = arena, .source = source};
     if (!yaml_parser_initialize(&reader.parser)) return LS_FAIL(LS_SYSTEM, "out of memory for a recipe");
     if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) text += 3, bytes -= 3; // a byte order mark
+    reader.text = text;
+    reader.bytes = bytes;
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, bytes);
     ls_status status = read_document(&reader, root);
@@ -211,7 +233,7 @@ bool ls_yaml_is_null(const struct ls_yaml *node) {
 }
 
 const char *ls_yaml_found(struct ls_arena *arena, const struct ls_yaml *node) {
-    if (node->kind == LS_YAML_LIST) return "a list";
+    if (node->kind == LS_YAML_LIST) return node->first ? "a list" : "an empty list";
     if (node->kind == LS_YAML_MAP) return "a section of keys";
     if (ls_yaml_is_null(node)) return "nothing";
     const char *format = node->quoted ? "the text \"%.*s\"%s" : "%.*s%s";

@@ -1,5 +1,6 @@
 """predict and eval: one file on any ranks, gone on with after a kill; the figures against numpy's."""
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -165,6 +166,14 @@ class Predict(lockstep.Case):
         said = self.predict(data, "-o", out, expect=2)
         self.assertIn(f"its folder {out.parent}", said)
         self.assertIn("folder", self.predict(data, "-o", self.folder, expect=2))
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        self.assertIn("pipe", self.predict(data, "-o", pipe, expect=2))
+        if shutil.which("gnuplot"):
+            self.assertIn("pipe", self.predict(data, "-o", self.folder / "o.h5", "--confusion", pipe, expect=2))
+        self.assertTrue(pipe.is_fifo())
+        self.assertIn("found a pipe", self.predict(pipe, "-o", self.folder / "o.h5", expect=2))
+        pipe.unlink()
         self.assertIn("--min-confidence", self.predict(data, "-o", self.folder / "o.h5", "--min-confidence", "nan", expect=2))
         self.assertIn("--min-confidence", self.predict(data, "-o", self.folder / "o.h5", "--min-confidence", 1.5, expect=2))
         self.assertIn("--top", self.predict(data, "-o", self.folder / "o.h5", "--top", 9, expect=2))

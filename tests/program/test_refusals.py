@@ -1,4 +1,5 @@
 """Bad input: one clear message with its place, exit status 2, nothing half-written."""
+import os
 import pathlib
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import lockstep
 
 class Refusals(lockstep.Case):
     def refuse(self, *expected, words=(), ranks=1, changes=(), path=None, **top):
-        recipe = path or lockstep.recipe(self.folder, changes, **top)
+        recipe = path if path is not None else lockstep.recipe(self.folder, changes, **top)
         result = lockstep.run("train", recipe, *words, "--out", self.folder / "run", ranks=ranks)
         self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
         errors = [line for line in result.stderr.splitlines() if line.startswith("lockstep: error:")]
@@ -44,14 +45,24 @@ class Refusals(lockstep.Case):
             (text.replace("clip: 1.0", "clip: -1"), ("train.clip", "-1")),
             (text.replace("lanes: 8", "lanes: 7"), ("lanes", "7", "256")),
             (text.replace("zoo: cnn", "zoo: resnet19"), ("resnet19", "resnet18")),
+            (text.replace("  batch: 256", "\tbatch: 256"), ("recipe.yaml:25", "tab")),
+            (text.replace("batch: 256", "batch: 256\n  batch: 128"), ("recipe.yaml:26", "batch", "line 25")),
+            (text.replace("- 0.3", "- .nan"), ("data.normalize.mean", "finite")),
+            (text + "# \udce9\n", ("recipe.yaml:38", "UTF-8")),
+            (text + "\0", ("zero bytes",)),
+            (text + "---\n" + text, ("second document",)),
+            ("- a\n", ("recipe.yaml:1", "list")),
             (text + "seed: 4\n", ("seed", "repeat")),
             (text.replace("seed: 3", "seed: 3\ntrain: {"), ("recipe.yaml:",)),
             ("", ("recipe.yaml",)),
         ):
-            path.write_text(wrong)
+            path.write_bytes(wrong.encode(errors="surrogateescape"))
             with self.subTest(expected=expected):
                 self.refuse(*expected, path=path)
         self.refuse("no-such.yaml", path=self.folder / "no-such.yaml")
+        for ranks in (1, 2):
+            self.refuse("data", "folder", path=self.folder / "data", ranks=ranks)
+        self.refuse("expected the name of a file", path="")
 
     def test_too_many_lanes(self):
         self.refuse("train.lanes", "8192", "4096", changes={"train.lanes": 8192, "train.batch": 8192})
@@ -158,6 +169,49 @@ class Refusals(lockstep.Case):
         x, y = lockstep.images(30)
         self.shard(images=x, labels=y[:29])
         self.refuse("30", "29")
+
+    def test_not_what_it_should_be(self):
+        x, y = lockstep.images(30)
+        cases = (
+            ({"images": x, "labels": [b"cat"] * 30}, ("labels", "strings")),
+            ({"images": x.reshape(30, 16, 4, 4, 1), "labels": y}, ("images", "[30, 16, 4, 4, 1]")),
+            ({"images": x, "labels": numpy.zeros((30, 2, 2))}, ("labels", "[30, 2, 2]")),
+            ({"images": x, "labels": numpy.full(30, 2**31, "i8")}, ("labels[0]", "2147483648")),
+            ({"images": h5py.SoftLink("/none"), "labels": y}, ("images", "link")),
+            ({"images": h5py.ExternalLink("none.h5", "x"), "labels": y}, ("images", "link")),
+        )
+        for datasets, expected in cases:
+            with self.subTest(expected=expected):
+                self.shard(**datasets)
+                self.refuse("train-0.h5", *expected)
+        shard = self.folder / "data" / "train-0.h5"
+        shard.unlink()
+        os.mkfifo(shard)  # nobody will ever write to it
+        self.refuse("train-0.h5", "pipe")
+
+    @unittest.skipUnless(os.getuid() == 0 and shutil.which("setpriv"), "needs root, to be somebody else")
+    def test_permission(self):
+        if "/root/" in lockstep.PROGRAM:
+            self.skipTest("the program is closed to others")
+        self.folder.chmod(0o755)
+        recipe = pathlib.Path(lockstep.recipe(self.folder))
+        somebody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+        shard = self.folder / "data" / "test-00000.h5"
+
+        def refuse(*expected):
+            words = lockstep.command("train", recipe, "--out", self.folder / "run")
+            result = subprocess.run(somebody + words, capture_output=True, text=True, env=lockstep.ENVIRONMENT)
+            if "cannot execute" in result.stderr or "failed to execute" in result.stderr:
+                self.skipTest("the program is closed to others")
+            self.assertEqual(result.returncode, 2, result.stderr)
+            for text in expected:
+                self.assertIn(text, result.stderr.strip().splitlines()[-1])
+
+        refuse(str(self.folder / "run"), "Permission denied")
+        shard.chmod(0)
+        refuse(str(shard), "Permission denied")
+        recipe.chmod(0)
+        refuse(str(recipe), "Permission denied")
 
     def test_missing_dataset(self):
         self.refuse("pictures", changes={"data.input": "pictures"})
