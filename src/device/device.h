@@ -40,7 +40,7 @@ struct ls_decide {
     const double *block_sums; // [blocks] of `square_sums`
     size_t blocks;
     const float *metrics;   // of the reduced output buffer: its loss and its fault may skip the step
-    float loss_scale, clip; // clip 0: none
+    float loss_scale, clip; // what gradients were multiplied with; clip 0: none
     struct ls_decision *decision;
 };
 

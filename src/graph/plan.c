@@ -21,7 +21,8 @@ static ls_status run_passes(struct ls_graph *graph, ls_dtype precision) {
     LS_TRY(graph->status);
     LS_TRY(verified(graph, "the graph of the model", LS_OK));
     if (graph->mode == LS_TRAIN) LS_TRY(verified(graph, "gradients", ls_pass_gradient(graph)));
-    if (precision == LS_BF16) LS_TRY(verified(graph, "mixed precision", ls_pass_precision(graph, precision)));
+    const bool half = precision == LS_BF16 || precision == LS_F16;
+    if (half) LS_TRY(verified(graph, "mixed precision", ls_pass_precision(graph, precision)));
     LS_TRY(verified(graph, "fusion", ls_pass_fuse(graph)));
     return verified(graph, "schedule", ls_pass_schedule(graph));
 }
@@ -139,8 +140,9 @@ static ls_status fill_plan(struct ls_plan *plan, const struct ls_device *device,
 
 static ls_status check_options(const struct ls_plan_options *options) {
     ls_dtype precision = options->precision;
-    if (precision == LS_F32 || precision == LS_BF16 || precision == LS_F64) return LS_OK;
-    return LS_FAIL(LS_INPUT, "precision %s; expected f32 or bf16", ls_dtype_name(precision));
+    if (precision == LS_F32 || precision == LS_BF16 || precision == LS_F16 || precision == LS_F64)
+        return LS_OK;
+    return LS_FAIL(LS_INPUT, "precision %s; expected f32, bf16 or f16", ls_dtype_name(precision));
 }
 
 ls_status ls_plan_make(struct ls_graph *graph, const struct ls_device *device,

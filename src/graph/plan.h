@@ -101,7 +101,7 @@ struct ls_plan {
 };
 
 struct ls_plan_options {
-    ls_dtype precision;  // LS_F32 or LS_BF16 (conformance tests: LS_F64)
+    ls_dtype precision;  // LS_F32, LS_BF16 or LS_F16 (conformance tests: LS_F64)
     size_t bucket_bytes; // aim for the size of a bucket, less towards the end; one never splits a parameter
     // An evaluation plan is given its training plan's layout, so that both read the same buffers; what the
     // graph reads is looked up in it by name. NULL: the plan makes its own (without training, in the order in

@@ -17,7 +17,7 @@ struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_
     return (struct ls_lane_control){
         .seed = engine->recipe->seed,
         .first_position = first_position,
-        .loss_seed = (float)(1.0 / (double)engine->recipe->train.batch),
+        .loss_seed = (float)((double)engine->loss_scale / (double)engine->recipe->train.batch),
     };
 }
 
@@ -63,6 +63,7 @@ int64_t ls_engine_spans_a_step(const struct ls_engine *engine) {
 static void set_controls(struct ls_engine *engine, const struct ls_batch *batch,
                          const struct ls_step_control *control) {
     const int local = engine->lanes.end - engine->lanes.begin;
+    engine->loss_scale = control->loss_scale > 0 ? control->loss_scale : 1;
     for (int i = 0; i < local; i++) {
         engine->control[i] = ls_engine_control(engine, batch->first_position +
                                                            (uint64_t)i * (uint64_t)engine->train->lane_batch);
@@ -215,7 +216,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         .block_sums = engine->block_sums,
         .blocks = engine->blocks,
         .metrics = reduced + layout->metrics,
-        .loss_scale = 1,
+        .loss_scale = engine->loss_scale,
         .clip = (float)engine->recipe->train.clip,
         .decision = engine->decision,
     };

@@ -57,6 +57,7 @@ struct ls_step_control {
     uint64_t step;    // 0-based
     uint64_t updates; // done before this one (AdamW's bias correction)
     float lr;
+    float loss_scale; // gradients are computed so many times too large; 0 is 1
     bool stop, fault; // this rank's wishes
 };
 

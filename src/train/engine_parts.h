@@ -74,6 +74,7 @@ struct ls_engine {
     int n_ranges;
     struct ls_update_state *state_table;
     struct ls_outcome *outcome; // of the last step
+    float loss_scale;           // of the step under way
     struct ls_trace *trace;     // NULL: none
 
     // Where lanes are audited (train.audit_every): the lane whose gradient is fingerprinted in this step, or

@@ -113,7 +113,7 @@ static ls_status open_folder(struct ls_run *run) {
 static void fresh_state(struct ls_run *run) {
     run->state = (struct ls_checkpoint_state){
         .seed = run->recipe.seed,
-        .loss_scale = 1,
+        .loss_scale = run->recipe.train.precision == LS_F16 ? LS_LOSS_SCALE_FIRST : 1,
         .samples = run->clock.samples,
         .batch = run->clock.batch,
         .lanes = (uint64_t)run->recipe.train.lanes,

@@ -75,3 +75,9 @@ double ls_schedule_rate(const struct ls_recipe *recipe, const struct ls_clock *c
     double t = (double)(step - warmup) / (double)(steps - warmup);
     return final + (peak - final) * (1 + cos_pi(t)) / 2;
 }
+
+double ls_loss_scale_next(double scale, bool skipped, uint64_t updates) {
+    if (skipped) return scale > 1 ? scale / 2 : 1;
+    const bool due = updates > 0 && updates % LS_LOSS_SCALE_UPDATES == 0;
+    return due && scale < LS_LOSS_SCALE_MOST ? scale * 2 : scale;
+}

@@ -20,3 +20,9 @@ bool ls_span_due(const struct ls_span *every, const struct ls_clock *clock, uint
 // t from 0 at its end to 1 at `steps`. Step: peak * gamma^k, k times `every` being over, warm-up included.
 double ls_schedule_rate(const struct ls_recipe *recipe, const struct ls_clock *clock, uint64_t step,
                         uint64_t steps);
+
+// Loss scaling of fp16 (Micikevicius et al. 2018), a power of 2: halved after a step that was skipped, down
+// to 1; doubled at every LS_LOSS_SCALE_UPDATES updates, up to LS_LOSS_SCALE_MOST. `updates`: done, this
+// step's included.
+enum { LS_LOSS_SCALE_FIRST = 1 << 16, LS_LOSS_SCALE_MOST = 1 << 24, LS_LOSS_SCALE_UPDATES = 2000 };
+double ls_loss_scale_next(double scale, bool skipped, uint64_t updates);

@@ -111,6 +111,7 @@ static ls_status one_step(struct ls_run *run) {
         .step = step,
         .updates = step - run->state.skipped,
         .lr = (float)lr,
+        .loss_scale = (float)run->state.loss_scale,
         .stop = ls_stop_wanted(),
         .fault = reading != LS_OK,
     };
@@ -125,6 +126,9 @@ static ls_status one_step(struct ls_run *run) {
     ls_pulse_step(run->state.step);
     run->state.skipped += run->last.skipped;
     run->state.skipped_in_row = run->last.skipped ? run->state.skipped_in_row + 1 : 0;
+    if (run->recipe.train.precision == LS_F16)
+        run->state.loss_scale = ls_loss_scale_next(run->state.loss_scale, run->last.skipped,
+                                                   run->state.step - run->state.skipped);
     if (!run->evaluator) {
         run->state.last_loss = run->last.loss;
         run->state.last_accuracy = accuracy_of(run, run->last.accuracy);

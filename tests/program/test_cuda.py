@@ -6,6 +6,9 @@ import re
 import time
 import unittest
 
+import h5py
+import numpy
+
 import lockstep
 
 MODULE = os.environ.get("LOCKSTEP_FAKECUDA")
@@ -89,6 +92,28 @@ class Promise(Case):
     def test_resnet8_bf16_adamw(self):
         self.layouts(dict(RESNET, **{"train.precision": "bf16", "train.optimizer": {"adamw": {}},
                                      "train.schedule": {"constant": {"peak": 0.001}}}))
+
+    def test_fp16_skips_until_its_scale_fits(self):
+        # Targets so far off that a gradient of 65536 times its size has no place in f16.
+        x, _ = lockstep.images(self.samples)
+        y = numpy.full((self.samples, 1), 100, "f4")
+        lockstep.write_shards(self.folder / "far", "train", x, y)
+        changes = dict(LENET, **{"train.precision": "fp16", "model.classes": 1, "train.loss": "mse", "train.steps": 8,
+                                 "data.train": "far/train-*.h5", "data.test": [], "checkpoint.every": "2 steps",
+                                 "train.schedule": {"constant": {"peak": 1e-5}}})
+        recipe = lockstep.recipe(self.folder, changes)
+        expected = self.result_of(recipe)
+        skipped = [line["skipped"] for line in lockstep.metrics(self.out, "step")]
+        self.assertGreater(skipped[-1], 1, "the test shows nothing")
+        self.assertEqual(skipped[-1], skipped[-2], "the scale never fits")
+        with h5py.File(self.out / "checkpoints" / "step-00000008.h5") as file:
+            self.assertEqual(file["state/loss_scale"][()], 65536 / 2 ** skipped[-1])
+        # The scale goes on where it was.
+        self.assertEqual(self.result_of(recipe, "train.steps=8", ranks=3), expected)
+        (self.out / "checkpoints" / "step-00000008.h5").unlink()
+        (self.out / "checkpoints" / "step-00000006.h5").unlink()
+        self.run_fake(recipe, "--resume", ranks=2, out=self.out.name)
+        self.assertEqual(self.figures()[0], expected[0])
 
     def test_every_wait_is_needed(self):
         recipe = lockstep.recipe(self.folder, LENET)

@@ -136,11 +136,24 @@ static void steps_go_down_by_gamma(void **state) {
     assert_true(rate(&r, 469, 1172) == 2); // not 468: two epochs are 468.75 steps
 }
 
+static void loss_scale_moves_by_powers_of_2(void **state) {
+    (void)state;
+    assert_true(ls_loss_scale_next(65536, true, 5) == 32768);
+    assert_true(ls_loss_scale_next(65536, true, LS_LOSS_SCALE_UPDATES) == 32768);
+    assert_true(ls_loss_scale_next(1, true, 5) == 1);
+    assert_true(ls_loss_scale_next(65536, false, 0) == 65536);
+    assert_true(ls_loss_scale_next(65536, false, LS_LOSS_SCALE_UPDATES - 1) == 65536);
+    assert_true(ls_loss_scale_next(65536, false, LS_LOSS_SCALE_UPDATES) == 131072);
+    assert_true(ls_loss_scale_next(65536, false, 3 * LS_LOSS_SCALE_UPDATES) == 131072);
+    assert_true(ls_loss_scale_next(LS_LOSS_SCALE_MOST, false, LS_LOSS_SCALE_UPDATES) == LS_LOSS_SCALE_MOST);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spans_are_rounded_to_steps),       cmocka_unit_test(what_is_due_does_not_drift),
         cmocka_unit_test(what_is_due_is_so_once_each_time), cmocka_unit_test(warm_up_rises_to_the_peak),
         cmocka_unit_test(cosine_goes_from_peak_to_final),   cmocka_unit_test(steps_go_down_by_gamma),
+        cmocka_unit_test(loss_scale_moves_by_powers_of_2),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
