@@ -24,8 +24,16 @@ struct ls_augment_spec {
     // most so many whole turns either way. Saturation and hue of three channels alone.
     double brightness, contrast, saturation, hue;
     int cutout; // side of a square whose centre lies anywhere in what is shown
+    // Samples are mixed with others of their lane, in parts drawn from Beta(alpha, alpha); 0: they are not.
+    // Where both are above 0, each is done to half of the samples.
+    double mixup, cutmix;
+    int64_t lane_samples;
 };
 
 // What the sample `id` gets in `epoch`. Philox(seed, LS_RANDOM_AUGMENT, id, epoch + (draw << 48)).
 struct ls_augment ls_augment_of(const struct ls_augment_spec *spec, uint64_t seed, uint64_t id,
                                 uint64_t epoch);
+// With whom the sample at `position` of the stream is mixed; lanes lie one behind the other in it. Nothing in
+// lanes of one sample. Philox(seed, LS_RANDOM_MIX, position, draw).
+void ls_augment_mix(const struct ls_augment_spec *spec, uint64_t seed, uint64_t position,
+                    struct ls_augment *augment);

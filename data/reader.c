@@ -157,9 +157,12 @@ static void fill_parameters(const struct worker *worker, const struct part *part
     const struct ls_reader *reader = worker->reader;
     for (int64_t i = part->begin; i < part->end; i++) {
         struct ls_augment augment = {0};
-        if (!reader->spec.in_order)
+        if (!reader->spec.in_order) {
             augment = ls_augment_of(&reader->spec.augment, reader->spec.seed, worker->ids[i - part->begin],
                                     worker->passes[i - part->begin]);
+            ls_augment_mix(&reader->spec.augment, reader->spec.seed, part->first_position + (uint64_t)i,
+                           &augment);
+        }
         memcpy(&batch->augment[i * LS_AUGMENT_WORDS], &augment, sizeof augment);
         batch->weight[i] = i < part->valid_end ? weight_of(reader, batch, i) : 0;
     }

@@ -18,7 +18,8 @@ enum ls_purpose {
     LS_RANDOM_ORDER = 2,   // counter: round and half, epoch
     LS_RANDOM_AUGMENT = 3, // counter: sample id, epoch + (draw << 48)
     LS_RANDOM_DROPOUT =
-        4, // counter: element of the sample / 4 and site, position of the sample in the stream
+        4,             // counter: element of the sample / 4 and site, position of the sample in the stream
+    LS_RANDOM_MIX = 5, // counter: position of the sample in the stream, draw
     LS_RANDOM_TEST = 6,
 };
 

@@ -231,6 +231,17 @@ static void print_target(const struct subject *subject, const struct ls_batch *b
         print_values((const float *)(const void *)target, ls_dataset_info(subject->set)->target_values);
 }
 
+// "ant", or of a mixed sample "ant 70% + bee 30%".
+static void print_targets(const struct subject *subject, const struct ls_batch *batch, int64_t i) {
+    struct ls_augment augment;
+    memcpy(&augment, &batch->augment[i * LS_AUGMENT_WORDS], sizeof augment);
+    print_target(subject, batch, i);
+    if (!(augment.flags & (LS_AUGMENT_MIXUP | LS_AUGMENT_CUTMIX))) return;
+    printf(" %.0f%% + ", 100 * (double)augment.factor);
+    print_target(subject, batch, i - i % subject->input.batch + augment.partner);
+    printf(" %.0f%%", 100 - 100 * (double)augment.factor);
+}
+
 static void print_sheet(const struct ls_show_samples *asked, const struct subject *subject,
                         const struct seen *seen, const struct ls_batch *batch, int64_t begin,
                         const struct range *range, const struct sheet *sheet) {
@@ -248,7 +259,7 @@ static void print_sheet(const struct ls_show_samples *asked, const struct subjec
         const bool first = i % sheet->columns == 0;
         if (first) printf("%srow %" PRId64 ": ", i ? "\n" : "", i / sheet->columns + 1);
         printf("%s", first ? "" : ", ");
-        print_target(subject, batch, begin + i);
+        print_targets(subject, batch, begin + i);
     }
     if (ls_dataset_info(subject->set)->has_target) printf("\n");
 }

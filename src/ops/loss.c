@@ -3,6 +3,8 @@
 // Backward starts here: output 0 of a loss is "metric:loss", whose gradient is the LS_INPUT_SEED value.
 #include "ops/rule.h"
 
+#include "graph/augment.h"
+
 static ls_status softmax_infer(const struct ls_graph *graph, const struct ls_node *node,
                                struct ls_value_info *out) {
     const struct ls_value_info *x = ls_in(graph, node, 0);
@@ -19,6 +21,11 @@ static ls_status softmax_gradient(struct ls_gradient *gradient, int at) {
     return ls_emit(gradient, at, LS_OP_SOFTMAX_GRAD, in, 2, NULL, node.in);
 }
 
+// Of a loss and its gradient: the latter has the seed as its fourth input, and one output.
+static bool is_gradient(const struct ls_node *node) {
+    return node->op->n_out == 1;
+}
+
 // Prediction or logits [N,C], target of `shape` and `type`, weight [N], and in backward the seed.
 static ls_status expect_loss_inputs(const struct ls_graph *graph, const struct ls_node *node,
                                     struct ls_shape target, ls_dtype target_type) {
@@ -27,7 +34,7 @@ static ls_status expect_loss_inputs(const struct ls_graph *graph, const struct l
     LS_TRY(ls_expect_type(graph, node, 1, "the target", target_type));
     LS_TRY(ls_expect_shape(graph, node, 2, "the weight", LS_SHAPE(n)));
     LS_TRY(ls_expect_wide(graph, node, 2, "the weight"));
-    if (node->n_in < 4) return LS_OK;
+    if (!is_gradient(node)) return LS_OK;
     LS_TRY(ls_expect_rank(graph, node, 3, "the seed", 0));
     return ls_expect_wide(graph, node, 3, "the seed");
 }
@@ -36,7 +43,7 @@ static ls_status expect_loss_inputs(const struct ls_graph *graph, const struct l
 static void set_loss_outputs(const struct ls_graph *graph, const struct ls_node *node,
                              struct ls_value_info *out) {
     const struct ls_value_info *x = ls_in(graph, node, 0);
-    if (node->n_in == 4) {
+    if (is_gradient(node)) {
         ls_set(&out[0], x->shape, x->dtype);
         return;
     }
@@ -47,7 +54,13 @@ static ls_status cross_entropy_infer(const struct ls_graph *graph, const struct 
                                      struct ls_value_info *out) {
     LS_TRY(ls_expect_wide(graph, node, 0, "the logits"));
     LS_TRY(ls_expect_rank(graph, node, 0, "the logits", 2));
-    LS_TRY(expect_loss_inputs(graph, node, LS_SHAPE(ls_in(graph, node, 0)->shape.dim[0]), LS_I32));
+    const int64_t samples = ls_in(graph, node, 0)->shape.dim[0];
+    LS_TRY(expect_loss_inputs(graph, node, LS_SHAPE(samples), LS_I32));
+    const int augment = is_gradient(node) ? 4 : 3;
+    if (node->n_in > augment) {
+        LS_TRY(ls_expect_shape(graph, node, augment, "augment", LS_SHAPE(samples, LS_AUGMENT_WORDS)));
+        LS_TRY(ls_expect_type(graph, node, augment, "augment", LS_I32));
+    }
     set_loss_outputs(graph, node, out);
     return LS_OK;
 }
@@ -77,8 +90,8 @@ static ls_status loss_gradient(struct ls_gradient *gradient, int at, enum ls_op_
     const struct ls_node node = gradient->graph->nodes[at];
     ls_value seed = ls_gradient_out(gradient, &node, 0);
     if (seed == LS_NONE) return LS_OK; // the other metrics are counts
-    const ls_value in[] = {node.in[0], node.in[1], node.in[2], seed};
-    return ls_emit(gradient, at, op, in, 4, node.attr, node.in);
+    const ls_value in[] = {node.in[0], node.in[1], node.in[2], seed, node.n_in > 3 ? node.in[3] : LS_NONE};
+    return ls_emit(gradient, at, op, in, node.n_in + 1, node.attr, node.in);
 }
 
 static ls_status cross_entropy_gradient(struct ls_gradient *gradient, int at) {
@@ -133,7 +146,7 @@ const struct ls_op ls_cross_entropy_op = {
     .id = LS_OP_CROSS_ENTROPY,
     .name = "cross_entropy",
     .min_in = 3,
-    .max_in = 3,
+    .max_in = 4,
     .n_out = 3,
     .n_attrs = 1,
     .attrs = loss_attrs,
@@ -146,7 +159,7 @@ const struct ls_op ls_cross_entropy_grad_op = {
     .id = LS_OP_CROSS_ENTROPY_GRAD,
     .name = "cross_entropy_grad",
     .min_in = 4,
-    .max_in = 4,
+    .max_in = 5,
     .n_out = 1,
     .n_attrs = 1,
     .attrs = loss_attrs,
@@ -226,12 +239,13 @@ static ls_status add_rank_flags(struct ls_graph *graph) {
 }
 
 static ls_status add_loss(struct ls_graph *graph, enum ls_op_id op, ls_value x, ls_dtype target_type,
-                          struct ls_shape target_shape, const union ls_attr *attrs) {
+                          struct ls_shape target_shape, ls_value augment, const union ls_attr *attrs) {
     const struct ls_shape one_each = LS_SHAPE(ls_info(graph, x)->shape.dim[0]), scalar = {.rank = 0};
     ls_value target = ls_graph_add_value(graph, LS_INPUT_TARGET, "target", target_type, target_shape);
     ls_value weight = ls_graph_add_value(graph, LS_INPUT_WEIGHT, "weight", LS_F32, one_each);
     if (graph->mode == LS_TRAIN) ls_graph_add_value(graph, LS_INPUT_SEED, "seed", LS_F32, scalar);
-    ls_value loss = ls_build(graph, op, "loss", (ls_value[]){x, target, weight}, 3, attrs);
+    const ls_value in[] = {x, target, weight, augment};
+    ls_value loss = ls_build(graph, op, "loss", in, augment == LS_NONE ? 3 : 4, attrs);
     if (loss == LS_NONE) return graph->status;
     const struct ls_node *node = &graph->nodes[ls_info(graph, loss)->producer];
     make_metric(graph, node->out[0], "metric:loss");
@@ -240,20 +254,21 @@ static ls_status add_loss(struct ls_graph *graph, enum ls_op_id op, ls_value x, 
     return graph->mode == LS_TRAIN ? add_rank_flags(graph) : LS_OK;
 }
 
-ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing) {
+ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing, ls_value augment) {
     if (!ls_builder_ready(graph, logits, "loss")) return graph->status;
     const union ls_attr attr[] = {[LS_LOSS_SMOOTHING].f = smoothing};
     int64_t n = ls_info(graph, logits)->shape.dim[0];
-    return add_loss(graph, LS_OP_CROSS_ENTROPY, logits, LS_I32, LS_SHAPE(n), attr);
+    return add_loss(graph, LS_OP_CROSS_ENTROPY, logits, LS_I32, LS_SHAPE(n), augment, attr);
 }
 
 ls_status ls_mse(struct ls_graph *graph, ls_value prediction) {
     if (!ls_builder_ready(graph, prediction, "loss")) return graph->status;
-    return add_loss(graph, LS_OP_MSE, prediction, LS_F32, ls_info(graph, prediction)->shape, NULL);
+    return add_loss(graph, LS_OP_MSE, prediction, LS_F32, ls_info(graph, prediction)->shape, LS_NONE, NULL);
 }
 
 ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing) {
     if (!ls_builder_ready(graph, logits, "loss")) return graph->status;
     const union ls_attr attr[] = {[LS_LOSS_SMOOTHING].f = smoothing};
-    return add_loss(graph, LS_OP_BINARY_CROSS_ENTROPY, logits, LS_F32, ls_info(graph, logits)->shape, attr);
+    return add_loss(graph, LS_OP_BINARY_CROSS_ENTROPY, logits, LS_F32, ls_info(graph, logits)->shape, LS_NONE,
+                    attr);
 }

@@ -51,8 +51,7 @@ enum ls_op_id {
     LS_OP_SIGMOID,        // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
     LS_OP_SIGMOID_GRAD,   // y, dy -> dy * (y * (1 - y))
     // x -> y, index (u8 where the window has at most 255 places, else i32): place kh * KW + kw of the first
-    // maximum.
-    // Padding is never chosen. NaN in the window: y is NaN and index its place.
+    // maximum. Padding is never chosen. NaN in the window: y is NaN and index its place.
     LS_OP_MAX_POOL,
     LS_OP_MAX_POOL_GRAD, // dy, index -> dx; attributes of the pool, height and width of x
     LS_OP_AVG_POOL, // x -> y; divides by the whole window, or by its part inside x where count_padding is 0
@@ -63,21 +62,25 @@ enum ls_op_id {
     LS_OP_FLATTEN,              // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
     LS_OP_UNFLATTEN,            // x [N, H*W*C] -> [N,C,H,W], a view: the gradient of flatten
     // x -> y, same bits for forward and backward (the gradient of dropout is dropout of the gradient, same
-    // site).
-    // Element e (in memory order, inside sample n): word e % 4 of philox(seed, LS_RANDOM_DROPOUT, (site <<
-    // 40) + e / 4,
-    // first_position + n); kept where ls_uniform(word) >= rate, then times (float)(1 / (1 - rate)); else 0.
+    // site). Element e (in memory order, inside sample n): word e % 4 of philox(seed, LS_RANDOM_DROPOUT,
+    // (site << 40) + e / 4, first_position + n); kept where ls_uniform(word) >= rate, then times (float)(1 /
+    // (1 - rate)); else 0.
     LS_OP_DROPOUT,
     LS_OP_SOFTMAX,      // x [N,C] -> y, over C; subtracts the maximum first
     LS_OP_SOFTMAX_GRAD, // y, dy -> dx
     // A loss has a score beside it, what a person asks of the task; like the loss it counts times the weight.
-    // logits [N,C], target i32 [N], weight f32 [N] -> loss, score, weight sum (scalars f32; summed over
-    // samples in order in f64). Loss of a sample: (1 - s) * -log p[target] + s / C * sum over c of -log p[c].
-    // Score: 1
-    // where the first maximum is the target, else 0. A sample of weight 0 is left out whatever its target.
+    // logits [N,C], target i32 [N], weight f32 [N], optional augment i32 [N,LS_AUGMENT_WORDS] -> loss, score,
+    // weight sum (scalars f32; summed over samples in order in f64). Loss of a sample: (1 - s) * -log
+    // p[target] + s / C * sum over c of -log p[c]. Score: 1 where the first maximum is the target, else 0. A
+    // sample of weight 0 is left out whatever its target. With augment, a sample under LS_AUGMENT_MIXUP or
+    // LS_AUGMENT_CUTMIX has two targets: its own of weight factor * weight, and its partner's of (1 - factor)
+    // * the partner's weight; one of weight 0 is left out. Losses add up, and so do weights, the target with
+    // the larger share (its own at 1/2) first. Score: the whole weight where the first maximum is that
+    // target.
     LS_OP_CROSS_ENTROPY,
-    LS_OP_CROSS_ENTROPY_GRAD, // logits, target, weight, seed (scalar) -> dlogits, = seed * weight * (p - q),
-                              // q the smoothed target
+    // logits, target, weight, seed (scalar), optional augment -> dlogits, = seed * weight * (p - q), q the
+    // smoothed target; of two targets the sum of both.
+    LS_OP_CROSS_ENTROPY_GRAD,
     // prediction [N,D], target f32 [N,D], weight f32 [N] -> loss, score, weight sum. Loss of a sample: mean
     // over D of (prediction - target)². Score: mean over D of |prediction - target|.
     LS_OP_MSE,
@@ -176,7 +179,7 @@ ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluat
 ls_value ls_softmax(struct ls_graph *graph, ls_value x);
 // Losses make the metrics (LS_OUTPUT values "metric:loss", "metric:score", "metric:weight") and, in a
 // training graph, the rank flags ("metric:stop", "metric:fault"); they add the target, weight and seed
-// inputs.
-ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing);
+// inputs. `augment`: the input of augmentation parameters where samples are mixed, else LS_NONE.
+ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing, ls_value augment);
 ls_status ls_mse(struct ls_graph *graph, ls_value prediction);
 ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing);

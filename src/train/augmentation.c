@@ -22,6 +22,9 @@ struct ls_augment_spec ls_augmentation_of(const struct ls_recipe *recipe) {
         .saturation = recipe->data.augment.saturation,
         .hue = recipe->data.augment.hue,
         .cutout = (int)recipe->data.augment.cutout,
+        .mixup = recipe->data.augment.mixup,
+        .cutmix = recipe->data.augment.cutmix,
+        .lane_samples = recipe->train.batch / recipe->train.lanes,
     };
     if (!spec.resized_crop) return spec;
     spec.area = range_of(&recipe->data.augment.scale);
@@ -37,10 +40,14 @@ static bool interpolates(const struct ls_augment_spec *spec) {
     return spec->resized_crop || spec->rotate > 0;
 }
 
+bool ls_augmentation_mixes(const struct ls_recipe *recipe) {
+    return recipe->data.augment.mixup > 0 || recipe->data.augment.cutmix > 0;
+}
+
 bool ls_augmentation_wanted(const struct ls_recipe *recipe) {
     const struct ls_augment_spec spec = ls_augmentation_of(recipe);
     return spec.crop_pad > 0 || spec.flip || spec.flip_vertical || spec.cutout > 0 || interpolates(&spec) ||
-           changes_color(&spec);
+           changes_color(&spec) || ls_augmentation_mixes(recipe);
 }
 
 ls_status ls_augmentation_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample) {
@@ -48,6 +55,9 @@ ls_status ls_augmentation_check(const struct ls_recipe *recipe, const struct ls_
     const long long height = sample->height, width = sample->width, channels = sample->channels;
     if (interpolates(&spec) && (height == 1 || width == 1))
         return LS_FAIL(LS_INPUT, "data.augment: rotate and resized_crop are for images, but samples are %s",
+                       height == width ? "vectors" : "one pixel high or wide");
+    if (spec.cutmix > 0 && (height == 1 || width == 1))
+        return LS_FAIL(LS_INPUT, "data.augment.cutmix: is for images, but samples are %s; use mixup",
                        height == width ? "vectors" : "one pixel high or wide");
     if (interpolates(&spec) && (height > MOST_SIDE || width > MOST_SIDE))
         return LS_FAIL(LS_INPUT,

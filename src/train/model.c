@@ -79,6 +79,7 @@ ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sampl
         .out_height = recipe->data.augment.size,
         .out_width = recipe->data.augment.size,
         .augment = ls_augmentation_wanted(recipe),
+        .mixed = ls_augmentation_mixes(recipe),
         .scale = isnan(scale) ? (sample->type == LS_U8 ? 1.0 / 255 : 1.0) : scale,
         .mean = recipe->data.mean.items,
         .std = recipe->data.std.items,

@@ -59,6 +59,7 @@ struct ls_recipe {
             bool flip, flip_vertical;
             double brightness, contrast, saturation, hue;
             int64_t cutout;
+            double mixup, cutmix; // alpha
         } augment;
         bool balanced;             // sampler: classes take turns
         int64_t threads, prefetch; // readers of a rank; batches read ahead

@@ -52,6 +52,15 @@ static ls_status check_range(const struct ls_numbers *range, const struct ls_yam
     return FAIL_AT(root, path, "the least, %g, is more than the most, %g", range->items[0], range->items[1]);
 }
 
+static ls_status check_mixing(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    const char *key = recipe->data.augment.mixup > 0 ? "data.augment.mixup" : "data.augment.cutmix";
+    if (recipe->data.augment.mixup == 0 && recipe->data.augment.cutmix == 0) return LS_OK;
+    if (recipe->train.loss != LS_RECIPE_CROSS_ENTROPY)
+        return FAIL_AT(root, key, "samples are mixed for train.loss: cross_entropy alone");
+    if (recipe->train.batch > recipe->train.lanes) return LS_OK;
+    return FAIL_AT(root, key, "a lane has one sample, and none to mix it with; lower train.lanes");
+}
+
 static ls_status check_augment(const struct ls_recipe *recipe, const struct ls_yaml *root) {
     if (!recipe->data.augment.resized_crop) return LS_OK;
     LS_TRY(check_range(&recipe->data.augment.scale, root, "data.augment.resized_crop.scale"));
@@ -97,5 +106,6 @@ ls_status ls_recipe_check(const struct ls_recipe *recipe, const struct ls_yaml *
     LS_TRY(check_length(recipe, root));
     LS_TRY(check_lanes(recipe, root));
     LS_TRY(check_classes(recipe, root));
+    LS_TRY(check_mixing(recipe, root));
     return check_schedule(recipe, root);
 }

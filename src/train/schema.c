@@ -120,6 +120,12 @@ const struct ls_key ls_schema[] = {
            .help = "turn colours by up to so much of a whole turn either way; three channels"),
     RESULT("data.augment.cutout", INTEGER, AT(data.augment.cutout), .preset = "0", RANGE(0, 8192),
            .help = "side in pixels of a square, anywhere, that is 0 after normalization"),
+    RESULT("data.augment.mixup", NUMBER, AT(data.augment.mixup), .preset = "0", RANGE(0, 1000),
+           .help = "blend each sample with another of its lane, and their classes, by a part drawn from "
+                   "Beta(this, this)"),
+    RESULT("data.augment.cutmix", NUMBER, AT(data.augment.cutmix), .preset = "0", RANGE(0, 1000),
+           .help = "the same, but put a rectangle of the other in its place; with mixup too, each in half of "
+                   "the samples"),
     RESULT("data.sampler", WORD, .preset = "shuffle", .words = "shuffle balanced", .get = get_sampler,
            .set = set_sampler,
            .help =

@@ -54,10 +54,11 @@ static ls_status check_options(const struct ls_zoo_options *options) {
 
 // Evaluation looks at probabilities, of a regression at the predictions themselves.
 static ls_status add_loss(struct ls_graph *graph, ls_value y, const struct ls_model_spec *spec) {
-    ls_value result = y;
+    ls_value result = y, mixed = LS_NONE;
+    if (spec->mixed && graph->mode == LS_TRAIN) mixed = ls_graph_find(graph, "augment");
     switch (spec->loss) {
     case LS_LOSS_CROSS_ENTROPY:
-        LS_TRY(ls_cross_entropy(graph, y, spec->smoothing));
+        LS_TRY(ls_cross_entropy(graph, y, spec->smoothing, mixed));
         if (graph->mode == LS_EVAL) result = ls_softmax(graph, y);
         break;
     case LS_LOSS_MSE: LS_TRY(ls_mse(graph, y)); break;

@@ -32,6 +32,7 @@ struct ls_model_spec {
     ls_dtype raw_type;               // u8 or f32
     bool channels_first;             // how the raw samples lie
     bool augment;                    // the input op reads augmentation parameters
+    bool mixed;                      // and so does the loss, in training: samples are mixed (cross entropy)
     double scale;
     const double *mean, *std; // [n_normalize], 1 or `channels` of them
     int n_normalize;

@@ -2,6 +2,8 @@
 
 #include "base/philox.h"
 
+#include <string.h>
+
 #define CASE(name_, op_, n_) .name = (name_), .op = LS_OP_##op_, .n_in = (n_)
 #define INPUT(fill_, type_, fixed_, ...)                                                                     \
     {                                                                                                        \
@@ -121,6 +123,10 @@ const struct ls_case ls_cases[] = {
     {CASE("cross_entropy smooth", CROSS_ENTROPY, 3),
      .in = {X(SIGNED, 5, 7), FIXED(CLASS, LS_I32, 5), WIDE(WEIGHT, 5)},
      .attrs = {[LS_LOSS_SMOOTHING].f = 0.1}, .classes = 7},
+    {CASE("cross_entropy mixed", CROSS_ENTROPY, 4),
+     .in = {X(SIGNED, 6, 7), FIXED(CLASS, LS_I32, 6), WIDE(WEIGHT, 6),
+            FIXED(MIX, LS_I32, 6, LS_AUGMENT_WORDS)},
+     .attrs = {[LS_LOSS_SMOOTHING].f = 0.1}, .classes = 7},
     {CASE("mse", MSE, 3), .in = {X(SIGNED, 5, 3), WIDE(SIGNED, 5, 3), WIDE(WEIGHT, 5)}},
     {CASE("binary_cross_entropy", BINARY_CROSS_ENTROPY, 3),
      .in = {X(SIGNED, 5, 3), WIDE(LABEL, 5, 3), WIDE(WEIGHT, 5)}},
@@ -139,6 +145,17 @@ static uint32_t draw(const struct ls_case *of, int input, int64_t i) {
     return ls_philox((uint64_t)(of - ls_cases), LS_RANDOM_TEST, (uint64_t)i, (uint64_t)input).word[0];
 }
 
+// Word `field` of a sample's parameters. A part's bits are an integer that f64 holds.
+static double mix_word(int64_t sample, int64_t samples, size_t field) {
+    const float factor = sample < samples / 2 ? 0.25f : 0.7f;
+    int32_t bits;
+    memcpy(&bits, &factor, sizeof bits);
+    if (field == offsetof(struct ls_augment, flags) / sizeof bits)
+        return sample % 2 ? 0 : sample % 4 ? LS_AUGMENT_MIXUP : LS_AUGMENT_CUTMIX;
+    if (field == offsetof(struct ls_augment, partner) / sizeof bits) return (double)((sample + 1) % samples);
+    return field == offsetof(struct ls_augment, factor) / sizeof bits ? bits : 0;
+}
+
 static double number(const struct ls_case *of, int input, int64_t i) {
     uint32_t word = draw(of, input, i);
     switch (of->in[input].fill) {
@@ -155,6 +172,8 @@ static double number(const struct ls_case *of, int input, int64_t i) {
         int field = (int)(i % LS_AUGMENT_WORDS); // dy, dx, flags
         return field < 2 ? shift[(sample + field) % 6] : field == 2 ? sample % 4 : 0;
     }
+    case LS_FILL_MIX:
+        return mix_word(i / LS_AUGMENT_WORDS, of->in[input].shape.dim[0], (size_t)(i % LS_AUGMENT_WORDS));
     case LS_FILL_CLASS: return ls_below(word, (uint32_t)of->classes);
     case LS_FILL_LABEL: return word % 2;
     case LS_FILL_WEIGHT: return i == 1 ? 0 : 1;

@@ -11,7 +11,8 @@ enum ls_fill {
     LS_FILL_DISTINCT, // signed, and no two alike within reach of a window
     LS_FILL_POSITIVE, // [1/2, 3/2)
     LS_FILL_RAW,      // 0..255
-    LS_FILL_AUGMENT,
+    LS_FILL_AUGMENT,  // shifts and flips
+    LS_FILL_MIX,      // every other sample is mixed with the next
     LS_FILL_CLASS,
     LS_FILL_LABEL,  // 0 or 1
     LS_FILL_WEIGHT, // 0 in one sample, 1 elsewhere

@@ -13,6 +13,8 @@ EVERYTHING = {
     "flip_vertical": True,
     "color": {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.1},
     "cutout": 4,
+    "mixup": 0.4,
+    "cutmix": 1,
 }
 
 
@@ -40,6 +42,18 @@ class Augment(lockstep.Case):
                 first, *others = self.hashes(EVERYTHING, [(1, 1), (1, 2), (2, 1), (3, 1)])
                 for other in others:
                     self.assertEqual(other, first)
+
+    def test_classes_that_weigh(self):
+        self.colored_data()
+        recipe = lockstep.recipe(self.folder, {"data.augment": EVERYTHING, "train.class_weights": [1, 2, 0, 3],
+                                               "data.sampler": "balanced"})
+        found = {lockstep.done_line(self.train(recipe, ranks=ranks, out=f"run {ranks}"))["params"] for ranks in (1, 3)}
+        self.assertEqual(len(found), 1)
+
+    def test_audit(self):
+        self.colored_data()
+        recipe = lockstep.recipe(self.folder, {"data.augment": EVERYTHING, "train.audit_every": 2})
+        self.train(recipe, ranks=2)
 
     def test_each_one_counts(self):
         self.colored_data()
@@ -94,9 +108,19 @@ class Augment(lockstep.Case):
         refused({"resized_crop": {"size": 17}}, "data.augment.resized_crop.size: 17 is more than the samples have, 16x16")
         refused({"color": {"hue": 0.1}}, "saturation and hue need samples of 3 channels, but these have 1")
         refused({"resized_crop": {"scale": [0.5, 0.4]}}, "recipe.yaml:", "data.augment.resized_crop.scale")
+        refused({"mixup": -1}, "data.augment.mixup: expected a number from 0 to 1000, found -1")
+        alone = lockstep.run("train", lockstep.recipe(self.folder, {"data.augment": {"cutmix": 1}, "train.batch": 8}),
+                             "--out", self.folder / "none")
+        self.assertEqual(alone.returncode, 2)
+        self.assertIn("data.augment.cutmix: a lane has one sample, and none to mix it with", alone.stderr)
+        other = lockstep.run("train", lockstep.recipe(self.folder, {"data.augment": {"mixup": 1}, "train.loss": "mse"}),
+                             "--out", self.folder / "none")
+        self.assertEqual(other.returncode, 2)
+        self.assertRegex(other.stderr, r"recipe.yaml:\d+: data.augment.mixup: samples are mixed for train.loss: cross_entropy alone")
         for name in ("train", "test"):
             lockstep.write_shards(self.folder / "data", name, numpy.zeros((8, 5), "f4"), numpy.zeros(8, "i4"),
                                   shards=3 if name == "train" else 1)
+        refused({"cutmix": 1}, "data.augment.cutmix: is for images, but samples are vectors; use mixup")
         refused({"rotate": 10}, "rotate and resized_crop are for images, but samples are vectors")
 
 

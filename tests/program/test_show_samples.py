@@ -60,6 +60,17 @@ class ShowSamples(lockstep.Case):
         for tile in self.tiles(2, 16, 7):
             self.assertEqual(numpy.unique(tile[6:10, 6:10]).tolist(), [77])
 
+    def test_mixed(self):
+        # With its partner's part in brackets; a part of a half of the samples each way.
+        x, y = lockstep.images(self.samples)
+        recipe = lockstep.recipe(self.folder, {"data.augment": {"mixup": 1, "cutmix": 1}})
+        said = self.show(recipe, "--samples", 40, "--epoch", 1)
+        self.assertEqual(len(self.labels(said)), 40)
+        plain = self.labels(self.show(recipe, "data.augment={mixup: 0, cutmix: 0}", "--samples", 40, "--epoch", 1))
+        for mixed, own in zip(self.labels(said), plain, strict=True):
+            self.assertRegex(mixed, r"^\d \d+% \+ \d \d+%$")
+            self.assertEqual(mixed[0], own)
+
     def test_colors_and_names(self):
         x = numpy.random.default_rng(1).integers(0, 256, (5, 3, 120, 120)).astype("u1")
         path = self.folder / "colors.h5"

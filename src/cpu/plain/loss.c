@@ -31,6 +31,42 @@ static ls_status target_of(const struct ls_kernel_call *call, int64_t sample, in
                    (int)*target, (long long)sample, (long long)classes - 1);
 }
 
+// A sample's targets and what each counts: one, or two where it is mixed, the larger share first.
+struct shares {
+    int n;
+    int32_t target[2];
+    double weight[2];
+};
+
+static ls_status add_share(const struct ls_kernel_call *call, int64_t sample, int64_t classes, double part,
+                           struct shares *shares) {
+    const double weight = wide_input(call, 2, sample);
+    if (part * weight == 0) return LS_OK;
+    LS_TRY(target_of(call, sample, classes, &shares->target[shares->n]));
+    shares->weight[shares->n++] = part * weight;
+    return LS_OK;
+}
+
+// `augment` is the place of that input, where the node has it.
+static ls_status shares_of(const struct ls_kernel_call *call, int augment, int64_t sample, int64_t classes,
+                           struct shares *shares) {
+    shares->n = 0;
+    const struct ls_augment *mixed =
+        call->node->n_in > augment ? (const struct ls_augment *)call->in[augment] + sample : NULL;
+    if (!mixed || !(mixed->flags & (LS_AUGMENT_MIXUP | LS_AUGMENT_CUTMIX)))
+        return add_share(call, sample, classes, 1, shares);
+    const int64_t samples = plain_dims(call->graph, call->node->in[0]).n;
+    if (mixed->partner < 0 || mixed->partner >= samples)
+        return LS_FAIL(LS_SYSTEM, "%s: the partner of the lane's sample %lld is %d; expected 0..%lld",
+                       call->node->name, (long long)sample, mixed->partner, (long long)samples - 1);
+    const double factor = (double)mixed->factor;
+    const bool own_first = factor >= 0.5;
+    LS_TRY(add_share(call, own_first ? sample : mixed->partner, classes, own_first ? factor : 1 - factor,
+                     shares));
+    return add_share(call, own_first ? mixed->partner : sample, classes, own_first ? 1 - factor : factor,
+                     shares);
+}
+
 // A target between 0 and 1, smoothed.
 static double smoothed(double target, double smoothing) {
     return (1 - smoothing) * target + smoothing / 2;
@@ -47,8 +83,8 @@ static ls_status rank_flags(const struct ls_kernel_call *call) {
 
 PLAIN_OP(softmax, "x:x", NULL);
 PLAIN_OP(softmax_grad, "xx:x", NULL);
-PLAIN_OP(cross_entropy, "xiw:www", NULL);
-PLAIN_OP(cross_entropy_grad, "xiww:x", NULL);
+PLAIN_OP(cross_entropy, "xiwi:www", NULL);
+PLAIN_OP(cross_entropy_grad, "xiwwi:x", NULL);
 PLAIN_OP(mse, "xww:www", NULL);
 PLAIN_OP(mse_grad, "xwww:x", NULL);
 PLAIN_OP(binary_cross_entropy, "xww:www", NULL);

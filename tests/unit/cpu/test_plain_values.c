@@ -136,6 +136,70 @@ static void test_batchnorm_far_from_zero(void **state) {
     ls_trial_close(&s.trial);
 }
 
+// Loss and gradient of a mixed sample are those of its two targets, in parts.
+static void test_cross_entropy_of_mixed_samples(void **state) {
+    (void)state;
+    static const double logits[] = {1, 2, 4, 0, 0, 0, 3, 1, 1};
+    struct ls_augment augment[3] = {{.flags = LS_AUGMENT_MIXUP, .partner = 1, .factor = 0.25f},
+                                    {.flags = LS_AUGMENT_CUTMIX, .partner = 2, .factor = 0.5f},
+                                    {.partner = 77, .factor = 9}};
+    const double targets[] = {0, 2, 1}, weights[] = {1, 2, 0.5};
+    int32_t words[3 * LS_AUGMENT_WORDS];
+    memcpy(words, augment, sizeof words);
+    double numbers[3 * LS_AUGMENT_WORDS], log_p[3][3];
+    for (int i = 0; i < 3 * LS_AUGMENT_WORDS; i++) numbers[i] = words[i];
+    for (int n = 0; n < 3; n++) {
+        double sum = 0;
+        for (int c = 0; c < 3; c++) sum += exp(logits[3 * n + c]);
+        for (int c = 0; c < 3; c++) log_p[n][c] = logits[3 * n + c] - log(sum);
+    }
+    // Sample 0: a quarter of class 0, the rest of its partner's class 2, with the partner's weight.
+    const double share[3][3] = {{0.25, 0, 0.75 * 2}, {0, 0.5 * 0.5, 0.5 * 2}, {0, 0.5, 0}};
+    double loss = 0, weight = 0, gradient[9];
+    for (int n = 0; n < 3; n++) {
+        const double all = share[n][0] + share[n][1] + share[n][2];
+        weight += all;
+        for (int c = 0; c < 3; c++) {
+            loss -= share[n][c] * log_p[n][c];
+            gradient[3 * n + c] = 3 * (all * exp(log_p[n][c]) - share[n][c]);
+        }
+    }
+    // The larger share of sample 0 is class 2, which it is; that of 1, a tie, its own class 2, which is not
+    // the first of three alike.
+    struct small s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(3, 3), logits);
+    small_in(&s, LS_I32, LS_SHAPE(3), targets);
+    small_in(&s, LS_F32, LS_SHAPE(3), weights);
+    small_in(&s, LS_I32, LS_SHAPE(3, LS_AUGMENT_WORDS), numbers);
+    ok(small_run(&s, LS_OP_CROSS_ENTROPY, (union ls_attr[LS_MAX_ATTRS]){{0}}));
+    small_expect(&s, 0, &loss);
+    small_expect(&s, 1, (double[]){1.75});
+    small_expect(&s, 2, &weight);
+    ls_trial_close(&s.trial);
+
+    s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(3, 3), logits);
+    small_in(&s, LS_I32, LS_SHAPE(3), targets);
+    small_in(&s, LS_F32, LS_SHAPE(3), weights);
+    small_in(&s, LS_F32, (struct ls_shape){.rank = 0}, (double[]){3});
+    small_in(&s, LS_I32, LS_SHAPE(3, LS_AUGMENT_WORDS), numbers);
+    ok(small_run(&s, LS_OP_CROSS_ENTROPY_GRAD, (union ls_attr[LS_MAX_ATTRS]){{0}}));
+    small_expect(&s, 0, gradient);
+    ls_trial_close(&s.trial);
+
+    augment[1].partner = 3;
+    memcpy(words, augment, sizeof words);
+    for (int i = 0; i < 3 * LS_AUGMENT_WORDS; i++) numbers[i] = words[i];
+    s = small_open();
+    small_in(&s, LS_F32, LS_SHAPE(3, 3), logits);
+    small_in(&s, LS_I32, LS_SHAPE(3), targets);
+    small_in(&s, LS_F32, LS_SHAPE(3), weights);
+    small_in(&s, LS_I32, LS_SHAPE(3, LS_AUGMENT_WORDS), numbers);
+    assert_int_equal(small_run(&s, LS_OP_CROSS_ENTROPY, (union ls_attr[LS_MAX_ATTRS]){{0}}), LS_SYSTEM);
+    assert_non_null(strstr(ls_error_last()->text, "the partner of the lane's sample 1 is 3; expected 0..2"));
+    ls_trial_close(&s.trial);
+}
+
 static void test_cross_entropy(void **state) {
     (void)state;
     const union ls_attr none[LS_MAX_ATTRS] = {{0}};
@@ -286,6 +350,7 @@ int main(void) {
         cmocka_unit_test(test_avg_pool_divisors),
         cmocka_unit_test(test_batchnorm_far_from_zero),
         cmocka_unit_test(test_cross_entropy),
+        cmocka_unit_test(test_cross_entropy_of_mixed_samples),
         cmocka_unit_test(test_mse),
         cmocka_unit_test(test_binary_cross_entropy),
         cmocka_unit_test(test_sigmoid_far_from_zero),

@@ -64,7 +64,7 @@ static void build(struct ls_graph *graph, enum ls_mode mode) {
     x = ls_relu(graph, ls_batchnorm(graph, x, "bn", 1));
     x = ls_linear(graph, ls_flatten(graph, ls_max_pool(graph, x, 2, 2, 0)), "fc", CLASSES);
     if (mode == LS_EVAL) graph->result = ls_softmax(graph, x);
-    ok(ls_cross_entropy(graph, x, 0));
+    ok(ls_cross_entropy(graph, x, 0, LS_NONE));
     ok(graph->status);
 }
 

@@ -4,6 +4,7 @@
 #include "data/augment.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 static void test_ranges_and_evenness(void **state) {
     (void)state;
@@ -104,6 +105,9 @@ static const struct ls_augment_spec everything = {
     .saturation = 0.2,
     .hue = 0.1,
     .cutout = 8,
+    .mixup = 0.3,
+    .cutmix = 1.5,
+    .lane_samples = 6,
 };
 
 static double place(int32_t origin, int32_t a_row, int32_t a_column, int h, int w) {
@@ -326,16 +330,94 @@ static void test_each_has_its_own_words(void **state) {
     }
 }
 
+// ---- mixing
+
+static struct ls_augment mix_of(const struct ls_augment_spec *spec, uint64_t position) {
+    struct ls_augment augment = {0};
+    ls_augment_mix(spec, 8, position, &augment);
+    return augment;
+}
+
+static void test_partners(void **state) {
+    (void)state;
+    enum { LANE = 5, SAMPLES = 20000 };
+    const struct ls_augment_spec spec = {.mixup = 1, .lane_samples = LANE},
+                                 alone = {.mixup = 1, .lane_samples = 1};
+    int seen[LANE][LANE] = {{0}};
+    for (uint64_t position = 0; position < SAMPLES; position++) {
+        const struct ls_augment augment = mix_of(&spec, position);
+        assert_int_equal(augment.flags, LS_AUGMENT_MIXUP);
+        assert_in_range(augment.partner, 0, LANE - 1);
+        seen[position % LANE][augment.partner]++;
+    }
+    for (int i = 0; i < LANE; i++)
+        for (int k = 0; k < LANE; k++)
+            assert_in_range(seen[i][k], i == k ? 0 : 1000 - 150, i == k ? 0 : 1000 + 150);
+    const struct ls_augment none = {0}, lone = mix_of(&alone, 3);
+    assert_memory_equal(&lone, &none, sizeof none);
+}
+
+// Mean 1/2 and variance 1 / (4 (2 a + 1)) of Beta(a, a), and its part below 1/4 where that has a short
+// formula.
+static void test_parts(void **state) {
+    (void)state;
+    enum { SAMPLES = 40000 };
+    static const double alphas[] = {0.01, 0.2, 0.5, 1, 2, 8, 500};
+    for (size_t k = 0; k < sizeof alphas / sizeof *alphas; k++) {
+        const double a = alphas[k], variance = 1 / (4 * (2 * a + 1));
+        const struct ls_augment_spec spec = {.mixup = a, .lane_samples = 2};
+        double sum = 0, squares = 0;
+        int quarter = 0;
+        for (uint64_t position = 0; position < SAMPLES; position++) {
+            const double part = (double)mix_of(&spec, position).factor;
+            assert_true(part >= 0 && part <= 1);
+            sum += part;
+            squares += (part - 0.5) * (part - 0.5);
+            quarter += part < 0.25;
+        }
+        // Five deviations of the mean; the squares' deviation is below the variance times sqrt(2).
+        assert_true(fabs(sum / SAMPLES - 0.5) < 5 * sqrt(variance / SAMPLES));
+        assert_true(fabs(squares / SAMPLES - variance) < 5 * variance * sqrt(2.0 / SAMPLES));
+        const double below = a == 0.5 ? 1.0 / 3 : a == 1 ? 0.25 : a == 2 ? 10.0 / 64 : -1;
+        if (below > 0) assert_true(fabs((double)quarter / SAMPLES - below) < 5 * sqrt(below / SAMPLES));
+    }
+}
+
+static void test_cutmix(void **state) {
+    (void)state;
+    enum { SAMPLES = 20000, H = 24, W = 32 };
+    const struct ls_augment_spec cut = {.cutmix = 1, .lane_samples = 4, .shown_height = H, .shown_width = W};
+    struct ls_augment_spec both = cut;
+    both.mixup = 1;
+    int cuts = 0, columns[W] = {0};
+    for (uint64_t position = 0; position < SAMPLES; position++) {
+        const struct ls_augment a = mix_of(&cut, position), b = mix_of(&both, position);
+        assert_int_equal(a.flags, LS_AUGMENT_CUTMIX);
+        assert_true(a.mix.top >= 0 && a.mix.left >= 0 && a.mix.bottom <= H && a.mix.right <= W);
+        assert_true(a.mix.top <= a.mix.bottom && a.mix.left <= a.mix.right);
+        const double area = (double)(a.mix.bottom - a.mix.top) * (a.mix.right - a.mix.left);
+        assert_true(a.factor == (float)(1 - area / (H * W)));
+        for (int w = a.mix.left; w < a.mix.right; w++) columns[w] += a.mix.top < a.mix.bottom;
+        assert_true(b.flags == LS_AUGMENT_CUTMIX || b.flags == LS_AUGMENT_MIXUP);
+        cuts += b.flags == LS_AUGMENT_CUTMIX;
+    }
+    assert_in_range(cuts, SAMPLES / 2 - 350, SAMPLES / 2 + 350); // deviation 71
+    for (int w = 1; w < W - 1; w++) // the middle is covered more often than the rim, both sides alike
+        assert_true(abs(columns[w] - columns[W - 1 - w]) < 600);
+    assert_true(columns[W / 2] > columns[0]);
+}
+
 // What one machine drew, for every other one.
 static void test_bits(void **state) {
     (void)state;
     struct ls_hash *hash = ls_hash_open();
     assert_non_null(hash);
     for (uint64_t id = 0; id < 1000; id++) {
-        const struct ls_augment augment = ls_augment_of(&everything, 11, id, id % 7);
+        struct ls_augment augment = ls_augment_of(&everything, 11, id, id % 7);
+        ls_augment_mix(&everything, 11, id, &augment);
         ls_hash_add(hash, &augment, sizeof augment);
     }
-    assert_int_equal(ls_hash_value(hash), 0x446bc8dbb521ee4);
+    assert_int_equal(ls_hash_value(hash), 0x16efea055383c9cd);
     ls_hash_close(hash);
 }
 
@@ -354,6 +436,9 @@ int main(void) {
         cmocka_unit_test(test_factors_are_not_negative),
         cmocka_unit_test(test_cuts),
         cmocka_unit_test(test_each_has_its_own_words),
+        cmocka_unit_test(test_partners),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_cutmix),
         cmocka_unit_test(test_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,7 +135,8 @@ static void losses_make_their_inputs_and_metrics(void **state) {
     for (int mode = LS_TRAIN; mode <= LS_EVAL; mode++) {
         struct ls_graph graph;
         ls_graph_init(&graph, (enum ls_mode)mode);
-        assert_int_equal(ls_cross_entropy(&graph, ls_flatten(&graph, image(&graph, 2, 4, 1, 1)), 0.1), LS_OK);
+        assert_int_equal(
+            ls_cross_entropy(&graph, ls_flatten(&graph, image(&graph, 2, 4, 1, 1)), 0.1, LS_NONE), LS_OK);
         assert_int_equal(ls_graph_verify(&graph), LS_OK);
         assert_int_equal(named(&graph, "target")->dtype, LS_I32);
         assert_int_equal(named(&graph, "weight")->kind, LS_INPUT_WEIGHT);
@@ -172,7 +173,7 @@ static void builders_stop_at_the_first_error(void **state) {
     y = ls_flatten(&graph, ls_global_avg_pool(&graph, ls_dropout(&graph, y, 0.5)));
     y = ls_softmax(&graph, ls_linear(&graph, y, "fc", 3));
     assert_int_equal(y, LS_NONE);
-    assert_int_equal(ls_cross_entropy(&graph, y, 0), LS_INPUT);
+    assert_int_equal(ls_cross_entropy(&graph, y, 0, LS_NONE), LS_INPUT);
     assert_int_equal(ls_mse(&graph, y), LS_INPUT);
     assert_int_equal(graph.n_nodes, nodes);
     assert_int_equal(graph.n_values, values);
