@@ -3,7 +3,6 @@
 
 #include "base/clock.h"
 #include "base/pulse.h"
-#include "train/trace.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -33,14 +32,14 @@ static void stamp(const struct ls_engine *engine, struct ls_queue *queue, double
     engine->api->call(queue, note_time, &time, sizeof time);
 }
 
-static struct ls_trace_span *begin_span(const struct ls_engine *engine, struct ls_queue *queue,
-                                        enum ls_trace_kind kind, int row, int first, int second) {
+struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struct ls_queue *queue,
+                                           enum ls_trace_kind kind, int row, int first, int second) {
     struct ls_trace_span *span = ls_trace_add(engine->trace, kind, row, first, second);
     if (span) stamp(engine, queue, &span->begin);
     return span;
 }
 
-static void end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span) {
+void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span) {
     if (span) stamp(engine, queue, &span->end);
 }
 
@@ -52,10 +51,10 @@ int ls_engine_queues(const struct ls_engine *engine) {
     return engine->n_queues;
 }
 
-// Segments of all lanes, folds of all waves, reductions, updates, and what the trainer adds.
+// Segments of all lanes and their input, folds of all waves, reductions, updates, and what the trainer adds.
 int64_t ls_engine_spans_a_step(const struct ls_engine *engine) {
     const int64_t lanes = engine->lanes.end - engine->lanes.begin, segments = engine->train->n_segments;
-    return lanes * segments + engine->fold->n_waves * segments + segments + engine->n_queues + 4;
+    return lanes * (segments + 1) + engine->fold->n_waves * segments + segments + engine->n_queues + 4;
 }
 
 // ---- what is enqueued
@@ -77,9 +76,9 @@ static void enqueue_segment(struct ls_engine *engine, const struct ls_fold_wave 
                             const struct ls_lane *lanes, int s) {
     for (int q = 0; q < wave->width; q++) {
         struct ls_trace_span *span =
-            begin_span(engine, engine->queue[q], LS_SPAN_SEGMENT, q, wave->first_lane + q, s);
+            ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_SEGMENT, q, wave->first_lane + q, s);
         engine->api->run(engine->queue[q], engine->train_program, s, &lanes[q]);
-        end_span(engine, engine->queue[q], span);
+        ls_engine_end_span(engine, engine->queue[q], span);
         if (engine->audited == wave->first_lane + q) ls_engine_mark(engine, q, s, lanes[q].output);
         if (s + 1 == engine->train->n_segments) ls_engine_input_read(engine, q);
         engine->api->record(engine->queue[q], segment_done(engine, q, s));
@@ -93,12 +92,12 @@ static void enqueue_fold(struct ls_engine *engine, const struct ls_fold_wave *wa
     struct ls_queue *folder = engine->queue[s % engine->n_queues];
     for (int q = 0; q < wave->width; q++) api->wait(folder, segment_done(engine, q, s));
     struct ls_trace_span *span =
-        wave->n_adds ? begin_span(engine, folder, LS_SPAN_FOLD, s % engine->n_queues, s, 0) : NULL;
+        wave->n_adds ? ls_engine_begin_span(engine, folder, LS_SPAN_FOLD, s % engine->n_queues, s, 0) : NULL;
     for (int i = 0; i < wave->n_adds; i++) {
         float *to = engine->buffers[wave->adds[i].to] + bucket->offset;
         api->add(folder, to, to, engine->buffers[wave->adds[i].from] + bucket->offset, bucket->count);
     }
-    end_span(engine, folder, span);
+    ls_engine_end_span(engine, folder, span);
     api->record(folder, engine->folded[s]);
 }
 
@@ -129,12 +128,13 @@ static void enqueue_reduce(struct ls_engine *engine, int s) {
     const bool watched = engine->transport->size > 1;
     api->wait(engine->comm_queue, engine->folded[s]);
     if (watched) api->call(engine->comm_queue, note_reduce_begins, &note, sizeof note);
-    struct ls_trace_span *span = watched ? begin_span(engine, engine->comm_queue, LS_SPAN_REDUCE,
-                                                      ls_trace_row_of_communication(engine->trace), s, 0)
-                                         : NULL;
+    struct ls_trace_span *span =
+        watched ? ls_engine_begin_span(engine, engine->comm_queue, LS_SPAN_REDUCE,
+                                       ls_trace_row_of_communication(engine->trace), s, 0)
+                : NULL;
     if (span) span->bytes = note.bytes;
     ls_reduce(engine->reducer, engine->buffers, bucket->offset, bucket->count, engine->comm_queue);
-    end_span(engine, engine->comm_queue, span);
+    ls_engine_end_span(engine, engine->comm_queue, span);
     if (watched) api->call(engine->comm_queue, note_reduce_ends, NULL, 0);
     if (s + 1 < engine->train->n_segments) return;
     // The metrics are in the last bucket, and the queue has reduced all others before it.
@@ -226,9 +226,9 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
     for (int q = 0; q < engine->n_queues; q++) {
         share(layout->param_floats, LS_ALIGN_FLOATS, q, engine->n_queues, &update.begin, &update.end);
         api->wait(engine->queue[q], engine->decided);
-        struct ls_trace_span *span = begin_span(engine, engine->queue[q], LS_SPAN_UPDATE, q, 0, 0);
+        struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_UPDATE, q, 0, 0);
         api->update(engine->queue[q], &update);
-        end_span(engine, engine->queue[q], span);
+        ls_engine_end_span(engine, engine->queue[q], span);
     }
     const struct ls_update_states states = {
         .table = engine->state_table,

@@ -46,11 +46,15 @@ static void stage(struct ls_engine *engine, const struct ls_plan *plan, int q, s
     const struct ls_stage *stage = stage_of(engine, q);
     struct ls_queue *copy = engine->copy_queue;
     api->wait(copy, stage->emptied);
+    struct ls_trace_span *span =
+        ls_engine_begin_span(engine, copy, LS_SPAN_COPY, ls_trace_row_of_copies(engine->trace), 0, 0);
+    if (span) span->bytes = plan->raw_bytes + plan->augment_bytes + plan->target_bytes + plan->weight_bytes;
     api->copy(copy, stage->memory, lane->raw, plan->raw_bytes);
     api->copy(copy, stage->memory + at->augment, lane->augment, plan->augment_bytes);
     api->copy(copy, stage->memory + at->target, lane->target, plan->target_bytes);
     api->copy(copy, stage->memory + at->weight, lane->weight, plan->weight_bytes);
     api->copy(copy, stage->memory + at->control, lane->control, sizeof *lane->control);
+    ls_engine_end_span(engine, copy, span);
     api->record(copy, stage->filled);
     api->wait(engine->queue[q], stage->filled);
     lane->raw = stage->memory;

@@ -4,6 +4,7 @@
 
 #include "device/device.h"
 #include "train/engine.h"
+#include "train/trace.h"
 
 enum { LS_MAX_QUEUES = 256, LS_STAGES_A_QUEUE = 2 };
 
@@ -104,6 +105,11 @@ void ls_engine_input_read(struct ls_engine *engine, int q);
 // ---- engine_replica.c
 ls_status ls_engine_open_replica(struct ls_engine *engine); // with the initial weights
 void ls_engine_close_replica(struct ls_engine *engine);
+
+// A span of what is enqueued in between, where this step is traced; else NULL.
+struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struct ls_queue *queue,
+                                           enum ls_trace_kind kind, int row, int first, int second);
+void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span);
 
 struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position);
 // Enqueues the fingerprint of what segment s of a lane has added to its output.

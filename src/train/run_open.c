@@ -241,8 +241,8 @@ ls_status ls_run_open(struct ls_run *run) {
     LS_TRY(stop_if_asked(run));
     LS_TRY(ls_comm_agree(comm, ls_run_open_files(run)));
     if (run->request->trace_steps == 0) return LS_OK;
-    LS_TRY(ls_trace_open(comm, ls_engine_queues(run->engine), run->request->trace_steps,
-                         ls_engine_spans_a_step(run->engine), &run->trace));
+    LS_TRY(ls_trace_open(comm, ls_engine_queues(run->engine), !run->device->host_memory,
+                         run->request->trace_steps, ls_engine_spans_a_step(run->engine), &run->trace));
     ls_engine_trace(run->engine, run->trace);
     return LS_OK;
 }

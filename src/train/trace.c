@@ -14,6 +14,7 @@ enum { OUTSIDE_STEPS = 256, CLOCK_ROUNDS = 15 };
 struct ls_trace {
     struct ls_comm *comm;
     int queues;
+    bool copies;
     uint64_t first_step, steps; // traced
     bool begun, active;
     uint64_t step;
@@ -78,7 +79,7 @@ static double on_common_clock(const struct ls_trace *trace, double time) {
 
 // ---- spans ----
 
-ls_status ls_trace_open(struct ls_comm *comm, int queues, int64_t steps, int64_t spans_a_step,
+ls_status ls_trace_open(struct ls_comm *comm, int queues, bool copies, int64_t steps, int64_t spans_a_step,
                         struct ls_trace **out) {
     struct ls_trace *trace = calloc(1, sizeof *trace);
     const int64_t capacity = steps * spans_a_step + OUTSIDE_STEPS;
@@ -92,8 +93,12 @@ ls_status ls_trace_open(struct ls_comm *comm, int queues, int64_t steps, int64_t
         free(spans);
         return status;
     }
-    *trace = (struct ls_trace){
-        .comm = comm, .queues = queues, .steps = (uint64_t)steps, .spans = spans, .capacity = capacity};
+    *trace = (struct ls_trace){.comm = comm,
+                               .queues = queues,
+                               .copies = copies,
+                               .steps = (uint64_t)steps,
+                               .spans = spans,
+                               .capacity = capacity};
     *out = trace;
     return compare_clocks(comm, &trace->offset[0], &trace->at[0]);
 }
@@ -129,6 +134,10 @@ int ls_trace_row_of_host(const struct ls_trace *trace) {
     return trace ? trace->queues + 1 : 0;
 }
 
+int ls_trace_row_of_copies(const struct ls_trace *trace) {
+    return trace ? trace->queues + 2 : 0;
+}
+
 // ---- the file ----
 
 static void name_span(const struct ls_trace_span *span, char out[64]) {
@@ -137,6 +146,7 @@ static void name_span(const struct ls_trace_span *span, char out[64]) {
     case LS_SPAN_FOLD: snprintf(out, 64, "fold bucket %d", span->first); break;
     case LS_SPAN_REDUCE: snprintf(out, 64, "all-reduce bucket %d", span->first); break;
     case LS_SPAN_UPDATE: snprintf(out, 64, "update"); break;
+    case LS_SPAN_COPY: snprintf(out, 64, "copy input"); break;
     case LS_SPAN_STEP: snprintf(out, 64, "step %" PRIu64, span->step + 1); break;
     case LS_SPAN_WAIT: snprintf(out, 64, "wait for data"); break;
     case LS_SPAN_EVALUATE: snprintf(out, 64, "evaluate"); break;
@@ -147,6 +157,7 @@ static void name_span(const struct ls_trace_span *span, char out[64]) {
 static const char *category_of(enum ls_trace_kind kind) {
     if (kind == LS_SPAN_REDUCE) return "communication";
     if (kind == LS_SPAN_WAIT) return "data";
+    if (kind == LS_SPAN_COPY) return "copy";
     return kind <= LS_SPAN_UPDATE ? "compute" : "host";
 }
 
@@ -184,6 +195,7 @@ static void add_rank(const struct ls_trace *trace, struct ls_text *text) {
     }
     add_name(trace, "thread_name", ls_trace_row_of_communication(trace), "communication", text);
     add_name(trace, "thread_name", ls_trace_row_of_host(trace), "host", text);
+    if (trace->copies) add_name(trace, "thread_name", ls_trace_row_of_copies(trace), "copies", text);
     for (int64_t i = 0; i < trace->n; i++) add_span(trace, &trace->spans[i], text);
 }
 

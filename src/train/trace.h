@@ -1,7 +1,7 @@
 // What happened when, on every rank, on one clock: a Chrome trace (trace.json), for chrome://tracing and
 // Perfetto.
 //
-//   process: a rank        rows: lane queues 0, 1, … | communication | the host thread
+//   process: a rank        rows: lane queues 0, 1, … | communication | the host thread | copies, of a GPU
 //
 // Times are taken by host calls on the queues, and only in the steps that are traced. Spans lie in memory
 // that is there before the first step.
@@ -17,6 +17,7 @@ enum ls_trace_kind {
     LS_SPAN_FOLD,    // of bucket `first`
     LS_SPAN_REDUCE,  // of bucket `first`, `bytes`
     LS_SPAN_UPDATE,
+    LS_SPAN_COPY, // of a lane's input to the device, `bytes`
     LS_SPAN_STEP,
     LS_SPAN_WAIT, // for data
     LS_SPAN_EVALUATE,
@@ -34,9 +35,9 @@ enum { LS_TRACE_STEPS = 20, LS_TRACE_WARM_UP = 2 };
 
 struct ls_trace;
 
-// Collective: compares the ranks' clocks. `steps` are traced, after LS_TRACE_WARM_UP others; `spans_a_step`
-// of this rank.
-ls_status ls_trace_open(struct ls_comm *comm, int queues, int64_t steps, int64_t spans_a_step,
+// Collective: compares the ranks' clocks. `copies`: there is a row of them. `steps` are traced, after
+// LS_TRACE_WARM_UP others; `spans_a_step` of this rank.
+ls_status ls_trace_open(struct ls_comm *comm, int queues, bool copies, int64_t steps, int64_t spans_a_step,
                         struct ls_trace **trace);
 void ls_trace_close(struct ls_trace *trace); // takes NULL
 // A step begins, 0-based. What follows is traced if this step is.
@@ -46,5 +47,6 @@ struct ls_trace_span *ls_trace_add(struct ls_trace *trace, enum ls_trace_kind ki
                                    int second);
 int ls_trace_row_of_communication(const struct ls_trace *trace);
 int ls_trace_row_of_host(const struct ls_trace *trace);
+int ls_trace_row_of_copies(const struct ls_trace *trace);
 // Collective: compares the clocks again, and rank 0 writes all ranks' spans to `path`, whole or not at all.
 ls_status ls_trace_write(struct ls_trace *trace, const char *path);

@@ -1,5 +1,6 @@
 """The CUDA device, from outside, on the stand-in (tests/fakecuda): one result on any number of ranks, whatever order the
 streams' work takes; what goes wrong is said, and nothing is left behind."""
+import json
 import os
 import pathlib
 import re
@@ -171,6 +172,28 @@ class AgainstTheCpu(Case):
             found[kind] = float(re.search(r'"loss": ?([0-9.e+-]+)', result.stdout)[1])
         # The forward alone, once: some roundings of a f32.
         self.assertLess(abs(found["cuda"] - found["cpu"]), 1e-5 * found["cpu"])
+
+
+class Trace(Case):
+    def test_copies_have_a_row(self):
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.steps": 8}))
+        expected = self.result_of(recipe)
+        found = self.result_of(recipe, "--trace-steps", 3, ranks=2)
+        self.assertEqual(found, expected)
+        events = json.loads((self.out / "trace.json").read_text())["traceEvents"]
+        for rank in (0, 1):
+            spans = [event for event in events if event["ph"] == "X" and event["pid"] == rank]
+            rows = {event["args"]["name"]: event["tid"] for event in events
+                    if event["ph"] == "M" and event["pid"] == rank and event["name"] == "thread_name"}
+            of_row = {name: [event for event in spans if event["tid"] == row] for name, row in rows.items()}
+            copies = of_row["copies"]
+            self.assertEqual(len(copies), 3 * 3, "a lane's input is copied once, in each of three steps")
+            self.assertTrue(all(event["args"]["bytes"] > 4 * 256 for event in copies))
+            self.assertTrue(of_row["communication"] and of_row["lanes 0"] and of_row["host"])
+            for event in spans:
+                self.assertGreaterEqual(event["dur"], 0)
+        self.assertEqual(sum(event["name"].startswith("lane ") and event["name"].endswith("segment 0")
+                             for event in events), 3 * 6)
 
 
 class Restart(Case):
