@@ -58,7 +58,8 @@ static ls_status evaluate(const struct request *request, struct ls_session *sess
     const struct ls_sink sink = {0, add_piece, figures};
     struct ls_evaluator *evaluator = NULL;
     struct ls_evaluation evaluation = {0};
-    ls_status status = ls_figures_open(ls_session_outputs(session), ls_session_kind(session), 0, figures);
+    ls_status status =
+        ls_figures_open(ls_session_outputs(session), ls_session_kind(session), 0, true, figures);
     if (status == LS_OK) status = check_confusion(request, figures);
     if (status == LS_OK) status = ls_data_scan(session->dataset, &session->recipe, comm);
     if (status == LS_OK)

@@ -303,8 +303,8 @@ static ls_status predict(struct work *work) {
     work->bytes_of = calloc((size_t)comm->size, sizeof *work->bytes_of);
     ls_status status = work->order && work->bytes_of ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
     if (status == LS_OK)
-        status =
-            ls_figures_open(work->outputs, work->kind, (float)work->request->min_confidence, &work->figures);
+        status = ls_figures_open(work->outputs, work->kind, (float)work->request->min_confidence, true,
+                                 &work->figures);
     if (status == LS_OK) status = check_options(work);
     LS_TRY(ls_comm_agree(comm, status));
     LS_TRY(ls_comm_agree(comm, open_output(work, &done)));

@@ -86,6 +86,7 @@ static void add_labels(const struct ls_figures *figures, bool targets, const cha
     add_names(figures->outputs, names, text);
     add_number(text, "accuracy", targets ? ls_figures_accuracy(figures) : NAN);
     add_number(text, "label_accuracy", targets ? ls_figures_label_accuracy(figures) : NAN);
+    add_number(text, "f1", targets ? ls_figures_f1(figures) : NAN);
 }
 
 void ls_report_json(const struct ls_figures *figures, bool targets, const char *const *names,
@@ -163,7 +164,8 @@ void ls_report_text(const struct ls_figures *figures, bool targets, const char *
     ls_text_add(text, "samples=%" PRIu64, figures->counts.samples);
     if (figures->kind == LS_CLASSES) add_class_figures(figures, targets, text);
     if (targets && figures->kind == LS_LABELS)
-        ls_text_add(text, " label_accuracy=%.4f", ls_figures_label_accuracy(figures));
+        ls_text_add(text, " label_accuracy=%.4f f1=%.4f", ls_figures_label_accuracy(figures),
+                    ls_figures_f1(figures));
     if (targets && figures->kind == LS_VALUES)
         ls_text_add(text, " mse=%.6g rmse=%.6g mae=%.6g max_error=%.6g", ls_figures_mse(figures),
                     sqrt(ls_figures_mse(figures)), ls_figures_mae(figures), (double)figures->largest);

@@ -30,12 +30,7 @@ static ls_status open_files(struct ls_session *session, const struct ls_session_
 }
 
 enum ls_outputs ls_session_kind(const struct ls_session *session) {
-    switch (session->recipe.train.loss) {
-    case LS_RECIPE_CROSS_ENTROPY: return LS_CLASSES;
-    case LS_RECIPE_BINARY_CROSS_ENTROPY: return LS_LABELS;
-    case LS_RECIPE_MSE: break;
-    }
-    return LS_VALUES;
+    return ls_outputs_of(&session->recipe);
 }
 
 // Can the model be held against these targets?

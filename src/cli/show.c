@@ -5,6 +5,7 @@
 #include "train/checkpoint.h"
 #include "train/model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -88,8 +89,8 @@ static ls_status show_checkpoint(const char *path, struct ls_h5 *file) {
            (unsigned long long)header.state.batch, (unsigned long long)header.state.lanes,
            (unsigned long long)header.state.skipped);
     if (header.state.best_score >= 0)
-        printf("  best accuracy so far %.4f at step %llu\n", header.state.best_score,
-               (unsigned long long)header.state.best_step);
+        printf("  best %s so far %.4f at step %llu\n", isnan(header.state.last.f1) ? "accuracy" : "F1",
+               header.state.best_score, (unsigned long long)header.state.best_step);
     ls_checkpoint_header_free(&header);
     return ls_h5_visit(file, "/", print_dataset, NULL);
 }

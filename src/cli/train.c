@@ -13,9 +13,13 @@ static ls_status work(struct ls_comm *comm, void *context) {
     struct ls_train_summary summary = {0};
     ls_status status = ls_train(comm, request, &summary);
     // A run that is complete says so also where a file could not be written; the error follows.
-    if (summary.complete && comm->rank == 0)
-        printf("done: step=%llu loss=%.4f accuracy=%.4f params=%016llx\n", (unsigned long long)summary.step,
-               summary.loss, summary.accuracy, (unsigned long long)summary.params_hash);
+    if (summary.complete && comm->rank == 0) {
+        struct ls_text scores = {0};
+        ls_scores_line(&summary.scores, &scores);
+        printf("done: step=%llu loss=%.4f%s params=%016llx\n", (unsigned long long)summary.step, summary.loss,
+               scores.data, (unsigned long long)summary.params_hash);
+        ls_text_free(&scores);
+    }
     return status;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/status.h"
+#include "train/scores.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -22,10 +23,12 @@ struct ls_checkpoint_state {
     uint64_t skipped_in_row; // … just now
     uint64_t samples, batch, lanes;
     uint64_t data_identity, data_content; // of data.train: names and sizes; what is in it
-    double best_score; // the best accuracy, or, without classes, minus the least loss; NAN: none yet
+    double
+        best_score; // the best accuracy, of labels the best F1, of values minus the least loss; NAN: none yet
     uint64_t best_step;
-    uint64_t evaluated_step;         // of the last evaluation; 0: none
-    double last_loss, last_accuracy; // of the last evaluation, or, where there was none, of the last step
+    uint64_t evaluated_step; // of the last evaluation; 0: none
+    double last_loss;        // of the last evaluation, or, where there was none, of the last step
+    struct ls_scores last;   // the same
 };
 
 // What goes into a file, or came out of one. Buffers have the layout's flat form, gaps zero.

@@ -7,13 +7,30 @@
 #include <string.h>
 
 #define FIELD(kind, member)                                                                                  \
-    { "state/" #member, kind, offsetof(struct ls_checkpoint_state, member) }
+    { "state/" #member, kind, offsetof(struct ls_checkpoint_state, member), false }
+#define LAST(score, later)                                                                                   \
+    { "state/last_" #score, LS_F64, offsetof(struct ls_checkpoint_state, last.score), later }
 const struct ls_state_field ls_state_fields[] = {
-    FIELD(LS_U64, step),           FIELD(LS_U64, seed),           FIELD(LS_F64, loss_scale),
-    FIELD(LS_U64, skipped),        FIELD(LS_U64, skipped_in_row), FIELD(LS_U64, samples),
-    FIELD(LS_U64, batch),          FIELD(LS_U64, lanes),          FIELD(LS_U64, data_identity),
-    FIELD(LS_U64, data_content),   FIELD(LS_F64, best_score),     FIELD(LS_U64, best_step),
-    FIELD(LS_U64, evaluated_step), FIELD(LS_F64, last_loss),      FIELD(LS_F64, last_accuracy),
+    FIELD(LS_U64, step),
+    FIELD(LS_U64, seed),
+    FIELD(LS_F64, loss_scale),
+    FIELD(LS_U64, skipped),
+    FIELD(LS_U64, skipped_in_row),
+    FIELD(LS_U64, samples),
+    FIELD(LS_U64, batch),
+    FIELD(LS_U64, lanes),
+    FIELD(LS_U64, data_identity),
+    FIELD(LS_U64, data_content),
+    FIELD(LS_F64, best_score),
+    FIELD(LS_U64, best_step),
+    FIELD(LS_U64, evaluated_step),
+    FIELD(LS_F64, last_loss),
+    LAST(accuracy, false),
+    LAST(top5, true),
+    LAST(label_accuracy, true),
+    LAST(f1, true),
+    LAST(mae, true),
+    LAST(mse, true),
 };
 const int ls_state_field_count = sizeof ls_state_fields / sizeof ls_state_fields[0];
 _Static_assert(sizeof(struct ls_checkpoint_state) == 8 * sizeof ls_state_fields / sizeof ls_state_fields[0],

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "train/checkpoint_parts.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +105,11 @@ static ls_status read_state(struct ls_h5 *file, struct ls_checkpoint_state *stat
     for (int i = 0; i < ls_state_field_count; i++) {
         const struct ls_state_field *field = &ls_state_fields[i];
         struct ls_h5_dataset info;
+        if (field->later && !ls_h5_exists(file, field->name)) {
+            const double none = NAN;
+            memcpy((char *)state + field->offset, &none, sizeof none);
+            continue;
+        }
         LS_TRY(ls_h5_describe(file, field->name, &info));
         if (info.rank != 0 || info.type != field->type)
             return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected one value of type %s", ls_h5_path(file),

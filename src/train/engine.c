@@ -278,7 +278,7 @@ static struct ls_step_result result_of(const struct ls_engine *engine) {
     const double exposed = outcome->reduce_ended - outcome->compute_ended;
     return (struct ls_step_result){
         .loss = (double)metrics[LS_METRIC_LOSS] / weight,
-        .accuracy = (double)metrics[LS_METRIC_SCORE] / weight,
+        .score = (double)metrics[LS_METRIC_SCORE] / weight,
         .grad_norm = outcome->decision.grad_norm,
         .skipped = outcome->decision.skip != 0,
         .stop = metrics[LS_METRIC_STOP] > 0,

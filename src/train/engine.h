@@ -62,8 +62,8 @@ struct ls_step_control {
 };
 
 struct ls_step_result {
-    double loss;     // mean over the global batch
-    double accuracy; // fraction
+    double loss;  // mean over the global batch
+    double score; // of the loss op, mean
     double grad_norm;
     bool skipped, stop, fault; // the same on every rank
     double comm_exposed;       // seconds that compute waited for communication

@@ -2,6 +2,7 @@
 #include "data/class_index.h"
 #include "train/augmentation.h"
 #include "train/engine_parts.h"
+#include "train/evaluate.h"
 #include "train/transport.h"
 
 #include <stdio.h>
@@ -146,6 +147,7 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     memory.workspace -= memory.activations;
     const size_t replica = sizes.params * (size_t)(1 + sizes.slots) + sizes.states;
     memory.input = input_bytes(recipe, &sizes, model->train->lane_batch, train, test);
+    if (test) memory.input += ls_evaluator_bytes(model->eval, test, recipe->train.lanes, ranks);
     if (rank == 0) memory.checkpoint = replica;
     if (!device->host_memory) memory.mirror = replica + ls_transport_host_bytes(device, ranks);
     memory.program = program_bytes(device, model, sizes.queues);

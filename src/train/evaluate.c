@@ -13,6 +13,14 @@ struct range {
     int64_t begin, end; // chunks
 };
 
+struct sizes {
+    int64_t chunks;       // of the whole set
+    int64_t piece_chunks; // of a piece, at most
+    int64_t most_samples; // of a rank in a piece
+    size_t result_floats; // per sample; 0 where results are not kept
+    size_t target_bytes;  // per sample
+};
+
 struct ls_evaluator {
     struct ls_engine *engine;
     struct ls_comm *comm;
@@ -20,13 +28,10 @@ struct ls_evaluator {
     struct ls_dataset *dataset;
     struct ls_reader *reader;
     const struct ls_plan *plan;
-    int64_t chunks;       // of the whole set
-    int64_t piece_chunks; // of a piece, at most
-    int side_by_side;     // chunks of a round
-    float (*metrics)[3];  // [piece_chunks]: only this rank's are not 0 before the fold
-    size_t result_floats; // per sample; 0 where results are not kept
-    size_t target_bytes;  // per sample
-    float *results;       // of this rank's part of a piece
+    struct sizes sizes;
+    int side_by_side;    // chunks of a round
+    float (*metrics)[3]; // [piece_chunks]: only this rank's are not 0 before the fold
+    float *results;      // of this rank's part of a piece
     char *targets;
     int64_t *n_of;       // [ranks]: samples of each in a piece
     struct range ahead;  // of the piece from which the reader is asked next: what is left of this rank's
@@ -37,25 +42,29 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-static int64_t most_share(const struct ls_evaluator *evaluator) {
-    return (evaluator->piece_chunks + evaluator->comm->size - 1) / evaluator->comm->size;
-}
-
-static void size_up(struct ls_evaluator *evaluator, int lanes, bool results) {
-    const struct ls_plan *plan = evaluator->plan;
-    const struct ls_dataset_info *info = ls_dataset_info(evaluator->dataset);
-    evaluator->chunks = (info->samples + plan->lane_batch - 1) / plan->lane_batch;
-    evaluator->piece_chunks = (int64_t)CHUNKS_PER_LANE * lanes;
+// Sizes of an evaluation: of the whole set, of a piece, and of what is kept of a sample.
+static struct sizes sizes_of(const struct ls_plan *plan, const struct ls_dataset_info *info, int64_t lanes,
+                             int64_t ranks, bool results) {
+    struct sizes sizes = {.chunks = (info->samples + plan->lane_batch - 1) / plan->lane_batch,
+                          .piece_chunks = CHUNKS_PER_LANE * lanes};
     if (results) {
         const int64_t floats = ls_shape_count(&ls_info(plan->graph, plan->result)->shape);
-        evaluator->result_floats = (size_t)(floats / plan->lane_batch);
-        evaluator->target_bytes = info->has_target ? info->target_bytes : 0;
+        sizes.result_floats = (size_t)(floats / plan->lane_batch);
+        sizes.target_bytes = info->has_target ? info->target_bytes : 0;
         const int64_t bytes =
-            floats * (int64_t)sizeof(float) + plan->lane_batch * (int64_t)evaluator->target_bytes;
-        evaluator->piece_chunks = least(evaluator->piece_chunks, RESULT_BYTES / bytes);
-        if (evaluator->piece_chunks < evaluator->comm->size) evaluator->piece_chunks = evaluator->comm->size;
+            floats * (int64_t)sizeof(float) + plan->lane_batch * (int64_t)sizes.target_bytes;
+        sizes.piece_chunks = least(sizes.piece_chunks, RESULT_BYTES / bytes);
+        if (sizes.piece_chunks < ranks) sizes.piece_chunks = ranks;
     }
-    evaluator->piece_chunks = least(evaluator->piece_chunks, evaluator->chunks);
+    sizes.piece_chunks = least(sizes.piece_chunks, sizes.chunks);
+    sizes.most_samples = (sizes.piece_chunks + ranks - 1) / ranks * plan->lane_batch;
+    return sizes;
+}
+
+size_t ls_evaluator_bytes(const struct ls_plan *plan, const struct ls_dataset_info *info, int64_t lanes,
+                          int ranks) {
+    const struct sizes sizes = sizes_of(plan, info, lanes, ranks, true);
+    return (size_t)sizes.most_samples * (sizes.result_floats * sizeof(float) + sizes.target_bytes);
 }
 
 static ls_status pinned_alloc(void *device, size_t bytes, void **memory) {
@@ -67,8 +76,8 @@ static void pinned_free(void *device, void *memory) {
 }
 
 static ls_status open_buffers(struct ls_evaluator *evaluator, const struct ls_recipe *recipe) {
-    const size_t samples = (size_t)(most_share(evaluator) * evaluator->plan->lane_batch);
-    evaluator->targets = malloc(samples * evaluator->target_bytes + 1);
+    const size_t samples = (size_t)evaluator->sizes.most_samples;
+    evaluator->targets = malloc(samples * evaluator->sizes.target_bytes + 1);
     evaluator->n_of = calloc((size_t)evaluator->comm->size, sizeof *evaluator->n_of);
     if (!evaluator->targets || !evaluator->n_of) return LS_FAIL(LS_SYSTEM, "out of memory for an evaluation");
     struct ls_reader_spec spec =
@@ -76,9 +85,9 @@ static ls_status open_buffers(struct ls_evaluator *evaluator, const struct ls_re
     spec.alloc = pinned_alloc;
     spec.free = pinned_free;
     spec.context = evaluator->device;
-    LS_TRY(pinned_alloc(evaluator->device, (size_t)evaluator->piece_chunks * sizeof *evaluator->metrics,
+    LS_TRY(pinned_alloc(evaluator->device, (size_t)evaluator->sizes.piece_chunks * sizeof *evaluator->metrics,
                         (void **)&evaluator->metrics));
-    LS_TRY(pinned_alloc(evaluator->device, samples * evaluator->result_floats * sizeof(float),
+    LS_TRY(pinned_alloc(evaluator->device, samples * evaluator->sizes.result_floats * sizeof(float),
                         (void **)&evaluator->results));
     return ls_reader_open(evaluator->dataset, &spec, &evaluator->reader);
 }
@@ -95,7 +104,8 @@ ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, cons
     evaluator->dataset = dataset;
     evaluator->plan = model->eval;
     evaluator->side_by_side = (int)least(device->compute_queues, lanes.end - lanes.begin);
-    size_up(evaluator, (int)recipe->train.lanes, results);
+    evaluator->sizes =
+        sizes_of(model->eval, ls_dataset_info(dataset), recipe->train.lanes, comm->size, results);
     ls_status status = open_buffers(evaluator, recipe);
     if (status != LS_OK) {
         ls_evaluator_close(evaluator);
@@ -119,7 +129,7 @@ void ls_evaluator_close(struct ls_evaluator *evaluator) {
 
 // The part of a rank in the piece that begins with chunk `first`.
 static struct range share_of(const struct ls_evaluator *evaluator, int64_t first, int rank) {
-    const int64_t n = least(evaluator->piece_chunks, evaluator->chunks - first),
+    const int64_t n = least(evaluator->sizes.piece_chunks, evaluator->sizes.chunks - first),
                   ranks = evaluator->comm->size;
     return (struct range){first + n * rank / ranks, first + n * (rank + 1) / ranks};
 }
@@ -132,8 +142,8 @@ static struct range my_share(const struct ls_evaluator *evaluator, int64_t first
 static void request_round(struct ls_evaluator *evaluator) {
     struct range *ahead = &evaluator->ahead;
     while (ahead->begin == ahead->end) {
-        evaluator->ahead_first += evaluator->piece_chunks;
-        if (evaluator->ahead_first >= evaluator->chunks) return;
+        evaluator->ahead_first += evaluator->sizes.piece_chunks;
+        if (evaluator->ahead_first >= evaluator->sizes.chunks) return;
         *ahead = my_share(evaluator, evaluator->ahead_first);
     }
     const int64_t n = least(ahead->end - ahead->begin, evaluator->side_by_side),
@@ -158,20 +168,20 @@ static ls_status one_round(struct ls_evaluator *evaluator, int64_t chunk, int64_
     ls_status status = ls_reader_next(evaluator->reader, &batch, NULL);
     const size_t samples = (size_t)(done * evaluator->plan->lane_batch);
     float *results =
-        evaluator->result_floats ? evaluator->results + samples * evaluator->result_floats : NULL;
+        evaluator->sizes.result_floats ? evaluator->results + samples * evaluator->sizes.result_floats : NULL;
     if (status == LS_OK)
         status = ls_engine_evaluate(evaluator->engine, batch, (int)n,
                                     evaluator->metrics + (chunk - piece_first), results);
-    if (status == LS_OK && evaluator->target_bytes)
-        memcpy(evaluator->targets + samples * evaluator->target_bytes, batch->targets,
-               (size_t)batch->n * evaluator->target_bytes);
+    if (status == LS_OK && evaluator->sizes.target_bytes)
+        memcpy(evaluator->targets + samples * evaluator->sizes.target_bytes, batch->targets,
+               (size_t)batch->n * evaluator->sizes.target_bytes);
     ls_reader_release(evaluator->reader, batch);
     return status;
 }
 
 static ls_status compute_piece(struct ls_evaluator *evaluator, int64_t first) {
     const struct range mine = my_share(evaluator, first);
-    memset(evaluator->metrics, 0, (size_t)evaluator->piece_chunks * sizeof *evaluator->metrics);
+    memset(evaluator->metrics, 0, (size_t)evaluator->sizes.piece_chunks * sizeof *evaluator->metrics);
     for (int64_t chunk = mine.begin, n; chunk < mine.end; chunk += n) {
         n = least(mine.end - chunk, evaluator->side_by_side);
         request_round(evaluator);
@@ -230,7 +240,7 @@ static ls_status hand_on(struct ls_evaluator *evaluator, int64_t first, const st
         const struct range share = share_of(evaluator, first, r);
         evaluator->n_of[r] = samples_before(evaluator, share.end) - samples_before(evaluator, share.begin);
     }
-    const int64_t last = least(first + evaluator->piece_chunks, evaluator->chunks);
+    const int64_t last = least(first + evaluator->sizes.piece_chunks, evaluator->sizes.chunks);
     const struct ls_piece piece = {
         .first = samples_before(evaluator, first),
         .n = samples_before(evaluator, last) - samples_before(evaluator, first),
@@ -238,7 +248,7 @@ static ls_status hand_on(struct ls_evaluator *evaluator, int64_t first, const st
         .mine = samples_before(evaluator, my_share(evaluator, first).begin),
         .n_mine = evaluator->n_of[comm->rank],
         .values = evaluator->results,
-        .targets = evaluator->target_bytes ? evaluator->targets : NULL,
+        .targets = evaluator->sizes.target_bytes ? evaluator->targets : NULL,
     };
     return ls_comm_agree(evaluator->comm, sink->take(sink->context, &piece));
 }
@@ -248,12 +258,12 @@ ls_status ls_evaluate(struct ls_evaluator *evaluator, bool stoppable, const stru
     *evaluation = (struct ls_evaluation){0};
     struct sums sums = {0};
     int64_t first = sink ? sink->first / evaluator->plan->lane_batch : 0;
-    if (first < evaluator->chunks) begin_reading(evaluator, first);
-    for (; first < evaluator->chunks; first += evaluator->piece_chunks) {
+    if (first < evaluator->sizes.chunks) begin_reading(evaluator, first);
+    for (; first < evaluator->sizes.chunks; first += evaluator->sizes.piece_chunks) {
         const ls_status status = compute_piece(evaluator, first);
         LS_TRY(agree(evaluator, status, stoppable, &evaluation->abandoned));
         if (evaluation->abandoned) return LS_OK;
-        LS_TRY(fold(evaluator, least(evaluator->piece_chunks, evaluator->chunks - first), &sums));
+        LS_TRY(fold(evaluator, least(evaluator->sizes.piece_chunks, evaluator->sizes.chunks - first), &sums));
         if (sink) LS_TRY(hand_on(evaluator, first, sink));
     }
     evaluation->samples = (int64_t)sums.weight;

@@ -18,6 +18,9 @@ struct ls_evaluator;
 ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, const struct ls_recipe *recipe,
                             const struct ls_model *model, struct ls_device *device,
                             struct ls_dataset *dataset, bool results, struct ls_evaluator **evaluator);
+// What it keeps of results and targets, at most.
+size_t ls_evaluator_bytes(const struct ls_plan *plan, const struct ls_dataset_info *info, int64_t lanes,
+                          int ranks);
 void ls_evaluator_close(struct ls_evaluator *evaluator);
 
 // Samples [first, first + n) of the set, and this rank's part of them.

@@ -7,10 +7,10 @@
 
 _Static_assert(sizeof(struct ls_figure_counts) % sizeof(uint64_t) == 0, "ranks add it as an array of u64");
 
-ls_status ls_figures_open(int64_t outputs, enum ls_outputs kind, float min_confidence,
+ls_status ls_figures_open(int64_t outputs, enum ls_outputs kind, float min_confidence, bool confusion,
                           struct ls_figures *figures) {
     *figures = (struct ls_figures){.outputs = outputs, .kind = kind, .min_confidence = min_confidence};
-    if (kind != LS_CLASSES || outputs > LS_CONFUSION_CLASSES) return LS_OK;
+    if (!confusion || kind != LS_CLASSES || outputs > LS_CONFUSION_CLASSES) return LS_OK;
     figures->confusion = calloc((size_t)(outputs * outputs), sizeof *figures->confusion);
     return figures->confusion ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory for a confusion matrix");
 }
@@ -18,6 +18,13 @@ ls_status ls_figures_open(int64_t outputs, enum ls_outputs kind, float min_confi
 void ls_figures_close(struct ls_figures *figures) {
     free(figures->confusion);
     *figures = (struct ls_figures){0};
+}
+
+void ls_figures_reset(struct ls_figures *figures) {
+    figures->counts = (struct ls_figure_counts){0};
+    figures->largest = 0;
+    const size_t cells = (size_t)(figures->outputs * figures->outputs);
+    if (figures->confusion) memset(figures->confusion, 0, cells * sizeof *figures->confusion);
 }
 
 // ---- classes
@@ -43,17 +50,18 @@ static struct ls_calibration_bin *bin_of(struct ls_figures *figures, float confi
 static void add_class(struct ls_figures *figures, const float *row, const int32_t *target) {
     struct ls_figure_counts *counts = &figures->counts;
     const int64_t answer = most_probable(row, figures->outputs);
-    const bool abstains = row[answer] < figures->min_confidence;
+    const float confidence = row[answer] >= 0 ? row[answer] : 0; // a model that has diverged has none
+    const bool abstains = confidence < figures->min_confidence;
     counts->abstained += abstains;
     if (!target) return;
     const bool right = answer == *target;
     counts->correct += right;
     counts->correct_answers += right && !abstains;
     counts->in_top += right || is_in_top(row, figures->outputs, *target);
-    struct ls_calibration_bin *bin = bin_of(figures, row[answer]);
+    struct ls_calibration_bin *bin = bin_of(figures, confidence);
     bin->samples++;
     bin->correct += right;
-    ls_exact_add(&bin->confidence, row[answer]);
+    ls_exact_add(&bin->confidence, confidence);
     if (figures->confusion) figures->confusion[*target * figures->outputs + answer]++;
 }
 
@@ -61,7 +69,13 @@ static void add_class(struct ls_figures *figures, const float *row, const int32_
 
 static void add_labels(struct ls_figures *figures, const float *row, const float *target) {
     int64_t right = 0;
-    for (int64_t k = 0; k < figures->outputs; k++) right += (row[k] > 0.5f) == (target[k] > 0.5f);
+    for (int64_t k = 0; k < figures->outputs; k++) {
+        const bool said = row[k] > 0.5f, held = target[k] > 0.5f;
+        right += said == held;
+        figures->counts.held_labels += held;
+        figures->counts.said_labels += said;
+        figures->counts.found_labels += said && held;
+    }
     figures->counts.correct_labels += (uint64_t)right;
     figures->counts.correct += right == figures->outputs;
 }
@@ -134,6 +148,13 @@ double ls_figures_accuracy(const struct ls_figures *figures) {
 
 double ls_figures_label_accuracy(const struct ls_figures *figures) {
     return ratio(figures->counts.correct_labels, figures->counts.samples * (uint64_t)figures->outputs);
+}
+
+double ls_figures_f1(const struct ls_figures *figures) {
+    const struct ls_figure_counts *counts = &figures->counts;
+    if (counts->samples == 0) return NAN;
+    const uint64_t all = counts->held_labels + counts->said_labels; // 2 TP + FP + FN
+    return all ? ratio(2 * counts->found_labels, all) : 0;
 }
 
 double ls_figures_top(const struct ls_figures *figures) {

@@ -7,6 +7,9 @@
 
 // Calibration, of bins (b/15, (b+1)/15] of the confidence, the probability of the most probable class:
 //   ECE = sum over bins of n_b / n * | accuracy_b - mean confidence_b |      (Guo et al., 2017)
+// Micro-averaged F1, of all labels of all samples together, with TP the labels that hold and were said to, FP
+// those that were said to and do not, FN those that hold and were not:
+//   F1 = 2 TP / (2 TP + FP + FN), and 0 where that is 0 / 0
 // Top-5: the target is among the five most probable classes; of equals, the lower class is the more probable.
 enum { LS_CALIBRATION_BINS = 15, LS_TOP = 5, LS_CONFUSION_CLASSES = 2048 };
 
@@ -16,7 +19,7 @@ enum ls_outputs { LS_CLASSES, LS_LABELS, LS_VALUES }; // probabilities that add 
 struct ls_figure_counts {
     uint64_t samples;
     uint64_t correct; // samples; of labels: with every label right
-    uint64_t correct_labels;
+    uint64_t correct_labels, held_labels, said_labels, found_labels; // found: held and said
     // of classes
     uint64_t in_top, abstained, correct_answers;
     struct ls_calibration_bin {
@@ -37,8 +40,11 @@ struct ls_figures {
         *confusion; // [outputs][outputs]: true class, predicted class; NULL where there are more than 2048
 };
 
-ls_status ls_figures_open(int64_t outputs, enum ls_outputs kind, float min_confidence,
+// `confusion`: count the confusion matrix of classes, too.
+ls_status ls_figures_open(int64_t outputs, enum ls_outputs kind, float min_confidence, bool confusion,
                           struct ls_figures *figures);
+// As opened.
+void ls_figures_reset(struct ls_figures *figures);
 void ls_figures_close(struct ls_figures *figures);
 // `values` [n][outputs]; `targets` [n] i32 classes in range, or [n][outputs] f32. All are finite. A label
 // is taken to hold where its probability is above 0.5. Without
@@ -50,6 +56,7 @@ ls_status ls_figures_reduce(struct ls_figures *figures, struct ls_comm *comm);
 // Of reduced figures. NAN where there are no samples.
 double ls_figures_accuracy(const struct ls_figures *figures);
 double ls_figures_label_accuracy(const struct ls_figures *figures);
+double ls_figures_f1(const struct ls_figures *figures);
 double ls_figures_top(const struct ls_figures *figures);
 double ls_figures_ece(const struct ls_figures *figures);
 double

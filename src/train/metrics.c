@@ -182,7 +182,7 @@ void ls_metrics_step(struct ls_metrics *metrics, const struct ls_metrics_step *s
     struct ls_text *line = begin(metrics, "step", step->step);
     add_number(line, "epoch", step->epoch);
     add_number(line, "loss", step->loss);
-    add_number(line, "accuracy", step->accuracy);
+    ls_scores_json(&step->scores, line);
     add_number(line, "lr", step->lr);
     add_number(line, "grad_norm", step->grad_norm);
     add_number(line, "samples_per_s", step->samples_per_s);
@@ -193,11 +193,11 @@ void ls_metrics_step(struct ls_metrics *metrics, const struct ls_metrics_step *s
     finish(metrics);
 }
 
-void ls_metrics_eval(struct ls_metrics *metrics, uint64_t step, double loss, double accuracy,
+void ls_metrics_eval(struct ls_metrics *metrics, uint64_t step, double loss, const struct ls_scores *scores,
                      uint64_t samples) {
     struct ls_text *line = begin(metrics, "eval", step);
     add_number(line, "loss", loss);
-    add_number(line, "accuracy", accuracy);
+    ls_scores_json(scores, line);
     add_count(line, "samples", samples);
     finish(metrics);
 }
@@ -214,7 +214,7 @@ void ls_metrics_checkpoint(struct ls_metrics *metrics, uint64_t step, const char
 void ls_metrics_end(struct ls_metrics *metrics, const struct ls_metrics_end *end) {
     struct ls_text *line = begin(metrics, "end", end->step);
     add_number(line, "loss", end->loss);
-    add_number(line, "accuracy", end->accuracy);
+    ls_scores_json(&end->scores, line);
     add_number(line, "samples_per_s", end->samples_per_s);
     add_hash(line, "params_hash", end->params_hash);
     add_count(line, "ranks", (uint64_t)end->ranks);

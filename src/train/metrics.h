@@ -7,10 +7,14 @@
 //   {"kind":"checkpoint","step":234,"path":"…/step-00000234.h5","seconds":0.4,"bytes":44791808}
 //   {"kind":"end","step":1172,"loss":0.24,"accuracy":0.91,…,"params_hash":"0123456789abcdef",…}
 //
-// Numbers read back as the same f64; one that is not finite (an accuracy where there are no classes) is null.
+// accuracy is null where there are neither classes nor labels. Other scores stand behind it where the task
+// has them: top5 (evaluations of more than five classes), label_accuracy and f1 (evaluations of labels), mae
+// (also of steps) and mse (evaluations of values); scores.h says what they are. Numbers read back as the same
+// f64; one that is not finite is null.
 #pragma once
 
 #include "base/status.h"
+#include "train/scores.h"
 
 #include <stdint.h>
 
@@ -28,13 +32,17 @@ struct ls_metrics_start {
 
 struct ls_metrics_step {
     uint64_t step;
-    double epoch, loss, accuracy, lr, grad_norm, samples_per_s, step_ms, data_wait_ms, comm_exposed_ms;
+    double epoch, loss;
+    struct ls_scores scores;
+    double lr, grad_norm, samples_per_s, step_ms, data_wait_ms, comm_exposed_ms;
     uint64_t skipped;
 };
 
 struct ls_metrics_end {
     uint64_t step;
-    double loss, accuracy, samples_per_s;
+    double loss;
+    struct ls_scores scores;
+    double samples_per_s;
     uint64_t params_hash;
     int ranks;
     int64_t lanes;
@@ -51,7 +59,7 @@ ls_status ls_metrics_open(const char *path, uint64_t step, uint64_t evaluated_st
 // line, and training goes on; the next line tries again.
 void ls_metrics_start(struct ls_metrics *metrics, const struct ls_metrics_start *start);
 void ls_metrics_step(struct ls_metrics *metrics, const struct ls_metrics_step *step);
-void ls_metrics_eval(struct ls_metrics *metrics, uint64_t step, double loss, double accuracy,
+void ls_metrics_eval(struct ls_metrics *metrics, uint64_t step, double loss, const struct ls_scores *scores,
                      uint64_t samples);
 void ls_metrics_checkpoint(struct ls_metrics *metrics, uint64_t step, const char *path, double seconds,
                            uint64_t bytes);

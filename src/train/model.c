@@ -27,6 +27,15 @@ enum ls_targets ls_targets_of(const struct ls_recipe *recipe) {
     return LS_TARGETS_AS_STORED;
 }
 
+enum ls_outputs ls_outputs_of(const struct ls_recipe *recipe) {
+    switch (recipe->train.loss) {
+    case LS_RECIPE_CROSS_ENTROPY: return LS_CLASSES;
+    case LS_RECIPE_BINARY_CROSS_ENTROPY: return LS_LABELS;
+    case LS_RECIPE_MSE: break;
+    }
+    return LS_VALUES;
+}
+
 static ls_status check_target(const struct ls_recipe *recipe, const struct ls_sample_shape *sample) {
     const bool classes = recipe->train.loss == LS_RECIPE_CROSS_ENTROPY;
     const long long outputs = recipe->model.classes, values = sample->target_values;

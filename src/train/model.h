@@ -4,6 +4,7 @@
 #include "data/dataset.h"
 #include "device/device.h"
 #include "graph/plan.h"
+#include "train/figures.h"
 #include "train/recipe.h"
 #include "zoo/zoo.h"
 
@@ -19,6 +20,9 @@ struct ls_sample_shape ls_sample_shape_of(const struct ls_dataset_info *info);
 
 // What the loss of the recipe wants targets to be read as.
 enum ls_targets ls_targets_of(const struct ls_recipe *recipe);
+
+// What its outputs are.
+enum ls_outputs ls_outputs_of(const struct ls_recipe *recipe);
 
 // What the zoo is asked for. LS_INPUT where model, loss and data do not go together.
 ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,

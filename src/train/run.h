@@ -26,8 +26,9 @@ struct ls_run {
     struct ls_engine *engine;
     struct ls_reader *reader;
     struct ls_evaluator *evaluator;
-    struct ls_audit *audit; // NULL: none
-    struct ls_trace *trace; // NULL: none
+    struct ls_figures figures; // of the evaluation under way, or the last one
+    struct ls_audit *audit;    // NULL: none
+    struct ls_trace *trace;    // NULL: none
     // Rank 0 only:
     struct ls_run_folder *folder;
     struct ls_metrics *metrics;

@@ -80,7 +80,7 @@ ls_status ls_run_open_files(struct ls_run *run) {
 
 ls_status ls_run_checkpoint(struct ls_run *run) {
     LS_TRY(ls_run_compare_replicas(run));
-    const double score = isnan(run->state.last_accuracy) ? -run->state.last_loss : run->state.last_accuracy;
+    const double score = ls_scores_best(&run->state.last, run->state.last_loss);
     const bool evaluated = run->evaluator && run->state.evaluated_step == run->state.step;
     if (evaluated && !(score <= run->state.best_score)) {
         run->state.best_score = score;

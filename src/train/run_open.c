@@ -88,7 +88,8 @@ static ls_status open_readers(struct ls_run *run) {
         LS_TRY(ls_audit_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->train,
                              &run->sampling, &run->audit));
     if (!run->test) return LS_OK;
-    return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test, false,
+    LS_TRY(ls_figures_open(run->recipe.model.classes, ls_outputs_of(&run->recipe), 0, false, &run->figures));
+    return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test, true,
                              &run->evaluator);
 }
 
@@ -121,7 +122,7 @@ static void fresh_state(struct ls_run *run) {
         .data_content = run->content,
         .best_score = NAN,
         .last_loss = NAN,
-        .last_accuracy = NAN,
+        .last = ls_scores_none(),
     };
 }
 
@@ -254,6 +255,7 @@ void ls_run_close(struct ls_run *run) {
     if (run->folder) ls_run_folder_close(run->folder);
     if (run->reader) ls_reader_close(run->reader);
     ls_evaluator_close(run->evaluator);
+    ls_figures_close(&run->figures);
     ls_audit_close(run->audit);
     ls_engine_close(run->engine);
     ls_trace_close(run->trace);

@@ -19,9 +19,23 @@ static bool due(const struct ls_run *run, const struct ls_span *every, uint64_t 
     return step == run->steps || ls_span_due(every, &run->clock, step);
 }
 
-// Where there are neither classes nor labels there is no accuracy.
-static double accuracy_of(const struct ls_run *run, double accuracy) {
-    return run->recipe.train.loss == LS_RECIPE_MSE ? NAN : accuracy;
+static struct ls_scores scores_of_step(const struct ls_run *run) {
+    return ls_scores_of_step(ls_outputs_of(&run->recipe), run->last.score);
+}
+
+static ls_status add_piece(void *context, const struct ls_piece *piece) {
+    ls_figures_add(context, piece->n_mine, piece->values, piece->targets);
+    return LS_OK;
+}
+
+static void tell_evaluation(struct ls_run *run, int64_t samples) {
+    struct ls_text words = {0};
+    ls_progress_clear(run->progress);
+    ls_metrics_eval(run->metrics, run->state.step, run->state.last_loss, &run->state.last, (uint64_t)samples);
+    ls_scores_words(&run->state.last, &words);
+    ls_note("step %" PRIu64 " (epoch %.2f): test loss %.4f%s", run->state.step,
+            epoch_of(run, run->state.step), run->state.last_loss, words.data ? words.data : "");
+    ls_text_free(&words);
 }
 
 // Leaves state.evaluated_step behind state.step where a signal cut it short.
@@ -29,18 +43,16 @@ static ls_status evaluate(struct ls_run *run, bool stoppable) {
     if (!run->evaluator) return LS_OK;
     struct ls_evaluation evaluation;
     ls_pulse_phase(LS_EVALUATING);
-    LS_TRY(ls_evaluate(run->evaluator, stoppable, NULL, &evaluation));
+    const struct ls_sink sink = {0, add_piece, &run->figures};
+    ls_figures_reset(&run->figures);
+    LS_TRY(ls_evaluate(run->evaluator, stoppable, &sink, &evaluation));
     ls_pulse_phase(LS_TRAINING);
     if (evaluation.abandoned) return LS_OK;
+    LS_TRY(ls_figures_reduce(&run->figures, run->comm));
     run->state.evaluated_step = run->state.step;
     run->state.last_loss = evaluation.loss;
-    run->state.last_accuracy = accuracy_of(run, evaluation.accuracy);
-    if (!ls_run_writes(run)) return LS_OK;
-    ls_progress_clear(run->progress);
-    ls_metrics_eval(run->metrics, run->state.step, run->state.last_loss, run->state.last_accuracy,
-                    (uint64_t)evaluation.samples);
-    ls_note("step %" PRIu64 " (epoch %.2f): test loss %.4f, accuracy %.4f", run->state.step,
-            epoch_of(run, run->state.step), run->state.last_loss, run->state.last_accuracy);
+    run->state.last = ls_scores_of_figures(&run->figures);
+    if (ls_run_writes(run)) tell_evaluation(run, evaluation.samples);
     return LS_OK;
 }
 
@@ -58,7 +70,7 @@ static void report_step(struct ls_run *run, double lr, double seconds, double wa
         .step = run->state.step,
         .epoch = epoch_of(run, run->state.step),
         .loss = run->last.loss,
-        .accuracy = accuracy_of(run, run->last.accuracy),
+        .scores = scores_of_step(run),
         .lr = lr,
         .grad_norm = run->last.grad_norm,
         .samples_per_s = (double)run->clock.batch / seconds,
@@ -131,7 +143,7 @@ static ls_status one_step(struct ls_run *run) {
                                                    run->state.step - run->state.skipped);
     if (!run->evaluator) {
         run->state.last_loss = run->last.loss;
-        run->state.last_accuracy = accuracy_of(run, run->last.accuracy);
+        run->state.last = scores_of_step(run);
     }
     trace_host(run, LS_SPAN_STEP, start);
     const double seconds = ls_now() - start;
@@ -181,13 +193,13 @@ static ls_status finish(struct ls_run *run, double started, struct ls_train_summ
         .complete = true,
         .step = run->state.step,
         .loss = run->state.last_loss,
-        .accuracy = run->state.last_accuracy,
+        .scores = run->state.last,
     };
     LS_TRY(ls_comm_agree(run->comm, ls_run_params_hash(run, &summary->params_hash)));
     const struct ls_metrics_end end = {
         .step = summary->step,
         .loss = summary->loss,
-        .accuracy = summary->accuracy,
+        .scores = summary->scores,
         .samples_per_s = run->seconds_in_steps > 0
                              ? (double)run->steps_here * (double)run->clock.batch / run->seconds_in_steps
                              : 0,

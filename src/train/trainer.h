@@ -2,6 +2,7 @@
 #pragma once
 
 #include "comm/comm.h"
+#include "train/scores.h"
 
 #include <stdbool.h>
 
@@ -17,9 +18,10 @@ struct ls_train_request {
 };
 
 struct ls_train_summary {
-    bool complete;         // every step is done
-    uint64_t step;         // steps done
-    double loss, accuracy; // of the last evaluation, or, without a test set, of the last step
+    bool complete;           // every step is done
+    uint64_t step;           // steps done
+    double loss;             // of the last evaluation, or, without a test set, of the last step
+    struct ls_scores scores; // the same
     uint64_t params_hash;
 };
 

@@ -225,7 +225,7 @@ static void run_steps(struct ls_engine *engine, struct outcome *outcome) {
         ok(ls_engine_step(engine, &batch, &control, &result));
         assert_false(result.skipped);
         outcome->steps[step].loss = result.loss;
-        outcome->steps[step].accuracy = result.accuracy;
+        outcome->steps[step].accuracy = result.score;
         outcome->steps[step].norm = result.grad_norm;
         ok(ls_engine_evaluate(engine, &samples, LANES, outcome->steps[step].metrics,
                               outcome->steps[step].results));

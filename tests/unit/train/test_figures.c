@@ -41,7 +41,7 @@ static int best_of(const float *row) {
 static void test_classes(void **state) {
     (void)state;
     struct ls_figures figures, parts;
-    assert_int_equal(ls_figures_open(CLASSES, LS_CLASSES, 0.75f, &figures), LS_OK);
+    assert_int_equal(ls_figures_open(CLASSES, LS_CLASSES, 0.75f, true, &figures), LS_OK);
     ls_figures_add(&figures, N, rows[0], labels);
     assert_int_equal(ls_figures_reduce(&figures, &alone), LS_OK);
     int correct = 0, answered = 0, right_answers = 0, in_bin[15] = {0}, right_in_bin[15] = {0};
@@ -75,7 +75,7 @@ static void test_classes(void **state) {
     assert_int_equal(all, N);
     assert_int_equal(diagonal, correct);
     // In parts, the last first: the same bits.
-    assert_int_equal(ls_figures_open(CLASSES, LS_CLASSES, 0.75f, &parts), LS_OK);
+    assert_int_equal(ls_figures_open(CLASSES, LS_CLASSES, 0.75f, true, &parts), LS_OK);
     ls_figures_add(&parts, N - 170, rows[170], labels + 170);
     ls_figures_add(&parts, 170, rows[0], labels);
     assert_int_equal(ls_figures_reduce(&parts, &alone), LS_OK);
@@ -94,7 +94,7 @@ static int before(const void *a, const void *b) {
 static void test_ranking(void **state) {
     (void)state;
     struct ls_figures figures;
-    assert_int_equal(ls_figures_open(CLASSES, LS_CLASSES, 0, &figures), LS_OK);
+    assert_int_equal(ls_figures_open(CLASSES, LS_CLASSES, 0, true, &figures), LS_OK);
     ls_figures_add(&figures, N, rows[0], labels);
     uint64_t in_top = 0;
     for (int i = 0; i < N; i++) {
@@ -118,7 +118,7 @@ static void test_values(void **state) {
     (void)state;
     const float values[3][2] = {{1, 2}, {3, -4}, {0.5f, 0}}, targets[3][2] = {{1, 0}, {0, -4}, {1, 0}};
     struct ls_figures figures;
-    assert_int_equal(ls_figures_open(2, LS_VALUES, 0, &figures), LS_OK);
+    assert_int_equal(ls_figures_open(2, LS_VALUES, 0, true, &figures), LS_OK);
     assert_null(figures.confusion);
     ls_figures_add(&figures, 3, values[0], targets);
     assert_int_equal(ls_figures_reduce(&figures, &alone), LS_OK);
@@ -132,7 +132,7 @@ static void test_labels(void **state) {
     (void)state;
     const float values[3][2] = {{0.5f, 0.25f}, {0.75f, 1}, {0, 0}}, targets[3][2] = {{1, 0}, {0, 1}, {1, 1}};
     struct ls_figures figures;
-    assert_int_equal(ls_figures_open(2, LS_LABELS, 0, &figures), LS_OK);
+    assert_int_equal(ls_figures_open(2, LS_LABELS, 0, true, &figures), LS_OK);
     ls_figures_add(&figures, 3, values[0], targets);
     assert_int_equal(ls_figures_reduce(&figures, &alone), LS_OK);
     assert_true(ls_figures_label_accuracy(&figures) == 2 / 6.0);
@@ -143,7 +143,7 @@ static void test_labels(void **state) {
 static void test_nothing(void **state) {
     (void)state;
     struct ls_figures figures;
-    assert_int_equal(ls_figures_open(3, LS_CLASSES, 0.5f, &figures), LS_OK);
+    assert_int_equal(ls_figures_open(3, LS_CLASSES, 0.5f, true, &figures), LS_OK);
     assert_true(isnan(ls_figures_accuracy(&figures)) && isnan(ls_figures_ece(&figures)));
     const float row[3] = {0.25f, 0.5f, 0.25f}, unsure[3] = {0.375f, 0.375f, 0.25f};
     ls_figures_add(&figures, 1, row, NULL);

@@ -19,6 +19,8 @@
 
 #include <cmocka.h>
 
+static const struct ls_scores right = {1, NAN, NAN, NAN, NAN, NAN};
+
 struct place {
     char folder[64], path[128];
 };
@@ -79,7 +81,7 @@ static void lines_are_as_agreed(void **state) {
     ls_metrics_step(metrics, &(struct ls_metrics_step){.step = 1,
                                                        .epoch = 0.25,
                                                        .loss = (double)0.1f,
-                                                       .accuracy = NAN,
+                                                       .scores = ls_scores_of_step(LS_VALUES, 0.75),
                                                        .lr = 0.1,
                                                        .grad_norm = INFINITY,
                                                        .samples_per_s = 12345.5,
@@ -87,11 +89,13 @@ static void lines_are_as_agreed(void **state) {
                                                        .data_wait_ms = 0,
                                                        .comm_exposed_ms = 1.5,
                                                        .skipped = 1});
-    ls_metrics_eval(metrics, 1, 0.5, 0.875, 10000);
+    struct ls_scores scores = ls_scores_of_step(LS_LABELS, 0.875);
+    scores.label_accuracy = 0.9375, scores.f1 = 0.5;
+    ls_metrics_eval(metrics, 1, 0.5, &scores, 10000);
     ls_metrics_checkpoint(metrics, 1, "c/step-00000001.h5", 0.5, 4096);
     ls_metrics_end(metrics, &(struct ls_metrics_end){.step = 1,
                                                      .loss = 0.5,
-                                                     .accuracy = 0.875,
+                                                     .scores = ls_scores_of_step(LS_CLASSES, 0.875),
                                                      .samples_per_s = 100,
                                                      .params_hash = 0xabcdef,
                                                      .ranks = 2,
@@ -105,10 +109,12 @@ static void lines_are_as_agreed(void **state) {
         "\"samples\":60000,\"parameters\":11,\"data_identity\":\"000000000000002a\",\"data_content\":"
         "\"8000000000000000\",\"model\":\"lenet\",\"device\":\"a \\\"b\\\"\","
         "\"fingerprint\":\"f\",\"version\":\"0.1.0\"}\n"
-        "{\"kind\":\"step\",\"step\":1,\"epoch\":0.25,\"loss\":0.10000000149011612,\"accuracy\":null,"
+        "{\"kind\":\"step\",\"step\":1,\"epoch\":0.25,\"loss\":0.10000000149011612,\"accuracy\":null,\"mae\":"
+        "0.75,"
         "\"lr\":0.1,\"grad_norm\":null,\"samples_per_s\":12345.5,\"step_ms\":20,\"data_wait_ms\":0,"
         "\"comm_exposed_ms\":1.5,\"skipped\":1}\n"
-        "{\"kind\":\"eval\",\"step\":1,\"loss\":0.5,\"accuracy\":0.875,\"samples\":10000}\n"
+        "{\"kind\":\"eval\",\"step\":1,\"loss\":0.5,\"accuracy\":0.875,\"label_accuracy\":0.9375,\"f1\":0.5,"
+        "\"samples\":10000}\n"
         "{\"kind\":\"checkpoint\",\"step\":1,\"path\":\"c/step-00000001.h5\",\"seconds\":0.5,"
         "\"bytes\":4096}\n"
         "{\"kind\":\"end\",\"step\":1,\"loss\":0.5,\"accuracy\":0.875,\"samples_per_s\":100,"
@@ -124,7 +130,7 @@ static void a_resumed_run_keeps_what_led_to_its_step(void **state) {
             LINE("checkpoint", "500") LINE("start", "500") LINE("step", "5000") LINE("end", "502");
     write_file(place->path, before, strlen(before));
     struct ls_metrics *metrics = must_open(place->path, 500);
-    ls_metrics_eval(metrics, 501, 1, 1, 1);
+    ls_metrics_eval(metrics, 501, 1, &right, 1);
     assert_int_equal(ls_metrics_close(metrics), LS_OK);
     // The checkpoint's line came from its thread, after the next step's.
     assert_holds(
@@ -203,14 +209,14 @@ static void a_full_disk_loses_whole_lines_and_says_so(void **state) {
     getrlimit(RLIMIT_FSIZE, &old);
     signal(SIGXFSZ, SIG_IGN); // write(2) then fails, after what still fits
     ls_log_enable(false);
-    ls_metrics_eval(metrics, 1, 1, 1, 1); // 63 bytes each
+    ls_metrics_eval(metrics, 1, 1, &right, 1); // 63 bytes each
     small = (struct rlimit){.rlim_cur = 100, .rlim_max = old.rlim_max};
     setrlimit(RLIMIT_FSIZE, &small);
-    ls_metrics_eval(metrics, 2, 1, 1, 1);
-    ls_metrics_eval(metrics, 3, 1, 1, 1);
+    ls_metrics_eval(metrics, 2, 1, &right, 1);
+    ls_metrics_eval(metrics, 3, 1, &right, 1);
     assert_holds(place->path, "{\"kind\":\"eval\",\"step\":1,\"loss\":1,\"accuracy\":1,\"samples\":1}\n");
     setrlimit(RLIMIT_FSIZE, &old);
-    ls_metrics_eval(metrics, 4, 1, 1, 1); // there is room again
+    ls_metrics_eval(metrics, 4, 1, &right, 1); // there is room again
     assert_int_equal(ls_metrics_close(metrics), LS_SYSTEM);
     assert_non_null(strstr(ls_error_last()->text, "lines are missing: File too large"));
     assert_holds(place->path, "{\"kind\":\"eval\",\"step\":1,\"loss\":1,\"accuracy\":1,\"samples\":1}\n"
