@@ -16,9 +16,7 @@ static const struct ls_cuda_module module = {
     .memory_free = ls_cuda_memory_free,
     .libraries = ls_cuda_libraries,
     .link = ls_cuda_link,
-#if defined(LOCKSTEP_HAVE_DEVICE) || defined(LS_FAKECUDA)
     .open = ls_cuda_open,
-#endif
     .open_nccl = ls_transport_open_nccl,
 };
 

@@ -1,0 +1,138 @@
+// Which library does what: cuBLASLt the products and what is one, cuDNN the other convolutions, im2col where
+// it cannot.
+#include "cuda/lib/lib.h"
+#include "cuda/lib/parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { COLUMNS = 256 << 20 };
+
+static void write_versions(struct ls_lib *lib) {
+    char cublas[32], cudnn[32], missing[256];
+    ls_lib_found(cublas, cudnn, missing);
+    snprintf(lib->versions, sizeof lib->versions, "cuBLAS %s, %s%s", cublas, lib->cudnn ? "cuDNN " : "im2col",
+             lib->cudnn ? cudnn : "");
+}
+
+ls_status ls_lib_open(int gpu, bool tf32, struct ls_lib **lib) {
+    cudaError_t error = cudaSetDevice(gpu);
+    if (error != cudaSuccess) return LS_FAIL(LS_SYSTEM, "GPU %d: %s", gpu, cudaGetErrorString(error));
+    struct ls_lib *made = calloc(1, sizeof *made);
+    if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
+    made->tf32 = tf32;
+    made->columns = COLUMNS;
+    ls_status status = ls_cublas_open(&made->cublas);
+    if (status == LS_OK) status = ls_cudnn_open(&made->cudnn);
+    if (status != LS_OK) {
+        ls_lib_close(made);
+        return status;
+    }
+    write_versions(made);
+    *lib = made;
+    return LS_OK;
+}
+
+void ls_lib_close(struct ls_lib *lib) {
+    if (!lib) return;
+    ls_cudnn_close(lib->cudnn);
+    ls_cublas_close(lib->cublas);
+    free(lib);
+}
+
+const char *ls_lib_versions(const struct ls_lib *lib) {
+    return lib->versions;
+}
+
+ls_status ls_lib_product_make(struct ls_lib *lib, const struct ls_lib_product *product,
+                              struct ls_lib_task **task) {
+    const struct ls_matrix_product dense = {.of = *product};
+    return ls_matrix_make(lib, &dense, task);
+}
+
+// With windows of one place, one beside the other, a convolution is a product over channels: rows are places.
+static bool is_product(const struct ls_lib_conv *conv) {
+    return conv->kh == 1 && conv->kw == 1 && conv->stride_h == 1 && conv->stride_w == 1 && conv->pad_h == 0 &&
+           conv->pad_w == 0 && conv->groups == 1;
+}
+
+static struct ls_lib_product product_of(const struct ls_lib_conv *conv) {
+    const int64_t places = conv->n * conv->h * conv->w;
+    struct ls_lib_product product = {.input = conv->type, .output = conv->type};
+    switch (conv->direction) {
+    case LS_LIB_FORWARD: // y [places, o] = x [places, c] w [o, c]'
+        product.m = places, product.n = conv->o, product.k = conv->c;
+        product.transpose_b = true, product.bias = conv->bias, product.relu = conv->relu;
+        break;
+    case LS_LIB_INPUT_GRAD: // dx [places, c] = dy [places, o] w [o, c]
+        product.m = places, product.n = conv->c, product.k = conv->o;
+        break;
+    case LS_LIB_WEIGHT_GRAD: // dw [o, c] = dy [places, o]' x [places, c]
+        product.m = conv->o, product.n = conv->c, product.k = places;
+        product.transpose_a = true, product.output = LS_F32;
+        break;
+    }
+    return product;
+}
+
+// The weight gradient's inputs are x and dy; as a product it is dy' x.
+struct swapped {
+    struct ls_lib_task task;
+    struct ls_lib_task *product;
+};
+
+static ls_status run_swapped(struct ls_lib *lib, const struct ls_lib_task *task,
+                             const struct ls_lib_arguments *with) {
+    const struct swapped *swapped = (const struct swapped *)task;
+    struct ls_lib_arguments other = *with;
+    other.a = with->b, other.b = with->a;
+    return swapped->product->run(lib, swapped->product, &other);
+}
+
+static void unmake_swapped(struct ls_lib_task *task) {
+    struct swapped *swapped = (struct swapped *)task;
+    ls_lib_unmake(swapped->product);
+    free(swapped);
+}
+
+static ls_status swap_inputs(struct ls_lib_task *product, struct ls_lib_task **task) {
+    struct swapped *swapped = malloc(sizeof *swapped);
+    if (!swapped) {
+        ls_lib_unmake(product);
+        return LS_FAIL(LS_SYSTEM, "out of memory");
+    }
+    *swapped = (struct swapped){{product->workspace, run_swapped, unmake_swapped}, product};
+    *task = &swapped->task;
+    return LS_OK;
+}
+
+ls_status ls_lib_conv_make(struct ls_lib *lib, const struct ls_lib_conv *conv, struct ls_lib_task **task) {
+    if (is_product(conv)) {
+        const struct ls_lib_product product = product_of(conv);
+        struct ls_lib_task *made = NULL;
+        LS_TRY(ls_lib_product_make(lib, &product, &made));
+        if (conv->direction == LS_LIB_WEIGHT_GRAD) return swap_inputs(made, task);
+        *task = made;
+        return LS_OK;
+    }
+    if (lib->cudnn) {
+        const ls_status status = ls_cudnn_conv_make(lib->cudnn, lib->tf32, conv, task);
+        if (status != LS_INPUT) return status;
+        ls_error_clear(); // cuDNN has nothing that will do
+    }
+    return ls_im2col_make(lib, conv, task);
+}
+
+size_t ls_lib_workspace(const struct ls_lib_task *task) {
+    return task->workspace;
+}
+
+void ls_lib_unmake(struct ls_lib_task *task) {
+    if (task) task->unmake(task);
+}
+
+ls_status ls_lib_run(struct ls_lib *lib, const struct ls_lib_task *task, const void *a, const void *b,
+                     const void *bias, void *out, void *workspace, cudaStream_t stream) {
+    const struct ls_lib_arguments with = {a, b, bias, out, workspace, stream};
+    return task->run(lib, task, &with);
+}
