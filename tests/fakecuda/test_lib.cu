@@ -12,6 +12,11 @@ namespace {
 struct ls_lib *lib;
 cudaStream_t stream;
 
+float rounded(float value, ls_dtype type) {
+    if (type == LS_F32) return value;
+    return type == LS_BF16 ? ls_bf16_to_f32(ls_bf16_from_f32(value)) : ls_f16_to_f32(ls_f16_from_f32(value));
+}
+
 float *new_integers(size_t n, unsigned seed) {
     float *pinned = new_pinned<float>(n);
     for (size_t i = 0; i < n; i++) pinned[i] = (float)((int)((i * 2654435761u + seed * 40503u) >> 7 & 7) - 3);
@@ -25,7 +30,7 @@ void *to_device(const float *from, size_t n, ls_dtype type) {
         if (type == LS_F32)
             ((float *)staged)[i] = from[i];
         else
-            ((ls_bf16 *)staged)[i] = ls_bf16_from_f32(from[i]);
+            ((uint16_t *)staged)[i] = type == LS_BF16 ? ls_bf16_from_f32(from[i]) : ls_f16_from_f32(from[i]);
     MUST(cudaMemcpyAsync(device, staged, bytes, cudaMemcpyDefault, stream));
     MUST(cudaStreamSynchronize(stream));
     MUST(cudaFreeHost(staged));
@@ -46,7 +51,9 @@ float *run(struct ls_lib_task *task, const float *a, size_t n_a, const float *b,
     MUST(cudaStreamSynchronize(stream));
     float *result = new float[n_out];
     for (size_t i = 0; i < n_out; i++)
-        result[i] = output == LS_F32 ? ((float *)back)[i] : ls_bf16_to_f32(((ls_bf16 *)back)[i]);
+        result[i] = output == LS_F32    ? ((float *)back)[i]
+                    : output == LS_BF16 ? ls_bf16_to_f32(((ls_bf16 *)back)[i])
+                                        : ls_f16_to_f32(((ls_f16 *)back)[i]);
     for (void *memory : {a_device, b_device, bias_device, (void *)out, (void *)workspace})
         MUST(cudaFree(memory));
     MUST(cudaFreeHost(back));
@@ -112,7 +119,7 @@ void check_forward(struct ls_lib_conv c, const float *x, const float *w, const f
                 for (int64_t o = 0; o < c.o; o++, at++) {
                     const float sum = output_at(c, x, w, image, oh, ow, o) + (c.bias ? bias[o] : 0);
                     const float value = c.relu && sum < 0 ? 0 : sum;
-                    EXPECT(y[at] == (c.type == LS_F32 ? value : ls_bf16_to_f32(ls_bf16_from_f32(value))));
+                    EXPECT(y[at] == rounded(value, c.type));
                 }
     delete[] y;
 }
@@ -140,7 +147,7 @@ void check_gradient(struct ls_lib_conv c, enum ls_lib_direction direction, const
                 for (int64_t ow = 0; ow < sizes.ow; ow++)
                     for (int64_t o = 0; o < c.o; o++, at++)
                         sum += dy[at] * output_at(c, of_x ? one : x, of_x ? w : one, image, oh, ow, o);
-        EXPECT(gradient[i] == (of_x && c.type != LS_F32 ? ls_bf16_to_f32(ls_bf16_from_f32(sum)) : sum));
+        EXPECT(gradient[i] == rounded(sum, of_x ? c.type : LS_F32));
         one[i] = 0;
     }
     delete[] one;
@@ -178,10 +185,10 @@ void run_all() {
     stream = new_stream();
     EXPECT(ls_lib_open(0, false, &lib) == LS_OK);
     for (int t = 0; t < 4; t++)
-        for (const ls_dtype type : {LS_F32, LS_BF16})
+        for (const ls_dtype type : {LS_F32, LS_BF16, LS_F16})
             check_product({5, 7, 9, (t & 1) != 0, (t & 2) != 0, type, LS_F32, t == 1, t == 2});
     check_product({1, 1, 1, false, false, LS_F32, LS_F32, true, true});
-    for (const ls_dtype type : {LS_F32, LS_BF16}) {
+    for (const ls_dtype type : {LS_F32, LS_BF16, LS_F16}) {
         check_conv({LS_LIB_FORWARD, 2, 6, 5, 3, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, type, true, true});
         check_conv({LS_LIB_FORWARD, 2, 7, 8, 4, 6, 3, 2, 2, 1, 1, 0, 1, 2, 2, type, true, false});
         check_conv({LS_LIB_FORWARD, 1, 5, 5, 4, 4, 3, 3, 1, 2, 2, 1, 2, 1, 4, type, false, false});

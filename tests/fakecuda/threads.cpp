@@ -41,7 +41,12 @@ dim3 blockDim, gridDim;
     LS_FAKE_TEN(X, 1)                                                                                        \
     LS_FAKE_TEN(X, 2)                                                                                        \
     LS_FAKE_TEN(X, 3)                                                                                        \
-    LS_FAKE_TEN(X, 4)
+    LS_FAKE_TEN(X, 4)                                                                                        \
+    LS_FAKE_TEN(X, 5)                                                                                        \
+    LS_FAKE_TEN(X, 6)                                                                                        \
+    LS_FAKE_TEN(X, 7)                                                                                        \
+    LS_FAKE_TEN(X, 8)                                                                                        \
+    LS_FAKE_TEN(X, 9)
 #define LS_FAKE_BOUNDS(number)                                                                               \
     extern "C" __attribute__((weak, visibility("hidden"))) char __start_ls_fake_shared_##number[];           \
     extern "C" __attribute__((weak, visibility("hidden"))) char __stop_ls_fake_shared_##number[];
