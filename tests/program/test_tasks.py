@@ -1,10 +1,16 @@
 """Tasks beside one class a sample, and classes of uneven size: each trained to a stated quality, on any number of ranks."""
+import pathlib
 import shutil
+import subprocess
+import sys
 import unittest
 
+import h5py
 import numpy
 
 import lockstep
+
+RECIPES = pathlib.Path(__file__).resolve().parents[2] / "launch" / "recipes"
 
 
 class Tasks(lockstep.Case):
@@ -61,6 +67,97 @@ class UnevenClasses(Tasks):
         self.assertEqual(given, done)
         others = lockstep.done_line(self.train(recipe, "train.class_weights=[1, 1, 1, 2]", out="others"))
         self.assertNotEqual(others["params"], done["params"])
+
+
+class Recipes(Tasks):
+    """The recipes of launch/recipes beside images: what they reach, and what is said of each task."""
+
+    def setUp(self):
+        super().setUp()
+        subprocess.run([sys.executable, RECIPES / "make-examples.py", self.folder / "data" / "examples"], check=True,
+                       capture_output=True)
+        (self.folder / "launch" / "recipes").mkdir(parents=True)
+
+    def recipe(self, name):
+        return shutil.copy(RECIPES / f"{name}.yaml", self.folder / "launch" / "recipes")
+
+    def predicted(self, run, name, dataset, target):
+        """What predict writes for the test set, and its targets."""
+        test = self.folder / "data" / "examples" / f"{name}-test.h5"
+        out = self.folder / "predicted.h5"
+        found = lockstep.run("predict", max((run / "checkpoints").iterdir()), test, "-o", out)
+        self.assertEqual(found.returncode, 0, found.stderr)
+        with h5py.File(out) as file, h5py.File(test) as data:
+            return file[dataset][()].astype("f8"), data[target][()].astype("f8")
+
+    def scores(self, done, run, *names):
+        """The last evaluation's, which the last line of train has too, rounded."""
+        line = lockstep.metrics(run, "eval")[-1]
+        self.assertEqual(set(line), {"kind", "step", "loss", "accuracy", "samples", *names})
+        for name in set(done) & set(line) - {"step"}:
+            self.assertAlmostEqual(float(done[name]), line[name], delta=1e-4 * max(1, line[name]), msg=name)
+        end = lockstep.metrics(run, "end")[0]
+        self.assertEqual([end[name] for name in names], [line[name] for name in names])
+        return line
+
+    def test_signals(self):
+        done, run = self.on_all_ranks(self.recipe("signals"))
+        line = self.scores(done, run)
+        self.assertEqual(list(done), ["step", "loss", "accuracy", "params"])
+        self.assertGreater(line["accuracy"], 0.97)
+        # The same signals with the channels first are the same samples.
+        for path in (self.folder / "data" / "examples").glob("signals-*.h5"):
+            with h5py.File(path, "r+") as file:
+                turned = file["signals"][()].transpose(0, 2, 1)
+                del file["signals"]
+                file["signals"] = turned
+        turned = lockstep.done_line(self.train(self.recipe("signals"), "data.axes=NCL", out="turned"))
+        self.assertEqual(turned, done)
+
+    def test_one_hot(self):
+        # The classes of the signals as rows: the same weights; a row that is none is named before the first step.
+        recipe = self.recipe("signals")
+        few = ("train.steps=5", "data.train=" + str(self.folder / "data" / "examples" / "signals-train.h5"), "data.test=[]")
+        classes = lockstep.done_line(self.train(recipe, *few, out="classes"))
+        path = self.folder / "data" / "examples" / "signals-train.h5"
+        with h5py.File(path, "r+") as file:
+            rows = numpy.eye(4, dtype="f4")[file["classes"][()]]
+            del file["classes"]
+            file["classes"] = rows
+        self.assertEqual(lockstep.done_line(self.train(recipe, *few, out="rows", ranks=2)), classes)
+        with h5py.File(path, "r+") as file:
+            file["classes"][1777] = [0, 0.5, 0.5, 0]
+        result = self.train(recipe, *few, out="bad", ranks=2, expect=2)
+        self.assertEqual(result.stderr.count("lockstep: error:"), 1, result.stderr)
+        self.assertIn("signals-train.h5: classes[1777] is not one-hot: value 1 of 4 is 0.5", result.stderr)
+        result = self.train(recipe, *few, "model.classes=5", out="bad", expect=2)
+        self.assertIn('the model has 5, but the rows of dataset "classes" have 4 values', result.stderr)
+        result = self.train(recipe, *few, "train.loss=binary_cross_entropy", out="bad", expect=2)
+        self.assertIn("classes[1777] is not a row of labels: value 1 of 4 is 0.5, expected 0 or 1", result.stderr)
+
+    def test_regression(self):
+        done, run = self.on_all_ranks(self.recipe("regression"))
+        line = self.scores(done, run, "mae", "mse")
+        self.assertEqual(list(done), ["step", "loss", "mae", "mse", "params"])
+        self.assertIsNone(line["accuracy"])
+        # The noise alone is 0.09; the values themselves vary by 15.
+        self.assertLess(line["mse"], 0.6)
+        found, values = self.predicted(run, "regression", "predictions", "values")
+        self.assertAlmostEqual(line["mae"], abs(found - values).mean(), delta=1e-6)  # of f32, in another order
+        self.assertAlmostEqual(line["mse"], ((found - values)**2).mean(), delta=1e-6)
+        step = lockstep.metrics(run, "step")[-1]
+        self.assertLess(step["mae"], 1)
+
+    def test_labels(self):
+        done, run = self.on_all_ranks(self.recipe("labels"))
+        line = self.scores(done, run, "label_accuracy", "f1")
+        self.assertEqual(list(done), ["step", "loss", "accuracy", "f1", "params"])
+        self.assertGreater(line["f1"], 0.98)
+        said, held = self.predicted(run, "labels", "probabilities", "labels")
+        said, held = said > 0.5, held > 0.5
+        self.assertEqual(line["accuracy"], (said == held).all(1).mean())
+        self.assertEqual(line["label_accuracy"], (said == held).mean())
+        self.assertEqual(line["f1"], 2 * (said & held).sum() / (said.sum() + held.sum()))
 
 
 if __name__ == "__main__":
