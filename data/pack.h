@@ -107,6 +107,8 @@ ls_status ls_pack_open(const struct ls_pack_job *job, struct ls_pack_source *sou
 // it, of which the sum over ranks is one of the whole. Of pictures, which take long, only names and sizes
 // count.
 ls_status ls_pack_check(struct ls_pack_work *work, uint64_t *content);
+// Removes what a packing of these names that was killed has left half-written. For one rank, before any runs.
+void ls_pack_clear(const struct ls_pack_work *work);
 // Writes this rank's shards, telling of each by ls_note. What is finished stays, whatever happens.
 // `content`: the sum; with what is asked for it makes the set's UUID.
 ls_status ls_pack_run(struct ls_pack_work *work, uint64_t content, int64_t *kept, int64_t *written);

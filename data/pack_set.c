@@ -285,6 +285,11 @@ ls_status ls_pack_check(struct ls_pack_work *work, uint64_t *content) {
     return LS_OK;
 }
 
+void ls_pack_clear(const struct ls_pack_work *work) {
+    for (int split = 0; split < work->plan.n_splits; split++)
+        ls_shard_clear_folder(work->job.folder, work->plan.splits[split].name);
+}
+
 // ---- a shard
 
 struct slice {
@@ -393,7 +398,7 @@ static ls_status need_shard(struct ls_pack_work *work, int split, int shard, int
                             int64_t *written) {
     const struct ls_pack_split *plan = &work->plan.splits[split];
     char *path = ls_shard_path(work->job.folder, plan->name, shard, plan->shards, "");
-    char *temporary = ls_shard_path(work->job.folder, plan->name, shard, plan->shards, ".tmp");
+    char *temporary = ls_shard_path(work->job.folder, plan->name, shard, plan->shards, LS_SHARD_TEMPORARY);
     bool there = false;
     ls_status status = path && temporary ? is_there(work, path, &there) : LS_FAIL(LS_SYSTEM, "out of memory");
     if (status == LS_OK && !there) status = write_shard(work, split, shard, path, temporary);

@@ -192,20 +192,37 @@ void ls_uuid_of(uint64_t high, uint64_t low, char text[LS_UUID_TEXT]) {
              (unsigned)(low >> 48 & 0x3fff) | 0x8000, (unsigned long long)(low & 0xffffffffffff));
 }
 
+// Is `file` NAME-00000-of-00004.h5 and `suffix`, as ls_shard_path makes it?
+static bool is_shard(const char *file, const char *name, const char *suffix, int *shards) {
+    const size_t length = strlen(name);
+    int shard, end = 0;
+    if (strncmp(file, name, length) != 0) return false;
+    if (sscanf(file + length, "-%5d-of-%5d.h5%n", &shard, shards, &end) != 2) return false;
+    return end > 0 && strcmp(file + length + end, suffix) == 0;
+}
+
 ls_status ls_shard_check_folder(const char *path, const char *name, int count) {
     DIR *folder = opendir(path);
     if (!folder) return LS_OK;
     ls_status status = LS_OK;
-    size_t length = strlen(name);
     for (struct dirent *entry; status == LS_OK && (entry = readdir(folder));) {
-        int shard, shards, end = 0;
-        if (strncmp(entry->d_name, name, length) != 0) continue;
-        if (sscanf(entry->d_name + length, "-%5d-of-%5d.h5%n", &shard, &shards, &end) != 2) continue;
-        if (end == 0 || entry->d_name[length + (size_t)end] || shards == count) continue;
+        int shards;
+        if (!is_shard(entry->d_name, name, "", &shards) || shards == count) continue;
         status = LS_FAIL(LS_INPUT,
                          "%s: expected no shards of another count than %d there, found %s; remove them first",
                          path, count, entry->d_name);
     }
     closedir(folder);
     return status;
+}
+
+void ls_shard_clear_folder(const char *path, const char *name) {
+    DIR *folder = opendir(path);
+    if (!folder) return;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        int shards;
+        if (is_shard(entry->d_name, name, LS_SHARD_TEMPORARY, &shards))
+            (void)unlinkat(dirfd(folder), entry->d_name, 0); // one that stays does no harm
+    }
+    closedir(folder);
 }

@@ -52,3 +52,6 @@ void ls_uuid_of(uint64_t high, uint64_t low, char text[LS_UUID_TEXT]);
 // A pattern like train-*.h5 would take the shards of both counts: refuses shards of that name and another
 // count.
 ls_status ls_shard_check_folder(const char *folder, const char *name, int shards);
+// Removes shards of that name that were under way when their packer was killed.
+#define LS_SHARD_TEMPORARY ".tmp"
+void ls_shard_clear_folder(const char *folder, const char *name);

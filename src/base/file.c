@@ -3,6 +3,7 @@
 
 #include "base/pulse.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -200,6 +201,24 @@ ls_status ls_file_write(const char *path, const void *data, size_t bytes) {
     }
     free(temporary);
     return status;
+}
+
+// "NAME.123.tmp", as ls_file_write makes it.
+static bool is_temporary(const char *file, const char *name) {
+    const size_t length = strlen(name);
+    if (strncmp(file, name, length) != 0 || file[length] != '.') return false;
+    const size_t digits = strspn(file + length + 1, "0123456789");
+    return digits > 0 && strcmp(file + length + 1 + digits, ".tmp") == 0;
+}
+
+void ls_file_clear(const char *path) {
+    char *folder = folder_of(path);
+    DIR *listing = folder ? opendir(folder) : NULL;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    for (struct dirent *entry; listing && (entry = readdir(listing));)
+        if (is_temporary(entry->d_name, name)) (void)unlinkat(dirfd(listing), entry->d_name, 0);
+    if (listing) closedir(listing);
+    free(folder);
 }
 
 static int by_bytes(const void *a, const void *b) {

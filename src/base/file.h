@@ -20,6 +20,9 @@ ls_status ls_file_commit(const char *temporary, const char *path);
 ls_status ls_file_read(const char *path, size_t limit, char **text, size_t *bytes);
 // Writes via a temporary file in the same folder and ls_file_commit.
 ls_status ls_file_write(const char *path, const void *data, size_t bytes);
+// Removes what writers of this very file that were killed have left beside it. For whoever has the folder to
+// himself: another's file that is under way goes too.
+void ls_file_clear(const char *path);
 // Names that match the pattern, sorted; a pattern without wildcards stands for itself. Free with
 // ls_glob_free.
 ls_status ls_glob(const char *pattern, char ***names, int *n);

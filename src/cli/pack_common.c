@@ -162,6 +162,7 @@ static ls_status pack(struct packing *packing, struct ls_comm *comm, struct ls_p
     LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "what is to be packed, as the ranks see it,", seen));
     uint64_t content;
     LS_TRY(ls_comm_agree(comm, ls_pack_check(work, &content)));
+    if (comm->rank == 0) ls_pack_clear(work); // the others wait for its share of the sum
     LS_TRY(ls_comm_sum_u64(comm, &content, 1));
     int64_t kept, written;
     LS_TRY(ls_comm_agree(comm, ls_pack_run(work, content, &kept, &written)));

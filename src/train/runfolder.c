@@ -15,7 +15,7 @@
 
 struct ls_run_folder {
     struct ls_arena memory;
-    const char *path, *recipe, *metrics, *checkpoints, *lock_path;
+    const char *path, *recipe, *metrics, *metrics_temporary, *trace, *checkpoints, *lock_path;
     int lock;
 };
 
@@ -80,10 +80,18 @@ static ls_status refuse_a_run(const struct ls_run_folder *folder) {
                    folder->path, found);
 }
 
+// What a run that was killed has left half-written; checkpoints are looked after by those who read them.
+static void clear(const struct ls_run_folder *folder) {
+    ls_file_clear(folder->recipe);
+    ls_file_clear(folder->trace);
+    (void)unlink(folder->metrics_temporary);
+}
+
 static ls_status prepare(struct ls_run_folder *folder, bool resume) {
     LS_TRY(ls_make_folders(folder->path));
     LS_TRY(lock_folder(folder));
     if (!resume) LS_TRY(refuse_a_run(folder));
+    clear(folder);
     return ls_make_folders(folder->checkpoints);
 }
 
@@ -97,6 +105,8 @@ ls_status ls_run_folder_open(const char *path, bool resume, struct ls_run_folder
     opened->path = ls_arena_copy(memory, path);
     opened->recipe = ls_arena_format(memory, "%s/recipe.yaml", path);
     opened->metrics = ls_arena_format(memory, "%s/metrics.jsonl", path);
+    opened->metrics_temporary = ls_arena_format(memory, "%s/metrics.jsonl.tmp", path);
+    opened->trace = ls_arena_format(memory, "%s/trace.json", path);
     opened->checkpoints = ls_arena_format(memory, "%s/checkpoints", path);
     opened->lock_path = ls_arena_format(memory, "%s/lock", path);
     ls_status status = prepare(opened, resume);

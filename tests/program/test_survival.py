@@ -66,6 +66,34 @@ class Survival(lockstep.Case):
         self.assertEqual([line["step"] for line in lines], list(range(1, self.STEPS + 1)))
         self.assertEqual({line["step"]: line["loss"] for line in lines}, whole)
 
+    def test_what_was_left_goes(self):
+        """Half-written files of a run, and of a packing, that was killed; nobody else's."""
+        recipe = lockstep.recipe(self.folder, {"train.steps": 2})
+        run = self.folder / "run"
+        self.train(recipe)
+        left = [run / "recipe.yaml.4711.tmp", run / "metrics.jsonl.tmp", run / "trace.json.12.tmp",
+                run / "checkpoints" / "step-00000009.h5.tmp"]
+        others = [run / "notes.tmp", run / "recipe.yaml.mine.tmp", run / "checkpoints" / "mine.tmp"]
+        for path in left + others:
+            path.touch()
+        lockstep.run("train", recipe, "--out", run)  # refused: it holds a run
+        self.assertTrue(all(path.exists() for path in left + others))
+        self.train(recipe, "--resume")
+        self.assertEqual([path for path in left if path.exists()], [])
+        self.assertTrue(all(path.exists() for path in others))
+        idx, shards = self.folder / "idx", self.folder / "shards"
+        shards.mkdir()
+        idx.write_bytes(b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (6, 2, 2)) + bytes(24))
+        (self.folder / "labels").write_bytes(b"\0\0\x08\x01" + (6).to_bytes(4, "big") + bytes(6))
+        left = [shards / "train-00001-of-00002.h5.tmp", shards / "train-00007-of-00009.h5.tmp"]
+        others = [shards / "test-00000-of-00001.h5.tmp", shards / "train.tmp"]
+        for path in left + others:
+            path.touch()
+        result = lockstep.run("pack", "idx", idx, self.folder / "labels", "-o", shards, "--shards", 2, ranks=2)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(sorted(path.name for path in shards.iterdir()),
+                         sorted(["train-00000-of-00002.h5", "train-00001-of-00002.h5"] + [path.name for path in others]))
+
     def test_signal_writes_a_checkpoint(self):
         for number, ranks in ((signal.SIGUSR1, 1), (signal.SIGTERM, 1), (signal.SIGUSR1, 2)):
             out = f"signal{number}-{ranks}"

@@ -39,7 +39,7 @@ static void says_what_it_cannot_read(void **state) {
     (void)state;
     char *text;
     assert_fails(LS_INPUT, "No such file", ls_file_read(scratch("missing"), 10, &text, NULL));
-    assert_fails(LS_INPUT, "directory", ls_file_read(scratch_folder, 10, &text, NULL));
+    assert_fails(LS_INPUT, "found a folder", ls_file_read(scratch_folder, 10, &text, NULL));
     assert_false(ls_file_exists(scratch("missing")));
     assert_true(ls_file_exists(scratch_folder));
 }
@@ -92,6 +92,31 @@ static void globs_in_byte_order(void **state) {
     ls_glob_free(names, n);
 }
 
+// What is another file's, or a name that no writer makes, stays.
+static void clears_what_was_left(void **state) {
+    (void)state;
+    static const char *const gone[] = {"r.yaml.1.tmp", "r.yaml.99123.tmp"};
+    static const char *const kept[] = {"r.yaml", "r.yaml.tmp", "r.yaml.1x.tmp", "r.yaml.1.tmp.h5",
+                                       "or.yaml.1.tmp"};
+    for (size_t i = 0; i < 2; i++) scratch_write(scratch(gone[i]), "", 0);
+    for (size_t i = 0; i < 5; i++) scratch_write(scratch(kept[i]), "", 0);
+    ls_file_clear(scratch("r.yaml"));
+    for (size_t i = 0; i < 2; i++) assert_false(ls_file_exists(scratch(gone[i])));
+    for (size_t i = 0; i < 5; i++) assert_true(ls_file_exists(scratch(kept[i])));
+    ls_file_clear(scratch("no folder/r.yaml"));
+}
+
+static void says_where_no_file_can_be(void **state) {
+    (void)state;
+    assert_ok(ls_file_may_write(scratch("new")));
+    scratch_write(scratch("file"), "", 0);
+    assert_ok(ls_file_may_write(scratch("file")));
+    assert_fails(LS_INPUT, "found a folder", ls_file_may_write(scratch_folder));
+    assert_fails(LS_INPUT, "its folder", ls_file_may_write(scratch("none/new")));
+    assert_fails(LS_INPUT, "file", ls_file_may_write(scratch("file/new")));
+    assert_fails(LS_INPUT, "found nothing", ls_file_may_write(""));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_make, scratch_drop)
 
 int main(void) {
@@ -102,6 +127,8 @@ int main(void) {
         TEST(removes_the_temporary_file_when_it_cannot_commit),
         TEST(makes_folders),
         TEST(globs_in_byte_order),
+        TEST(clears_what_was_left),
+        TEST(says_where_no_file_can_be),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
