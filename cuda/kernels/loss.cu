@@ -3,6 +3,7 @@
 #include "cuda/kernels/loss.h"
 
 #include "cuda/kernels/number.cuh"
+#include "graph/augment.h"
 #include "graph/plan.h"
 
 #include <math.h>
@@ -115,49 +116,97 @@ static __device__ __forceinline__ bool is_first_maximum(const float *x, int64_t 
     return over_block(above, shared, add_two()) == 0;
 }
 
-static __global__ void __launch_bounds__(ROW_THREADS)
-    cross_entropy(const float *logits, const int32_t *target_of, const float *weight_of, int64_t n,
-                  float smoothing, struct metrics *out) {
-    __shared__ float shared[ROW_THREADS];
-    const float *x = logits + blockIdx.x * n;
-    float weight = weight_of[blockIdx.x];
-    int32_t target = target_of[blockIdx.x];
-    bool there = target >= 0 && target < n;
-    if (weight == 0 || !there) {
-        if (threadIdx.x == 0) out[blockIdx.x] = {weight == 0 ? 0.0 : (double)NAN, 0, (double)weight};
-        return;
+// A sample's targets and what each counts: one, or two where it is mixed, the larger share first. Not
+// `there`: one is no class.
+struct shares {
+    int n;
+    bool there;
+    int32_t target[2];
+    double weight[2];
+};
+
+struct classes_of {
+    const int32_t *target;
+    const float *weight;
+    const struct ls_augment *augment; // NULL: nothing is mixed
+    int64_t classes;
+};
+
+static __device__ __forceinline__ void add_share(const struct classes_of *of, int64_t sample, double part,
+                                                 struct shares *shares) {
+    double weight = part * (double)of->weight[sample];
+    if (weight == 0) return;
+    int32_t target = of->target[sample];
+    shares->there = shares->there && target >= 0 && target < of->classes;
+    shares->target[shares->n] = target;
+    shares->weight[shares->n++] = weight;
+}
+
+static __device__ __forceinline__ struct shares shares_of(const struct classes_of *of, int64_t sample) {
+    struct shares shares = {0, true, {0, 0}, {0, 0}};
+    const struct ls_augment *mixed = of->augment ? &of->augment[sample] : NULL;
+    if (!mixed || !(mixed->flags & (LS_AUGMENT_MIXUP | LS_AUGMENT_CUTMIX))) {
+        add_share(of, sample, 1, &shares);
+        return shares;
     }
-    struct row_sum row = sum_row(x, n, shared);
-    bool right = is_first_maximum(x, n, target, shared);
-    // -log p[c] = log sum + greatest - x[c]: the sum is 1 at least, and x[c] is near greatest where little is
-    // lost.
-    float log_sum = logf(row.sum), loss = (1 - smoothing) * (log_sum + (row.greatest - x[target]));
-    if (smoothing != 0) { // left out where it is 0, so that a logit of -inf elsewhere does not become 0 * inf
-        float all = 0;
-        for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) all += log_sum + (row.greatest - x[i]);
-        loss += smoothing / (float)n * over_block(all, shared, add_two());
-    }
-    if (threadIdx.x == 0)
-        out[blockIdx.x] = {(double)weight * (double)loss, right ? (double)weight : 0, (double)weight};
+    double factor = (double)mixed->factor;
+    bool own_first = factor >= 0.5;
+    add_share(of, own_first ? sample : mixed->partner, own_first ? factor : 1 - factor, &shares);
+    add_share(of, own_first ? mixed->partner : sample, own_first ? 1 - factor : factor, &shares);
+    return shares;
 }
 
 static __global__ void __launch_bounds__(ROW_THREADS)
-    cross_entropy_grad(const float *logits, const int32_t *target_of, const float *weight_of,
-                       const float *seed, float *dlogits, int64_t n, float smoothing) {
+    cross_entropy(const float *logits, struct classes_of of, float smoothing, struct metrics *out) {
     __shared__ float shared[ROW_THREADS];
+    const int64_t n = of.classes;
     const float *x = logits + blockIdx.x * n;
-    float *dx = dlogits + blockIdx.x * n;
-    float weight = weight_of[blockIdx.x];
-    int32_t target = target_of[blockIdx.x];
-    bool there = target >= 0 && target < n;
-    if (weight == 0 || !there) {
-        for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) dx[i] = weight == 0 ? 0 : NAN;
+    const struct shares shares = shares_of(&of, blockIdx.x);
+    const double weight = shares.weight[0] + shares.weight[1];
+    if (shares.n == 0 || !shares.there) {
+        if (threadIdx.x == 0) out[blockIdx.x] = {shares.n == 0 ? 0.0 : (double)NAN, 0, weight};
         return;
     }
     struct row_sum row = sum_row(x, n, shared);
-    float factor = *seed * weight, rest = smoothing / (float)n, chosen = rest + (1 - smoothing);
-    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
-        dx[i] = factor * (expf(x[i] - row.greatest) / row.sum - (i == target ? chosen : rest));
+    bool right = is_first_maximum(x, n, shares.target[0], shared);
+    // -log p[c] = log sum + greatest - x[c]: the sum is 1 at least, and x[c] is near greatest where little is
+    // lost.
+    float log_sum = logf(row.sum), rest = 0;
+    if (smoothing != 0) { // left out where it is 0, so that a logit of -inf elsewhere does not become 0 * inf
+        float all = 0;
+        for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) all += log_sum + (row.greatest - x[i]);
+        rest = smoothing / (float)n * over_block(all, shared, add_two());
+    }
+    if (threadIdx.x > 0) return;
+    double loss = 0;
+    for (int k = 0; k < shares.n; k++) {
+        float chosen = (1 - smoothing) * (log_sum + (row.greatest - x[shares.target[k]]));
+        loss += shares.weight[k] * (double)(smoothing != 0 ? chosen + rest : chosen);
+    }
+    out[blockIdx.x] = {loss, right ? weight : 0, weight};
+}
+
+static __global__ void __launch_bounds__(ROW_THREADS)
+    cross_entropy_grad(const float *logits, struct classes_of of, const float *seed, float *dlogits,
+                       float smoothing) {
+    __shared__ float shared[ROW_THREADS];
+    const int64_t n = of.classes;
+    const float *x = logits + blockIdx.x * n;
+    float *dx = dlogits + blockIdx.x * n;
+    const struct shares shares = shares_of(&of, blockIdx.x);
+    if (shares.n == 0 || !shares.there) {
+        for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) dx[i] = shares.n == 0 ? 0 : NAN;
+        return;
+    }
+    struct row_sum row = sum_row(x, n, shared);
+    float first = (float)((double)*seed * shares.weight[0]),
+          second = (float)((double)*seed * shares.weight[1]);
+    float rest = smoothing / (float)n, chosen = rest + (1 - smoothing);
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) {
+        float p = expf(x[i] - row.greatest) / row.sum;
+        dx[i] = first * (p - (i == shares.target[0] ? chosen : rest));
+        if (shares.n > 1) dx[i] += second * (p - (i == shares.target[1] ? chosen : rest));
+    }
 }
 
 // ---- mean square error
@@ -246,19 +295,22 @@ ls_status ls_cuda_softmax_grad(const float *y, const float *dy, float *dx, int64
 }
 
 ls_status ls_cuda_cross_entropy(const float *logits, const int32_t *target, const float *weight,
-                                int64_t samples, int64_t classes, double smoothing, float *const out[3],
-                                void *workspace, cudaStream_t stream) {
-    LS_LAUNCH(cross_entropy, (unsigned)samples, ROW_THREADS, stream, logits, target, weight, classes,
-              (float)smoothing, (struct metrics *)workspace);
+                                const struct ls_augment *augment, int64_t samples, int64_t classes,
+                                double smoothing, float *const out[3], void *workspace, cudaStream_t stream) {
+    const struct classes_of of = {target, weight, augment, classes};
+    LS_LAUNCH(cross_entropy, (unsigned)samples, ROW_THREADS, stream, logits, of, (float)smoothing,
+              (struct metrics *)workspace);
     LS_TRY(ls_cuda_launched());
     return add_up(workspace, samples, out, stream);
 }
 
 ls_status ls_cuda_cross_entropy_grad(const float *logits, const int32_t *target, const float *weight,
-                                     const float *seed, float *dlogits, int64_t samples, int64_t classes,
-                                     double smoothing, cudaStream_t stream) {
-    LS_LAUNCH(cross_entropy_grad, (unsigned)samples, ROW_THREADS, stream, logits, target, weight, seed,
-              dlogits, classes, (float)smoothing);
+                                     const float *seed, const struct ls_augment *augment, float *dlogits,
+                                     int64_t samples, int64_t classes, double smoothing,
+                                     cudaStream_t stream) {
+    const struct classes_of of = {target, weight, augment, classes};
+    LS_LAUNCH(cross_entropy_grad, (unsigned)samples, ROW_THREADS, stream, logits, of, seed, dlogits,
+              (float)smoothing);
     return ls_cuda_launched();
 }
 

@@ -13,6 +13,7 @@
 extern "C" {
 #endif
 
+struct ls_augment; // graph/augment.h
 struct ls_lane_control;
 
 ls_status ls_cuda_softmax(const float *x, float *y, int64_t samples, int64_t classes, cudaStream_t stream);
@@ -21,12 +22,13 @@ ls_status ls_cuda_softmax_grad(const float *y, const float *dy, float *dx, int64
 
 size_t ls_cuda_loss_workspace(int64_t samples); // bytes of the workspace of a loss
 
+// augment [samples]: with whom samples are mixed; NULL: with nobody.
 ls_status ls_cuda_cross_entropy(const float *logits, const int32_t *target, const float *weight,
-                                int64_t samples, int64_t classes, double smoothing, float *const out[3],
-                                void *workspace, cudaStream_t stream);
+                                const struct ls_augment *augment, int64_t samples, int64_t classes,
+                                double smoothing, float *const out[3], void *workspace, cudaStream_t stream);
 ls_status ls_cuda_cross_entropy_grad(const float *logits, const int32_t *target, const float *weight,
-                                     const float *seed, float *dlogits, int64_t samples, int64_t classes,
-                                     double smoothing, cudaStream_t stream);
+                                     const float *seed, const struct ls_augment *augment, float *dlogits,
+                                     int64_t samples, int64_t classes, double smoothing, cudaStream_t stream);
 ls_status ls_cuda_mse(const float *prediction, const float *target, const float *weight, int64_t samples,
                       int64_t each, float *const out[3], void *workspace, cudaStream_t stream);
 ls_status ls_cuda_mse_grad(const float *prediction, const float *target, const float *weight,

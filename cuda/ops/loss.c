@@ -10,6 +10,11 @@ static double smoothing_of(const struct ls_cuda_call *call) {
     return call->node->attr[LS_LOSS_SMOOTHING].f;
 }
 
+// The input of augmentation parameters, at that place where the node has it.
+static const struct ls_augment *mixing_of(const struct ls_cuda_call *call, int input) {
+    return call->node->n_in > input ? call->in[input] : NULL;
+}
+
 static bool loss_fits(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
                       size_t *workspace) {
     (void)lib;
@@ -31,13 +36,14 @@ static ls_status run_softmax_grad(const struct ls_cuda_call *call) {
 // dlogits.
 static ls_status run_cross_entropy(const struct ls_cuda_call *call) {
     float *const out[3] = {call->out[0], call->out[1], call->out[2]};
-    return ls_cuda_cross_entropy(call->in[0], call->in[1], call->in[2], dims_of(call).n, dims_of(call).c,
-                                 smoothing_of(call), out, call->workspace, call->stream);
+    return ls_cuda_cross_entropy(call->in[0], call->in[1], call->in[2], mixing_of(call, 3), dims_of(call).n,
+                                 dims_of(call).c, smoothing_of(call), out, call->workspace, call->stream);
 }
 
 static ls_status run_cross_entropy_grad(const struct ls_cuda_call *call) {
-    return ls_cuda_cross_entropy_grad(call->in[0], call->in[1], call->in[2], call->in[3], call->out[0],
-                                      dims_of(call).n, dims_of(call).c, smoothing_of(call), call->stream);
+    return ls_cuda_cross_entropy_grad(call->in[0], call->in[1], call->in[2], call->in[3], mixing_of(call, 4),
+                                      call->out[0], dims_of(call).n, dims_of(call).c, smoothing_of(call),
+                                      call->stream);
 }
 
 static ls_status run_mse(const struct ls_cuda_call *call) {
@@ -71,8 +77,8 @@ static ls_status run_rank_flags(const struct ls_cuda_call *call) {
 const struct ls_cuda_op ls_cuda_softmax_op = {.signature = "w:w", .run = run_softmax};
 const struct ls_cuda_op ls_cuda_softmax_grad_op = {.signature = "ww:w", .run = run_softmax_grad};
 const struct ls_cuda_op ls_cuda_cross_entropy_op = {
-    .signature = "wiw:www", .fits = loss_fits, .run = run_cross_entropy};
-const struct ls_cuda_op ls_cuda_cross_entropy_grad_op = {.signature = "wiww:w",
+    .signature = "wiwi:www", .fits = loss_fits, .run = run_cross_entropy};
+const struct ls_cuda_op ls_cuda_cross_entropy_grad_op = {.signature = "wiwwi:w",
                                                          .run = run_cross_entropy_grad};
 const struct ls_cuda_op ls_cuda_mse_op = {.signature = "www:www", .fits = loss_fits, .run = run_mse};
 const struct ls_cuda_op ls_cuda_mse_grad_op = {.signature = "wwww:w", .run = run_mse_grad};
