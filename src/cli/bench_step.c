@@ -12,7 +12,7 @@
 struct bench {
     const char *model, *precision, *kernels;
     int64_t size, batch, lanes, threads, steps;
-    bool json;
+    bool eager, json;
 };
 
 // Every word goes through an override, and so through the schema: none can smuggle in another key.
@@ -20,7 +20,7 @@ static ls_status make_recipe(const struct bench *bench, struct ls_recipe *recipe
     static const char fixed[] =
         "seed: 1\nmodel: {zoo: lenet, classes: 1000}\n"
         "data: {train: synthetic, augment: {crop_pad: 2, flip: true}}\ntrain: {steps: 1}\n";
-    enum { WORDS = 6, MOST = 160 };
+    enum { WORDS = 7, MOST = 160 };
     char overrides[WORDS][MOST];
     snprintf(overrides[0], MOST, "model.zoo=%s", bench->model);
     snprintf(overrides[1], MOST, "train.precision=%s", bench->precision);
@@ -28,24 +28,26 @@ static ls_status make_recipe(const struct bench *bench, struct ls_recipe *recipe
     snprintf(overrides[3], MOST, "train.batch=%lld", (long long)bench->batch);
     snprintf(overrides[4], MOST, "train.lanes=%lld", (long long)bench->lanes);
     snprintf(overrides[5], MOST, "device.threads=%lld", (long long)bench->threads);
+    snprintf(overrides[6], MOST, "device.replay=%s", bench->eager ? "false" : "true");
     const char *list[WORDS];
     for (int i = 0; i < WORDS; i++) list[i] = overrides[i];
     return ls_recipe_parse(fixed, "bench step", ".", list, WORDS, recipe);
 }
 
+static ls_status alloc_batch(struct ls_device *device, int64_t n, size_t bytes, struct ls_batch *batch) {
+    const struct ls_device_api *api = device->api;
+    const size_t samples = (size_t)n;
+    LS_TRY(api->alloc_host(device, samples * bytes + 16, (void **)&batch->samples));
+    LS_TRY(api->alloc_host(device, samples * sizeof(int32_t), (void **)&batch->targets));
+    LS_TRY(api->alloc_host(device, samples * LS_AUGMENT_WORDS * sizeof *batch->augment,
+                           (void **)&batch->augment));
+    return api->alloc_host(device, samples * sizeof *batch->weight, (void **)&batch->weight);
+}
+
 // Samples, classes and crops of this rank's lanes: a function of the position, as real ones are.
-static ls_status make_batch(const struct ls_sample_shape *sample, uint64_t first, int64_t n,
-                            struct ls_batch *batch) {
-    const size_t bytes = (size_t)(sample->height * sample->width * sample->channels);
-    *batch = (struct ls_batch){.first_position = first, .n = n, .valid = n};
-    unsigned char *samples = malloc((size_t)n * bytes + 16);
-    int32_t *targets = calloc((size_t)n, sizeof *targets);
-    batch->augment = calloc((size_t)n * LS_AUGMENT_WORDS, sizeof *batch->augment);
-    batch->weight = calloc((size_t)n, sizeof *batch->weight);
-    batch->samples = samples;
-    batch->targets = targets;
-    if (!samples || !targets || !batch->augment || !batch->weight)
-        return LS_FAIL(LS_SYSTEM, "out of memory for a batch");
+static void fill_batch(uint64_t first, int64_t n, size_t bytes, struct ls_batch *batch) {
+    unsigned char *samples = batch->samples;
+    int32_t *targets = batch->targets;
     for (int64_t i = 0; i < n; i++) {
         for (size_t at = 0; at < bytes; at += 16) {
             const struct ls_random4 random = ls_philox(1, LS_RANDOM_TEST, at, first + (uint64_t)i);
@@ -56,14 +58,47 @@ static ls_status make_batch(const struct ls_sample_shape *sample, uint64_t first
         batch->augment[i * LS_AUGMENT_WORDS + 2] = (int32_t)(random.word[1] & 1);
         batch->weight[i] = 1;
     }
-    return LS_OK;
 }
 
-static void free_batch(struct ls_batch *batch) {
-    free(batch->samples);
-    free(batch->targets);
-    free(batch->augment);
-    free(batch->weight);
+// Where the device has memory of its own, the samples lie there: what is timed is the step, not the bus.
+static ls_status move_samples(struct ls_device *device, size_t bytes, struct ls_batch *batch) {
+    const struct ls_device_api *api = device->api;
+    struct ls_queue *queue;
+    void *there = NULL;
+    ls_status status = api->alloc(device, bytes, &there);
+    if (status == LS_OK) status = api->queue_open(device, "copy", &queue);
+    if (status == LS_OK) {
+        api->copy(queue, there, batch->samples, bytes);
+        status = api->sync(queue);
+        api->queue_close(queue);
+    }
+    api->free_host(device, batch->samples);
+    batch->samples = there;
+    return status;
+}
+
+// Before the engine is opened: after that, what is allocated was planned.
+static ls_status make_batch(const struct bench *bench, const struct ls_comm *comm, struct ls_device *device,
+                            const struct ls_sample_shape *sample, struct ls_batch *batch) {
+    const int lanes = (int)bench->lanes, begin = ls_lane_begin(comm->rank, comm->size, lanes);
+    const int64_t n = (ls_lane_begin(comm->rank + 1, comm->size, lanes) - begin) * (bench->batch / lanes);
+    const size_t bytes = (size_t)(sample->height * sample->width * sample->channels);
+    const uint64_t first = (uint64_t)(begin * (bench->batch / lanes));
+    *batch = (struct ls_batch){.first_position = first, .n = n, .valid = n};
+    LS_TRY(alloc_batch(device, n, bytes, batch));
+    fill_batch(first, n, bytes, batch);
+    return device->host_memory ? LS_OK : move_samples(device, (size_t)n * bytes, batch);
+}
+
+static void free_batch(struct ls_device *device, struct ls_batch *batch) {
+    const struct ls_device_api *api = device->api;
+    if (device->host_memory)
+        api->free_host(device, batch->samples);
+    else
+        api->free(device, batch->samples);
+    api->free_host(device, batch->targets);
+    api->free_host(device, batch->augment);
+    api->free_host(device, batch->weight);
 }
 
 static int compare(const void *a, const void *b) {
@@ -125,12 +160,8 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     if (status == LS_OK) memory = ls_memory_of(recipe, &model, NULL, NULL, device, comm->rank, comm->size);
     const struct ls_engine_spec spec = {device, comm, &model, recipe};
     status = ls_comm_agree(comm, status);
+    if (status == LS_OK) status = ls_comm_agree(comm, make_batch(bench, comm, device, sample, &batch));
     if (status == LS_OK) status = ls_comm_agree(comm, ls_engine_open(&spec, &engine));
-    if (status == LS_OK) {
-        const struct ls_lane_range lanes = ls_engine_lanes(engine);
-        const int64_t lane = model.train->lane_batch;
-        status = make_batch(sample, (uint64_t)(lanes.begin * lane), (lanes.end - lanes.begin) * lane, &batch);
-    }
     double seconds = 0;
     if (status == LS_OK) status = timed_steps(bench, comm, engine, &batch, &seconds);
     if (status == LS_OK && comm->rank == 0) {
@@ -139,8 +170,8 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
         memory.total += (size_t)batch.n * (size_t)(sample->height * sample->width * sample->channels);
         print_result(bench, comm, device, &memory, seconds);
     }
-    free_batch(&batch);
     ls_engine_close(engine);
+    free_batch(device, &batch);
     ls_model_free(&model);
     return status;
 }
@@ -175,11 +206,12 @@ ls_status ls_bench_step(const struct ls_command *command, int argc, char **argv)
          "height and width of a sample, or its length (default: the model's usual)"},
         {"--batch", NULL, LS_INTEGER, &bench.batch, "B", "global batch (default 64)"},
         {"--lanes", NULL, LS_INTEGER, &bench.lanes, "L", "lanes (default 2)"},
-        {"--precision", NULL, LS_WORD, &bench.precision, "P", "fp32 or bf16 (default fp32)"},
+        {"--precision", NULL, LS_WORD, &bench.precision, "P", "fp32, tf32, bf16 or fp16 (default fp32)"},
         {"--threads", NULL, LS_INTEGER, &bench.threads, "T",
          "threads of a rank (default: the cores it may use)"},
         {"--kernels", NULL, LS_WORD, &bench.kernels, "K", "auto, plain or onednn (default auto)"},
         {"--steps", NULL, LS_INTEGER, &bench.steps, "N", "steps to time, after one to warm up (default 5)"},
+        {"--eager", NULL, LS_FLAG, &bench.eager, NULL, "GPU: launch every kernel anew, instead of a replay"},
         {"--json", NULL, LS_FLAG, &bench.json, NULL, "print one JSON object"},
         {0},
     };
