@@ -319,6 +319,10 @@ ls_status ls_engine_apply(struct ls_engine *engine, const struct ls_step_control
 // ---- evaluation
 // -----------------------------------------------------------------------------------------------
 
+int ls_engine_chunks_a_round(const struct ls_engine *engine) {
+    return engine->sizes.chunks;
+}
+
 ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *batch, int chunks,
                              float (*metrics)[3], float *results) {
     const struct ls_device_api *api = engine->api;

@@ -96,7 +96,10 @@ bool ls_engine_fault(const struct ls_engine *engine); // did a rank say that it 
 // holds, of any rank, and takes its fingerprint.
 ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *batch, uint64_t *mark);
 
-// Forward only, on up to `lanes side by side` chunks of lane_batch samples: chunk i of the batch is samples
+// How many chunks an evaluation should hand over at a time: as many as there are queues, and, where input is
+// copied, more, so that one chunk is copied while another computes.
+int ls_engine_chunks_a_round(const struct ls_engine *engine);
+// Forward only, on chunks of lane_batch samples: chunk i of the batch is samples
 // [i * lane_batch, …). metrics [chunks][3]: sums of loss, correct, weight. results: plan->result of all
 // chunks in order, or NULL. Both fastest in memory of the device's alloc_host.
 ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *batch, int chunks,

@@ -89,6 +89,7 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
     if (sizes.queues > LS_MAX_QUEUES) sizes.queues = LS_MAX_QUEUES;
     sizes.buffers = buffers_of(sizes.lanes, lanes_total, sizes.queues);
     sizes.stages = device->host_memory ? 0 : sizes.queues * LS_STAGES_A_QUEUE;
+    sizes.chunks = device->host_memory ? sizes.queues : sizes.stages * LS_CHUNKS_A_STAGE;
     const size_t blocks = (layout->param_floats + LS_NORM_BLOCK - 1) / LS_NORM_BLOCK;
     sizes.block_sums = (blocks + 1) * sizeof(double);
     if (recipe->train.audit_every > 0) sizes.marks = (size_t)train->n_segments * sizeof(uint64_t);
@@ -128,7 +129,7 @@ static size_t input_bytes(const struct ls_recipe *recipe, const struct ls_engine
     const int64_t local = sizes->lanes.end - sizes->lanes.begin;
     const struct ls_reader_spec reading = ls_reader_spec_of(recipe, false, local * lane_batch);
     const struct ls_reader_spec auditing = ls_reader_spec_of(recipe, false, lane_batch);
-    const struct ls_reader_spec testing = ls_reader_spec_of(recipe, true, sizes->queues * lane_batch);
+    const struct ls_reader_spec testing = ls_reader_spec_of(recipe, true, sizes->chunks * lane_batch);
     size_t bytes = 0;
     if (train) bytes += ls_reader_bytes(train, &reading) + train->cache_bytes;
     if (train && recipe->data.balanced) bytes += ls_class_index_bytes(train->samples, recipe->model.classes);

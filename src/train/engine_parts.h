@@ -6,7 +6,7 @@
 #include "train/engine.h"
 #include "train/trace.h"
 
-enum { LS_MAX_QUEUES = 256, LS_STAGES_A_QUEUE = 2 };
+enum { LS_MAX_QUEUES = 256, LS_STAGES_A_QUEUE = 2, LS_CHUNKS_A_STAGE = 2 };
 
 // Where the host cannot write a lane's input to where the device reads it: a place on the device that a
 // lane's input is copied to while the lane before computes. All in one piece of memory.
@@ -25,6 +25,7 @@ struct ls_stage_layout {
 struct ls_engine_sizes {
     struct ls_lane_range lanes;
     int queues, buffers, slots, stages; // how many of each
+    int chunks;                         // of an evaluation, a round
     size_t arena, params, states, output, block_sums, ranges, state_table;
     size_t marks; // 0: no audits, and no output of a lane that is computed again
     struct ls_stage_layout stage;

@@ -97,13 +97,12 @@ ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, cons
                             struct ls_dataset *dataset, bool results, struct ls_evaluator **out) {
     struct ls_evaluator *evaluator = calloc(1, sizeof *evaluator);
     if (!evaluator) return LS_FAIL(LS_SYSTEM, "out of memory");
-    const struct ls_lane_range lanes = ls_engine_lanes(engine);
     evaluator->engine = engine;
     evaluator->comm = comm;
     evaluator->device = device;
     evaluator->dataset = dataset;
     evaluator->plan = model->eval;
-    evaluator->side_by_side = (int)least(device->compute_queues, lanes.end - lanes.begin);
+    evaluator->side_by_side = ls_engine_chunks_a_round(engine);
     evaluator->sizes =
         sizes_of(model->eval, ls_dataset_info(dataset), recipe->train.lanes, comm->size, results);
     ls_status status = open_buffers(evaluator, recipe);
