@@ -12,7 +12,7 @@ struct request {
     bool json;
 };
 
-static void print(const struct request *request, const struct ls_session *session,
+static void print(const struct request *request, struct ls_session *session,
                   const struct ls_evaluation *evaluation, const struct ls_figures *figures) {
     const char *const *names = ls_session_class_names(session);
     struct ls_text text = {0};
@@ -37,7 +37,7 @@ static ls_status add_piece(void *context, const struct ls_piece *piece) {
     return LS_OK;
 }
 
-static ls_status finish(const struct request *request, const struct ls_session *session,
+static ls_status finish(const struct request *request, struct ls_session *session,
                         const struct ls_evaluation *evaluation, const struct ls_figures *figures) {
     const char *const *names = ls_session_class_names(session);
     if (session->comm->rank != 0) return LS_OK;

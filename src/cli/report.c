@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TABLE_CLASSES = 20, NAME_WIDTH = 16 };
+enum { TABLE_CLASSES = 20, NAME_COLUMNS = 16 };
 
 // ---- JSON
 
@@ -100,16 +100,16 @@ void ls_report_json(const struct ls_figures *figures, bool targets, const char *
 
 // ---- text
 
-static void name_of(int64_t class, const char *const *names, char out[NAME_WIDTH + 1]) {
-    if (names)
-        snprintf(out, NAME_WIDTH + 1, "%s", names[class]);
-    else
-        snprintf(out, NAME_WIDTH + 1, "%" PRId64, class);
-    // A name that was cut amid a character ends before it.
-    size_t end = strlen(out);
-    if (end == NAME_WIDTH)
-        while (end > 0 && (out[end - 1] & 0x80) && names[class][end] & 0x80) end--;
-    out[end] = 0;
+// The name in so many characters of UTF-8, cut or filled up.
+static void add_name(const char *name, struct ls_text *text) {
+    int columns = 0;
+    const char *end = name;
+    for (; *end; end++) {
+        const bool begins = (*end & 0xc0) != 0x80;
+        if (begins && columns == NAME_COLUMNS) break;
+        columns += begins;
+    }
+    ls_text_add(text, " %.*s%*s", (int)(end - name), name, NAME_COLUMNS - columns, "");
 }
 
 static int digits_of(const struct ls_figures *figures) {
@@ -126,15 +126,13 @@ static void add_table(const struct ls_figures *figures, const char *const *names
     const int64_t n = figures->outputs;
     const int width = digits_of(figures);
     ls_text_add(text, "confusion: a row for each true class, a column for each predicted one\n%*s",
-                names ? NAME_WIDTH + 4 : 4, "");
+                names ? NAME_COLUMNS + 5 : 4, "");
     for (int64_t c = 0; c < n; c++) ls_text_add(text, " %*" PRId64, width, c);
     ls_text_add(text, "  recall\n");
     for (int64_t row = 0; row < n; row++) {
-        char name[NAME_WIDTH + 1] = "";
         uint64_t all = 0;
-        if (names) name_of(row, names, name);
         ls_text_add(text, "%4" PRId64, row);
-        if (names) ls_text_add(text, " %-*s", NAME_WIDTH - 1, name);
+        if (names) add_name(names[row], text);
         for (int64_t c = 0; c < n; c++) {
             all += figures->confusion[row * n + c];
             ls_text_add(text, " %*" PRIu64, width, figures->confusion[row * n + c]);

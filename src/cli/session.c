@@ -176,6 +176,7 @@ void ls_session_close(struct ls_session *session) {
     if (session->dataset) ls_dataset_close(session->dataset);
     ls_recipe_free(&session->recipe);
     ls_checkpoint_header_free(&session->header);
+    ls_arena_free(&session->names);
     *session = (struct ls_session){0};
 }
 
@@ -184,8 +185,18 @@ int64_t ls_session_outputs(const struct ls_session *session) {
     return ls_shape_count(&ls_info(plan->graph, plan->result)->shape) / plan->lane_batch;
 }
 
-const char *const *ls_session_class_names(const struct ls_session *session) {
+// Of the data, or else as the checkpoint has them.
+const char *const *ls_session_class_names(struct ls_session *session) {
+    const int64_t outputs = ls_session_outputs(session);
+    if (ls_session_kind(session) == LS_VALUES) return NULL;
     int n = 0;
     const char *const *names = ls_dataset_class_names(session->dataset, &n);
-    return names && n == ls_session_outputs(session) && ls_session_kind(session) != LS_VALUES ? names : NULL;
+    if (names && n == outputs) return names;
+    if (session->class_names || !session->header.class_names) return session->class_names;
+    const char *name = session->header.class_names;
+    const char **trained = LS_ARENA_NEW(&session->names, const char *, outputs);
+    for (n = 0; *name && n < outputs; n++, name += strcspn(name, "\n") + 1)
+        trained[n] = ls_arena_format(&session->names, "%.*s", (int)strcspn(name, "\n"), name);
+    if (n == outputs && !*name) session->class_names = trained;
+    return session->class_names;
 }

@@ -20,6 +20,8 @@ struct ls_session {
     struct ls_dataset *dataset;
     struct ls_model model;
     struct ls_engine *engine;
+    const char *const *class_names; // the checkpoint's, once they were asked for
+    struct ls_arena names;
 };
 
 // All ranks call it; errors are agreed on, and so is what the ranks have in hand: checkpoint, data, device.
@@ -28,5 +30,5 @@ ls_status ls_session_open(struct ls_comm *comm, const struct ls_session_spec *sp
 void ls_session_close(struct ls_session *session);
 int64_t ls_session_outputs(const struct ls_session *session); // of a sample: classes, or values
 enum ls_outputs ls_session_kind(const struct ls_session *session);
-// Names of the model's classes, where the data know them; else NULL.
-const char *const *ls_session_class_names(const struct ls_session *session);
+// Names of the model's classes, where the data or the checkpoint know them; else NULL.
+const char *const *ls_session_class_names(struct ls_session *session);

@@ -40,6 +40,7 @@ struct ls_checkpoint {
     const char *recipe;      // resolved, YAML
     const char *model;       // text of the training graph
     const char *fingerprint; // device, kernel library
+    const char *class_names; // one a line; NULL or empty: unknown
     const char *version;     // Lockstep's
 };
 
@@ -53,6 +54,7 @@ ls_status ls_checkpoint_verify(const char *path);
 struct ls_checkpoint_header {
     struct ls_checkpoint_state state;
     char *recipe, *model, *fingerprint, *version;
+    char *class_names; // one a line; NULL: unknown
 };
 ls_status ls_checkpoint_read_header(const char *path, struct ls_checkpoint_header *header);
 void ls_checkpoint_header_free(struct ls_checkpoint_header *header);

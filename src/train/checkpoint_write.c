@@ -34,9 +34,11 @@ static ls_status write_state(struct writing *writing, const struct ls_checkpoint
 
 static ls_status write_texts(struct writing *writing, const struct ls_checkpoint *checkpoint) {
     const char *const texts[LS_CHECKPOINT_TEXTS] = {checkpoint->recipe, checkpoint->model,
-                                                    checkpoint->fingerprint, checkpoint->version};
+                                                    checkpoint->fingerprint, checkpoint->version,
+                                                    checkpoint->class_names};
     for (int i = 0; i < LS_CHECKPOINT_TEXTS; i++) {
         const char *text = texts[i] ? texts[i] : "";
+        if (i >= LS_CHECKPOINT_NEEDED_TEXTS && !*text) continue;
         LS_TRY(ls_h5_write_strings(writing->file, ls_checkpoint_text_names[i], &text, 1));
         LS_TRY(seal(writing, ls_checkpoint_text_names[i], ls_crc32c(0, text, strlen(text))));
     }

@@ -98,7 +98,8 @@ static ls_status copy_texts(struct ls_checkpoint *to, const struct ls_checkpoint
     LS_TRY(copy_text(&to->recipe, from->recipe));
     LS_TRY(copy_text(&to->model, from->model));
     LS_TRY(copy_text(&to->fingerprint, from->fingerprint));
-    return copy_text(&to->version, from->version);
+    LS_TRY(copy_text(&to->version, from->version));
+    return copy_text(&to->class_names, from->class_names);
 }
 
 static ls_status make_buffer(float **buffer, size_t floats) {
@@ -123,7 +124,8 @@ static ls_status make_copy(struct ls_checkpoint *copy, const struct ls_layout *l
 
 static void free_writer(struct ls_checkpoint_writer *writer) {
     struct ls_checkpoint *copy = &writer->copy;
-    const char *const texts[] = {copy->recipe, copy->model, copy->fingerprint, copy->version};
+    const char *const texts[] = {copy->recipe, copy->model, copy->fingerprint, copy->version,
+                                 copy->class_names};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free((char *)texts[i]);
     for (int i = 0; i < LS_MAX_SLOTS; i++) {
         free((char *)copy->slot_names[i]);

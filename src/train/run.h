@@ -17,7 +17,8 @@ struct ls_run {
     struct ls_comm *comm;
     const struct ls_train_request *request;
     struct ls_recipe recipe;
-    struct ls_text resolved; // the recipe, as the run folder and the checkpoints keep it
+    struct ls_text class_names; // of train, one a line; on rank 0
+    struct ls_text resolved;    // the recipe, as the run folder and the checkpoints keep it
     struct ls_device *device;
     struct ls_dataset *train, *test; // test may be NULL
     uint64_t content;                // of train; on rank 0

@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 // The mirror must be as the replica is: it was compared, or nothing but its shape matters.
 static struct ls_checkpoint snapshot(const struct ls_run *run) {
@@ -20,6 +21,7 @@ static struct ls_checkpoint snapshot(const struct ls_run *run) {
         .model = run->model.description.data,
         .fingerprint = run->device->fingerprint,
         .version = run->request->version,
+        .class_names = run->class_names.data,
     };
     for (int i = 0; i < LS_MAX_SLOTS; i++) {
         checkpoint.slot[i] = replica.slot[i];
@@ -48,8 +50,19 @@ static void checkpoint_written(void *context, uint64_t step, const char *path, d
     ls_metrics_checkpoint(run->metrics, step, path, seconds, bytes);
 }
 
+// A name with a line break would be two.
+static void note_class_names(struct ls_run *run) {
+    int n = 0;
+    const char *const *names = ls_dataset_class_names(run->train, &n);
+    ls_text_clear(&run->class_names);
+    for (int i = 0; i < n; i++)
+        if (names[i][strcspn(names[i], "\n")]) return;
+    for (int i = 0; i < n; i++) ls_text_add(&run->class_names, "%s\n", names[i]);
+}
+
 ls_status ls_run_open_files(struct ls_run *run) {
     if (!ls_run_writes(run)) return LS_OK;
+    note_class_names(run);
     LS_TRY(ls_run_folder_write_recipe(run->folder, run->resolved.data));
     LS_TRY(ls_metrics_open(ls_run_folder_metrics(run->folder), run->state.step, run->state.evaluated_step,
                            &run->metrics));

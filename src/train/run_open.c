@@ -264,6 +264,7 @@ void ls_run_close(struct ls_run *run) {
     if (run->test) ls_dataset_close(run->test);
     if (run->train) ls_dataset_close(run->train);
     if (run->device) run->device->api->close(run->device);
+    ls_text_free(&run->class_names);
     ls_text_free(&run->resolved);
     ls_recipe_free(&run->recipe);
 }

@@ -28,6 +28,7 @@ def of_classes(p, labels, least=0.0):
 
 class Predict(lockstep.Case):
     classes = 8
+    names = ["ant", "bee", "c d", "dés", "eel", "fox", "gnu", "a name that is longer than a column"]
 
     @classmethod
     def setUpClass(cls):
@@ -36,6 +37,8 @@ class Predict(lockstep.Case):
         folder = cls.trained = pathlib.Path(cls.shared.name)
         lockstep.write_shards(folder / "data", "train", *lockstep.images(512, classes=cls.classes))
         lockstep.write_shards(folder / "data", "test", *lockstep.images(150, classes=cls.classes, seed=2), shards=3)
+        with h5py.File(folder / "data" / "train-00000.h5", "r+") as file:
+            file["class_names"] = numpy.array([name.encode() for name in cls.names])
         recipe = lockstep.recipe(folder, {"model.classes": cls.classes, "train.steps": 8})
         result = lockstep.run("train", recipe, "--out", folder / "run")
         assert result.returncode == 0, result.stderr
@@ -103,6 +106,17 @@ class Predict(lockstep.Case):
         text = lockstep.run("eval", self.checkpoint).stdout
         self.assertTrue(text.startswith("step=8 loss="), text)
         self.assertIn("recall", text)
+
+    def test_class_names(self):
+        """Of data that know no names, the checkpoint does."""
+        self.assertEqual(json.loads(lockstep.run("eval", self.checkpoint, "--json").stdout)["class_names"], self.names)
+        out = self.folder / "out.h5"
+        table = self.predict(self.data / "test-*.h5", "-o", out)
+        for name in self.names:
+            self.assertIn(name[:15], table)
+        with h5py.File(out) as file:
+            self.assertEqual([name.decode() for name in file["class_names"][()]], self.names)
+        self.assertEqual(lockstep.run("check", self.checkpoint, out).returncode, 0)
 
     def test_resume(self):
         out, partial = self.folder / "out.h5", self.folder / "out.h5.partial"
