@@ -25,13 +25,13 @@ static const struct ls_command commands[] = {
      "CHECKPOINT [--data GLOB] [--confusion FILE.png] [--json]",
      "Prints loss and accuracy over the whole set, top-5 accuracy of more than five classes, the calibration "
      "error, and the\n"
-     "confusion matrix of up to 20 classes; of regression the errors. Works under mpirun too; the figures "
-     "are "
-     "the same on any\n"
-     "number of ranks. ece = sum over bins of n_b / n * |accuracy_b - mean confidence_b|, of 15 equal bins "
-     "of "
-     "the confidence,\n"
-     "the probability of the most probable class: (0, 1/15], (1/15, 2/15], …",
+     "confusion matrix of up to 20 classes; of labels how many samples have all right, how many labels are "
+     "right, and\n"
+     "f1 = 2 TP / (2 TP + FP + FN) over all labels; of regression the errors. Works under mpirun too; the "
+     "figures\n"
+     "are the same on any number of ranks. ece = sum over bins of n_b / n * |accuracy_b - mean "
+     "confidence_b|, of 15\n"
+     "equal bins of the confidence, the probability of the most probable class: (0, 1/15], (1/15, 2/15], …",
      "  lockstep eval runs/first/checkpoints/step-00000470.h5 --data 'shards/test-*.h5'", ls_command_eval},
     {"predict", "run a checkpoint over samples",
      "CHECKPOINT IN… -o OUT.h5 [--top K] [--min-confidence P] [--confusion FILE.png] [--resume] [--json]",

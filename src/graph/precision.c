@@ -37,10 +37,12 @@ static ls_status in_type(struct precision *pass, ls_value value, ls_dtype type, 
     return LS_OK;
 }
 
-// Outputs are f32: an elementwise op that makes one (the sum of a shared weight's gradients) stays f32 too.
+// Outputs and the result are f32: an elementwise op that makes one (the sum of a shared weight's gradients,
+// probabilities of labels) stays f32 too.
 static bool stays_f32(const struct ls_graph *graph, const struct ls_node *node) {
     if (!(node->op->flags & LS_OP_HALF)) return true;
-    return (node->op->flags & LS_OP_ELEMENTWISE) && ls_info(graph, node->out[0])->kind == LS_OUTPUT;
+    if (!(node->op->flags & LS_OP_ELEMENTWISE)) return false;
+    return ls_info(graph, node->out[0])->kind == LS_OUTPUT || node->out[0] == graph->result;
 }
 
 static ls_status retype(struct precision *pass, int i) {

@@ -1,4 +1,5 @@
 """Tasks beside one class a sample, and classes of uneven size: each trained to a stated quality, on any number of ranks."""
+import json
 import pathlib
 import shutil
 import subprocess
@@ -153,6 +154,10 @@ class Recipes(Tasks):
         line = self.scores(done, run, "label_accuracy", "f1")
         self.assertEqual(list(done), ["step", "loss", "accuracy", "f1", "params"])
         self.assertGreater(line["f1"], 0.98)
+        again = lockstep.run("eval", max((run / "checkpoints").iterdir()), "--json", ranks=2)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertEqual({name: json.loads(again.stdout)[name] for name in ("loss", "accuracy", "label_accuracy", "f1")},
+                         {name: line[name] for name in ("loss", "accuracy", "label_accuracy", "f1")})
         said, held = self.predicted(run, "labels", "probabilities", "labels")
         said, held = said > 0.5, held > 0.5
         self.assertEqual(line["accuracy"], (said == held).all(1).mean())

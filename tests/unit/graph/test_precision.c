@@ -99,6 +99,31 @@ static void a_sum_of_gradients_stays_f32(void **state) {
            "  output %4 \"grad:w\" of %1\n");
 }
 
+// Probabilities of labels: a sigmoid is as exact as the loss beside it.
+static void an_elementwise_result_stays_f32(void **state) {
+    (void)state;
+    expect(to_bf16,
+           "graph eval\n"
+           "%0 = raw \"raw\" f32 2x3\n"
+           "%1 = param \"w\" f32 3x3 constant(0)\n"
+           "%2 = linear \"one\" (%0, %1) -> f32 2x3\n"
+           "%3 = sigmoid \"gate\" (%2) -> f32 2x3\n"
+           "%4 = linear \"two\" (%3, %1) -> f32 2x3\n"
+           "%5 = sigmoid \"result\" (%4) -> f32 2x3\n"
+           "result %5\n",
+           "graph eval\n"
+           "%0 = raw \"raw\" f32 2x3\n"
+           "%1 = param \"w\" f32 3x3 constant(0)\n"
+           "%6 = cast \"raw.bf16\" (%0) to=bf16 -> bf16 2x3\n"
+           "%7 = cast \"w.bf16\" (%1) to=bf16 -> bf16 3x3\n"
+           "%2 = linear \"one\" (%6, %7) -> bf16 2x3\n"
+           "%3 = sigmoid \"gate\" (%2) -> bf16 2x3\n"
+           "%4 = linear \"two\" (%3, %7) -> bf16 2x3\n"
+           "%8 = cast \"two.f32\" (%4) -> f32 2x3\n"
+           "%5 = sigmoid \"result\" (%8) -> f32 2x3\n"
+           "result %5\n");
+}
+
 static void indices_keep_their_type(void **state) {
     (void)state;
     expect(to_bf16,
@@ -139,6 +164,7 @@ int main(void) {
         cmocka_unit_test(activations_and_weights_narrow_and_the_rest_stays),
         cmocka_unit_test(each_value_is_cast_once),
         cmocka_unit_test(a_sum_of_gradients_stays_f32),
+        cmocka_unit_test(an_elementwise_result_stays_f32),
         cmocka_unit_test(indices_keep_their_type),
         cmocka_unit_test(a_second_run_changes_nothing),
     };
