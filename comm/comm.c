@@ -37,9 +37,18 @@ static ls_status check_alone(void) {
                    tasks);
 }
 
+// MPI is given host memory alone. One that knows CUDA would ask the driver about every address all the same,
+// also in host calls of a stream, where the driver may not be asked. (Open MPI 4, 5; other settings of the
+// user's stay.)
+static void keep_mpi_from_gpus(void) {
+    setenv("OMPI_MCA_opal_cuda_support", "false", 0);
+    setenv("OMPI_MCA_accelerator", "null", 0);
+}
+
 static ls_status start_mpi(struct ls_comm_state *state) {
     int started = 0, level = MPI_THREAD_SINGLE;
     MPI_Initialized(&started);
+    if (!started) keep_mpi_from_gpus();
     if (started) {
         MPI_Query_thread(&level);
     } else if (MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level) != MPI_SUCCESS) {
