@@ -222,7 +222,12 @@ static ls_status describe(struct ls_cuda_device *cuda) {
 }
 
 static ls_status open_gpu(struct ls_cuda_device *cuda, const struct ls_cuda_options *options) {
-    LS_CUDA("opening a GPU", cudaSetDevice(cuda->gpu));
+    // Makes its context, for which it may be too busy, or held by another process alone.
+    const cudaError_t error = cudaSetDevice(cuda->gpu);
+    if (error != cudaSuccess) {
+        (void)cudaGetLastError();
+        return LS_FAIL(LS_INPUT, "GPU %d cannot be used: %s", cuda->gpu, cudaGetErrorString(error));
+    }
     LS_TRY(ls_lib_open(cuda->gpu, options->tf32, &cuda->lib));
     LS_TRY(describe(cuda));
     // What is free now is what can be taken: contexts and handles are there already.

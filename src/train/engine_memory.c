@@ -150,7 +150,7 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     memory.input = input_bytes(recipe, &sizes, model->train->lane_batch, train, test);
     if (test) memory.input += ls_evaluator_bytes(model->eval, test, recipe->train.lanes, ranks);
     if (rank == 0) memory.checkpoint = replica;
-    if (!device->host_memory) memory.mirror = replica + ls_transport_host_bytes(device, ranks);
+    if (!device->host_memory) memory.mirror = replica + ls_transport_host_bytes(recipe, device, ranks);
     memory.program = program_bytes(device, model, sizes.queues);
     memory.host = memory.input + memory.checkpoint + memory.mirror + memory.program;
     memory.total = memory.device + memory.host;

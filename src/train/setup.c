@@ -52,7 +52,8 @@ ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm 
     ls_status status = ls_gpu_open(recipe, comm, device);
     if (status == LS_OK) {
         if (note)
-            ls_note("device: cuda: %s%s", (*device)->name, comm->size > 1 ? ", and one for each rank" : "");
+            ls_note("device: cuda: %s%s", (*device)->name,
+                    comm->size > 1 && !recipe->device.share ? ", and one for each rank" : "");
         return LS_OK;
     }
     const struct ls_cuda_gpu *gpus;
@@ -64,6 +65,9 @@ ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm 
         return open_cpu(recipe, comm, note, reason, device);
     }
     if (strcmp(kind, "cuda") == 0) ls_error_prefix("device.kind: cuda");
+    // There is a GPU, and the run should not be slow without a word.
+    else if (status == LS_INPUT)
+        return LS_FAIL(LS_INPUT, "%s; device.kind=cpu does without a GPU", ls_error_last()->text);
     return status;
 }
 

@@ -43,6 +43,8 @@ ls_status ls_transport_choose(const struct ls_recipe *recipe, struct ls_comm *co
     return ls_transport_open_mpi(comm, device, transport);
 }
 
-size_t ls_transport_host_bytes(const struct ls_device *device, int ranks) {
-    return ranks > 1 && !device->host_memory ? 2 * (size_t)LS_TRANSPORT_BOUNCE_BYTES : 0;
+size_t ls_transport_host_bytes(const struct ls_recipe *recipe, const struct ls_device *device, int ranks) {
+    if (ranks == 1 || device->host_memory) return 0;
+    const bool over_mpi = strcmp(recipe->device.transport, "mpi") == 0 || why_not_nccl(device, false);
+    return over_mpi ? 2 * (size_t)LS_TRANSPORT_BOUNCE_BYTES : 0;
 }

@@ -9,5 +9,5 @@
 // device.transport asks for what cannot be had.
 ls_status ls_transport_choose(const struct ls_recipe *recipe, struct ls_comm *comm, struct ls_device *device,
                               struct ls_transport **transport);
-// Host memory that it takes, at most.
-size_t ls_transport_host_bytes(const struct ls_device *device, int ranks);
+// Host memory that it takes, as far as this rank can tell.
+size_t ls_transport_host_bytes(const struct ls_recipe *recipe, const struct ls_device *device, int ranks);

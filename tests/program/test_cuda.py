@@ -225,6 +225,8 @@ class Refusals(Case):
         self.refuse("ranks 0 and 1 on ", recipe, ranks=2, gpus=1)
         self.refuse("ranks 0 and 1 on ", recipe, "device.id=1", ranks=2)
         self.refuse("device.id: 4", recipe, "device.id=4")
+        self.refuse("GPU 0 cannot be used: CUDA-capable device(s) is/are busy", recipe, "device.kind=auto",
+                    fail="cudaSetDevice:1:cudaErrorDevicesUnavailable")
         self.refuse("device.id: GPU-0", recipe, "device.id=GPU-0")
         self.refuse("device.memory: the plan needs", recipe, "device.memory=300KiB")
         self.refuse("the largest lane that fits has", recipe, "device.memory=700KiB", "train.batch=96")
