@@ -359,6 +359,8 @@ static ls_status work_with(struct ls_comm *comm, void *context) {
     };
     ls_status status = ls_comm_agree(comm, keep_apart(request, session.dataset));
     if (status == LS_OK) status = predict(&work);
+    if (work.file && status == LS_SYSTEM)
+        ls_note("%s.partial keeps the rows so far: --resume goes on", request->output);
     ls_predictions_abandon(work.file, keeps_rows(status));
     ls_figures_close(&work.figures);
     free_rows(&work.mine);

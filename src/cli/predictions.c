@@ -25,7 +25,7 @@ struct ls_predictions {
     char *path, *partial;
     const char *where; // of the two, the one that is open
     int fd;
-    bool whole;
+    bool whole, made; // made: by us, just now
     int64_t samples, outputs, top;
     int64_t offset[COLUMNS], row_bytes[COLUMNS]; // 0 bytes: there is no such dataset
     uint32_t *crcs;                              // of the rows under way
@@ -162,6 +162,7 @@ static ls_status open_at(struct ls_predictions *predictions, const char *where, 
 static ls_status begin(struct ls_predictions *predictions, const struct ls_predictions_about *about) {
     char identity[64];
     if (predictions->fd < 0) LS_TRY(open_at(predictions, predictions->partial, O_RDWR | O_CREAT));
+    predictions->made = true;
     LS_TRY(make_file(predictions->where, about));
     LS_TRY(look_into(predictions, identity, sizeof identity));
     return reserve(predictions);
@@ -213,7 +214,7 @@ ls_status ls_predictions_open(const char *path, const struct ls_predictions_abou
     if (status == LS_OK)
         *result = predictions;
     else
-        close_file(predictions);
+        ls_predictions_abandon(predictions, !predictions->made);
     return status;
 }
 

@@ -256,13 +256,13 @@ class Predict(lockstep.Case):
         self.assertEqual(list(self.folder.iterdir()), [])
 
     def test_disk_full(self):
-        out = self.folder / "out.h5"
-        words = lockstep.command("predict", self.checkpoint, self.data / "train-*.h5", "-o", out)
+        """That the file will not fit is said before anything is computed, and nothing is left of it."""
+        words = lockstep.command("predict", self.checkpoint, self.data / "train-*.h5", "-o", self.folder / "out.h5")
         result = lockstep.subprocess.run(["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *words], capture_output=True,
                                          text=True, env=lockstep.ENVIRONMENT)
         self.assertEqual(result.returncode, 1, result.stderr)
-        self.assertIn(str(out), result.stderr)
-        self.assertFalse(out.exists())
+        self.assertIn(str(self.folder / "out.h5"), result.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
 
 
 if __name__ == "__main__":
