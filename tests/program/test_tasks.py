@@ -66,12 +66,22 @@ class UnevenClasses(Tasks):
         weights = [400 / (4 * n) for n in (280, 90, 24, 6)]
         given = lockstep.done_line(self.train(recipe, f"train.class_weights={weights}", out="given"))
         self.assertEqual(given, done)
+        # A checkpoint from before there were scores of other tasks.
+        with h5py.File(max((self.folder / "given" / "checkpoints").iterdir()), "r+") as file:
+            for name in ("top5", "label_accuracy", "f1", "mae", "mse"):
+                del file[f"state/last_{name}"]
+            file.attrs["datasets"] -= 5
+        again = lockstep.done_line(self.train(recipe, f"train.class_weights={weights}", "--resume", out="given"))
+        self.assertEqual(again, done)
         others = lockstep.done_line(self.train(recipe, "train.class_weights=[1, 1, 1, 2]", out="others"))
         self.assertNotEqual(others["params"], done["params"])
 
 
 class Recipes(Tasks):
-    """The recipes of launch/recipes beside images: what they reach, and what is said of each task."""
+    """The recipes of launch/recipes beside images: what they reach, and what is said of each task. Where a run is slow, a
+    few steps are the same on all ranks, and reach nothing."""
+
+    LENGTH = ("train.steps=12",) if lockstep.QUICK else ()
 
     def setUp(self):
         super().setUp()
@@ -102,17 +112,18 @@ class Recipes(Tasks):
         return line
 
     def test_signals(self):
-        done, run = self.on_all_ranks(self.recipe("signals"))
+        done, run = self.on_all_ranks(self.recipe("signals"), *self.LENGTH)
         line = self.scores(done, run)
         self.assertEqual(list(done), ["step", "loss", "accuracy", "params"])
-        self.assertGreater(line["accuracy"], 0.97)
+        if not self.LENGTH:
+            self.assertGreater(line["accuracy"], 0.97)
         # The same signals with the channels first are the same samples.
         for path in (self.folder / "data" / "examples").glob("signals-*.h5"):
             with h5py.File(path, "r+") as file:
                 turned = file["signals"][()].transpose(0, 2, 1)
                 del file["signals"]
                 file["signals"] = turned
-        turned = lockstep.done_line(self.train(self.recipe("signals"), "data.axes=NCL", out="turned"))
+        turned = lockstep.done_line(self.train(self.recipe("signals"), "data.axes=NCL", *self.LENGTH, out="turned"))
         self.assertEqual(turned, done)
 
     def test_one_hot(self):
@@ -137,23 +148,25 @@ class Recipes(Tasks):
         self.assertIn("classes[1777] is not a row of labels: value 1 of 4 is 0.5, expected 0 or 1", result.stderr)
 
     def test_regression(self):
-        done, run = self.on_all_ranks(self.recipe("regression"))
+        done, run = self.on_all_ranks(self.recipe("regression"), *self.LENGTH)
         line = self.scores(done, run, "mae", "mse")
         self.assertEqual(list(done), ["step", "loss", "mae", "mse", "params"])
         self.assertIsNone(line["accuracy"])
-        # The noise alone is 0.09; the values themselves vary by 15.
-        self.assertLess(line["mse"], 0.6)
+        if not self.LENGTH:
+            # The noise alone is 0.09; the values themselves vary by 15.
+            self.assertLess(line["mse"], 0.6)
+            self.assertLess(lockstep.metrics(run, "step")[-1]["mae"], 1)
         found, values = self.predicted(run, "regression", "predictions", "values")
-        self.assertAlmostEqual(line["mae"], abs(found - values).mean(), delta=1e-6)  # of f32, in another order
-        self.assertAlmostEqual(line["mse"], ((found - values)**2).mean(), delta=1e-6)
-        step = lockstep.metrics(run, "step")[-1]
-        self.assertLess(step["mae"], 1)
+        # Each error is rounded to f32 before it is summed.
+        self.assertAlmostEqual(line["mae"], abs(found - values).mean(), delta=1e-6 * line["mae"] + 1e-6)
+        self.assertAlmostEqual(line["mse"], ((found - values)**2).mean(), delta=1e-6 * line["mse"] + 1e-6)
 
     def test_labels(self):
-        done, run = self.on_all_ranks(self.recipe("labels"))
+        done, run = self.on_all_ranks(self.recipe("labels"), *self.LENGTH)
         line = self.scores(done, run, "label_accuracy", "f1")
         self.assertEqual(list(done), ["step", "loss", "accuracy", "f1", "params"])
-        self.assertGreater(line["f1"], 0.98)
+        if not self.LENGTH:
+            self.assertGreater(line["f1"], 0.98)
         again = lockstep.run("eval", max((run / "checkpoints").iterdir()), "--json", ranks=2)
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertEqual({name: json.loads(again.stdout)[name] for name in ("loss", "accuracy", "label_accuracy", "f1")},
