@@ -8,6 +8,7 @@
 #include "data/picture.h"
 #include "data/reader.h"
 #include "train/engine.h"
+#include "train/sampling.h"
 #include "train/setup.h"
 
 #include <inttypes.h>
@@ -23,6 +24,7 @@ struct subject {
     struct ls_recipe recipe;
     bool has_recipe;
     struct ls_dataset *set;
+    struct ls_sampling sampling;
     struct ls_input_spec input; // of a lane
     uint64_t first;             // position
     int64_t samples;
@@ -46,6 +48,7 @@ static ls_status open_recipe(const struct ls_show_samples *asked, struct subject
     const struct ls_sample_shape sample = ls_sample_shape_of(info);
     struct ls_model_spec model;
     LS_TRY(ls_model_spec_of(&subject->recipe, &sample, &model));
+    LS_TRY(ls_sampling_open(&subject->recipe, subject->set, &subject->sampling));
     subject->input = ls_zoo_input(&model);
     subject->first = (uint64_t)asked->epoch * (uint64_t)info->samples;
     return LS_OK;
@@ -83,6 +86,7 @@ static ls_status open_subject(const struct ls_show_samples *asked, struct subjec
 }
 
 static void close_subject(struct subject *subject) {
+    ls_sampling_close(&subject->sampling);
     if (subject->set) ls_dataset_close(subject->set);
     if (subject->has_recipe) ls_recipe_free(&subject->recipe);
 }
@@ -286,6 +290,7 @@ static struct ls_reader_spec reading_of(const struct subject *subject, int64_t s
     if (subject->has_recipe) {
         struct ls_reader_spec spec = ls_reader_spec_of(&subject->recipe, false, samples);
         spec.slots = 1;
+        spec.balance = subject->sampling.balance;
         return spec;
     }
     return (struct ls_reader_spec){.in_order = true, .batch_samples = samples, .threads = 1, .slots = 1};

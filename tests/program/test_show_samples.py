@@ -54,6 +54,14 @@ class ShowSamples(lockstep.Case):
         for was, tile in zip(first[0], self.tiles(30, 16, 7), strict=True):
             self.assertIn(was, (tile.tobytes(), tile[:, ::-1].tobytes()))
 
+    def test_balanced(self):
+        x, y = lockstep.images(self.samples)
+        y[y > 0] = numpy.where(numpy.arange((y > 0).sum()) % 20 > 2, 1, y[y > 0])  # few of classes 2 and 3
+        lockstep.write_shards(self.folder / "data", "train", x, y, shards=self.shards)
+        recipe = lockstep.recipe(self.folder, {"data.augment": {}, "data.sampler": "balanced"})
+        labels = self.labels(self.show(recipe, "--samples", self.samples))
+        self.assertEqual([labels.count(str(label)) for label in range(4)], [self.samples // 4] * 4)
+
     def test_normalization_is_undone(self):
         # A cut is the mean: 0.3 of 255.
         self.show(lockstep.recipe(self.folder, {"data.augment": {"cutout": 40}}), "--samples", 2)
