@@ -24,6 +24,7 @@ struct ls_command {
     const char *example; // a command line that works, and what it does
     ls_status (*run)(const struct ls_command *command, int argc,
                      char **argv); // argv[0] is the first argument
+    bool alone;                    // of the processes that a launcher starts, one does it all
 };
 
 // Sorts the arguments: options go where the table says, the others come to the front of argv, *n of them.

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "comm/comm.h"
+#include "comm/guard.h"
 #include "cpu/cpu.h"
 #include "h5/h5.h"
 #include "train/gpu.h"
@@ -20,7 +21,7 @@ static const struct ls_command commands[] = {
      "SIGUSR1 or\n"
      "SIGTERM writes a checkpoint and ends with 75; --resume goes on from the newest good checkpoint.",
      "  mpirun -n 2 lockstep train launch/recipes/fashion-mnist.yaml train.epochs=2 --out runs/first",
-     ls_command_train},
+     ls_command_train, false},
     {"eval", "evaluate a checkpoint on its test set, or on other data",
      "CHECKPOINT [--data GLOB] [--confusion FILE.png] [--json]",
      "Prints loss and accuracy over the whole set, top-5 accuracy of more than five classes, the calibration "
@@ -32,7 +33,8 @@ static const struct ls_command commands[] = {
      "are the same on any number of ranks. ece = sum over bins of n_b / n * |accuracy_b - mean "
      "confidence_b|, of 15\n"
      "equal bins of the confidence, the probability of the most probable class: (0, 1/15], (1/15, 2/15], …",
-     "  lockstep eval runs/first/checkpoints/step-00000470.h5 --data 'shards/test-*.h5'", ls_command_eval},
+     "  lockstep eval runs/first/checkpoints/step-00000470.h5 --data 'shards/test-*.h5'", ls_command_eval,
+     false},
     {"predict", "run a checkpoint over samples",
      "CHECKPOINT IN… -o OUT.h5 [--top K] [--min-confidence P] [--confusion FILE.png] [--resume] [--json]",
      "Writes, in the order of the files and patterns given, the probabilities (or, for regression, the "
@@ -44,7 +46,7 @@ static const struct ls_command commands[] = {
      "--resume goes on\n"
      "with that after a kill. SIGUSR1 or SIGTERM ends with 75.",
      "  mpirun -n 4 lockstep predict runs/first/checkpoints/step-00000470.h5 'new/*.h5' -o predicted.h5",
-     ls_command_predict},
+     ls_command_predict, false},
     {"pack", "make shards from pictures, CSV, NPY, HDF5 and IDX files",
      "images DIR | csv FILE… | npy SAMPLES TARGETS | h5 FILE… | idx IMAGES LABELS   -o OUT [--test 0.1]",
      "Writes HDF5 shards OUT/train-00000-of-00004.h5 …, the same bytes from the same input whatever the "
@@ -59,7 +61,7 @@ static const struct ls_command commands[] = {
      "  lockstep pack npy x.npy y.npy -o shards\n"
      "  lockstep pack h5 mine/*.h5 --input pixels --target class -o shards --shuffle\n"
      "  lockstep pack idx train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o shards --shards 4",
-     ls_command_pack},
+     ls_command_pack, false},
     {"check", "verify shards, checkpoints and predictions", "FILE… [--input NAME] [--target NAME]",
      "Reads every byte: structure, checksums, labels, ids, values that are not finite; of shards, mean and "
      "deviation too. "
@@ -70,7 +72,7 @@ static const struct ls_command commands[] = {
      "looked at together: none may be missing or there twice, and no sample in two of them. Exit status 2 "
      "where anything is "
      "wrong.",
-     "  lockstep check shards/*.h5 runs/first/checkpoints/*.h5", ls_command_check},
+     "  lockstep check shards/*.h5 runs/first/checkpoints/*.h5", ls_command_check, true},
     {"show", "what is in a shard, a checkpoint or a model; how samples look",
      "FILE | zoo | zoo:NAME | RECIPE [key=value …] --samples N | SHARD… --samples N",
      "Lists datasets and attributes of a shard, state and parameters of a checkpoint, the models of the zoo, "
@@ -83,13 +85,14 @@ static const struct ls_command commands[] = {
      "normalization. Their targets are printed row by row.",
      "  lockstep show zoo:resnet18\n"
      "  lockstep show launch/recipes/fashion-mnist.yaml data.augment.rotate=15 --samples 64 -o sheet.png",
-     ls_command_show},
+     ls_command_show, true},
     {"plan", "memory and arithmetic of a recipe, and whether it fits",
      "RECIPE [key=value …] [--ranks N] [--device-memory 6GiB] [--sample HxWxC]",
      "Makes the static plan that training would use, without training: memory by kind, floating-point "
      "operations, and how\n"
      "gradients are reduced. Exit status 2 where it does not fit the device memory given.",
-     "  lockstep plan launch/recipes/fashion-mnist.yaml --ranks 4 --device-memory 2GiB", ls_command_plan},
+     "  lockstep plan launch/recipes/fashion-mnist.yaml --ranks 4 --device-memory 2GiB", ls_command_plan,
+     .alone = true},
     {"bench", "measure steps, reductions and reading", "step | reduce | read FILE… | read RECIPE [OPTION …]",
      "bench step trains a model on synthetic samples in memory and prints samples per second, milliseconds a "
      "step, and\n"
@@ -105,7 +108,7 @@ static const struct ls_command commands[] = {
      "  lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2\n"
      "  mpirun -n 4 lockstep bench reduce --to 16777216\n"
      "  lockstep bench read recipe.yaml",
-     ls_command_bench},
+     ls_command_bench, false},
     {"scale", "a scaling study: table, report, plot, forecast", "RECIPE --ranks 1,2,4 [-o DIR] [key=value …]",
      "Trains a few steps on each number of ranks, through mpirun or srun, several times; strong-scaling runs "
      "must end with "
@@ -115,13 +118,13 @@ static const struct ls_command commands[] = {
      "hours,\n"
      "and a forecast from a model of compute, network and input. Runs that are there already are kept.",
      "  lockstep scale launch/recipes/fashion-mnist.yaml --ranks 1,2,4 --both --forecast 64 --price 2.5",
-     ls_command_scale},
+     ls_command_scale, true},
     {"doctor", "what this machine has, and what is wrong with it", "",
      "Lists processor, memory, libraries and launcher, and says what will hurt. Over several hosts it also "
      "compares their "
      "versions,\n"
      "clocks and links, and names the odd one out.",
-     "  mpirun -n 2 lockstep doctor", ls_command_doctor},
+     "  mpirun -n 2 lockstep doctor", ls_command_doctor, false},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
@@ -181,6 +184,7 @@ int main(int argc, char **argv) {
     }
     for (int i = 0; i < N_COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) != 0) continue;
+        if (commands[i].alone && ls_launched_rank() > 0) return LS_OK;
         ls_status status = commands[i].run(&commands[i], argc - 2, argv + 2);
         if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
         if (status != LS_OK && ls_error_last()->status != LS_OK && ls_world_prints(status)) print_error();

@@ -121,6 +121,14 @@ class Check(lockstep.Case):
             self.assertIn(f"images[{i}]", said)
         self.assertIn("and 2995 more", said)
 
+    def test_under_a_launcher(self):
+        """One process of them checks, and is heard."""
+        bad = self.flipped(self.shard, self.places(self.shard)["images"][0])
+        result = lockstep.run("check", self.shard, bad, ranks=3)
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertEqual(result.stdout.count(": good: "), 1)
+        self.assertEqual(result.stderr.count("1 of 2 files are bad"), 1)
+
     def test_no_files(self):
         self.assertIn("needs a file", self.check())
         self.assertIn("no such file", self.check(self.folder / "none.h5"))
