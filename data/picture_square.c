@@ -9,6 +9,7 @@
 
 // Weights are integers that add up to 1 << WEIGHT_BITS for each number of the result.
 enum { WEIGHT_BITS = 14, HALF = 1 << (WEIGHT_BITS - 1) };
+enum { TOGETHER = 4 }; // lines that are added up in one pass, and that are brought to their places in one
 
 // Numbers along one side of the result, each a sum of `taps` neighbours in the picture.
 struct axis {
@@ -69,8 +70,9 @@ struct work {
     struct axis down, across;
     int begin, columns; // of the picture, that are wanted
     int32_t *sums;      // [numbers of a line]
-    uint8_t *line;      // the same
-    uint8_t *between;   // [columns][side][channels]
+    uint8_t *lines;     // TOGETHER of them, `room` bytes from one to the next
+    size_t room;
+    uint8_t *between; // [columns][side][channels]
 };
 
 static size_t place(size_t *used, size_t bytes) {
@@ -87,7 +89,8 @@ static bool arrange(struct work *work, struct ls_resize_scratch *scratch) {
     size_t first_down = place(&used, side * sizeof(int)), first_across = place(&used, side * sizeof(int));
     size_t down = place(&used, side * (size_t)work->down.taps * sizeof(int16_t));
     size_t across = place(&used, side * (size_t)work->across.taps * sizeof(int16_t));
-    size_t sums = place(&used, longest * sizeof(int32_t)), line = place(&used, longest);
+    size_t sums = place(&used, longest * sizeof(int32_t)),
+           lines = place(&used, TOGETHER * longest + 1); // words are read to their end
     size_t between = place(&used, columns * side * channels);
     if (!scratch->memory || scratch->bytes < used) {
         void *memory = realloc(scratch->memory, used);
@@ -100,7 +103,8 @@ static bool arrange(struct work *work, struct ls_resize_scratch *scratch) {
     work->down.weights = (int16_t *)(void *)(memory + down);
     work->across.weights = (int16_t *)(void *)(memory + across);
     work->sums = (int32_t *)(void *)(memory + sums);
-    work->line = (uint8_t *)(memory + line);
+    work->lines = (uint8_t *)(memory + lines);
+    work->room = longest;
     work->between = (uint8_t *)(memory + between);
     return true;
 }
@@ -113,8 +117,6 @@ static bool arrange(struct work *work, struct ls_resize_scratch *scratch) {
 #else
 #define FOR_EACH_PROCESSOR
 #endif
-
-enum { TOGETHER = 4 }; // lines that are added up in one pass
 
 FOR_EACH_PROCESSOR
 static void add_lines(const uint8_t *restrict from, size_t stride, const int16_t *restrict weights, int n,
@@ -137,7 +139,7 @@ static void round_line(const int32_t *restrict sums, int n, uint8_t *restrict li
 // Line i of the result along an axis, out of lines of n numbers, of which the first is that of the picture's
 // `origin`.
 static void add_up(const struct work *work, const struct axis *axis, int i, const uint8_t *lines,
-                   size_t stride, int origin, int n) {
+                   size_t stride, int origin, int n, uint8_t *line) {
     const uint8_t *from = lines + (size_t)(axis->first[i] - origin) * stride;
     const int16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
     int taps = axis->taps, t = 0;
@@ -146,20 +148,60 @@ static void add_up(const struct work *work, const struct axis *axis, int i, cons
     for (; t + TOGETHER <= taps; t += TOGETHER, from += TOGETHER * stride)
         add_lines(from, stride, weights + t, n, work->sums);
     for (; t < taps; t++, from += stride) add_line(from, weights[t], n, work->sums);
-    round_line(work->sums, n, work->line);
+    round_line(work->sums, n, line);
 }
 
-// The pixels of a line to places `step` bytes apart.
-static void spread(const uint8_t *line, int n, int channels, ptrdiff_t step, uint8_t *out) {
-    if (channels == 3) {
-        for (int k = 0; k < n; k++, line += 3, out += step) {
-            out[0] = line[0];
-            out[1] = line[1];
-            out[2] = line[2];
+// Pixels of a few lines to their places: `step` bytes from one to the next of a line, `across` from line to
+// line. Where lines lie side by side, what is near in memory is written at one time.
+static void spread_3(const struct work *work, int n_lines, int n, ptrdiff_t step, ptrdiff_t across,
+                     uint8_t *out) {
+    for (int k = 0; k < n; k++, out += step) {
+        for (int l = 0; l < n_lines; l++) {
+            const uint8_t *from = work->lines + (size_t)l * work->room + 3 * (size_t)k;
+            uint8_t *to = out + l * across;
+            to[0] = from[0];
+            to[1] = from[1];
+            to[2] = from[2];
         }
-    } else {
-        for (int k = 0; k < n; k++, out += step) *out = line[k];
     }
+}
+
+static void spread_1(const struct work *work, int n_lines, int n, ptrdiff_t step, ptrdiff_t across,
+                     uint8_t *out) {
+    for (int k = 0; k < n; k++, out += step)
+        for (int l = 0; l < n_lines; l++) out[l * across] = work->lines[(size_t)l * work->room + (size_t)k];
+}
+
+static uint32_t word(const uint8_t *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static void put_word(uint8_t *at, uint32_t value) {
+    memcpy(at, &value, sizeof value);
+}
+
+// Four pixels of three bytes side by side, as three words: the same, at a third of the stores.
+static void spread_words(const struct work *work, int n, ptrdiff_t step, uint8_t *out) {
+    const uint8_t *a = work->lines, *b = a + work->room, *c = b + work->room, *d = c + work->room;
+    for (int k = 0; k < n; k++, out += step, a += 3, b += 3, c += 3, d += 3) {
+        const uint32_t first = word(a), second = word(b), third = word(c), fourth = word(d);
+        put_word(out, (first & 0xffffff) | second << 24);
+        put_word(out + 4, (second >> 8 & 0xffff) | third << 16);
+        put_word(out + 8, (third >> 16 & 0xff) | fourth << 8);
+    }
+}
+
+static void spread(const struct work *work, int n_lines, int n, ptrdiff_t step, ptrdiff_t across,
+                   uint8_t *out) {
+    bool words = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && n_lines == TOGETHER && across == 3;
+    if (work->channels == 3 && words)
+        spread_words(work, n, step, out);
+    else if (work->channels == 3)
+        spread_3(work, n_lines, n, step, across, out);
+    else
+        spread_1(work, n_lines, n, step, across, out);
 }
 
 // ---- orientation
@@ -180,6 +222,36 @@ static size_t turned(int orientation, int side, int i, int j) {
     return (size_t)row * (size_t)side + (size_t)column;
 }
 
+// Lines of the picture into columns of `between`.
+static void filter_down(const struct work *work, const struct ls_picture *picture) {
+    const size_t pixel = (size_t)work->channels, column = (size_t)work->side * pixel;
+    const uint8_t *wanted = picture->pixels + (size_t)(work->begin - picture->left) * pixel;
+    for (int i = 0, n; i < work->side; i += n) {
+        n = work->side - i < TOGETHER ? work->side - i : TOGETHER;
+        for (int l = 0; l < n; l++)
+            add_up(work, &work->down, i + l, wanted, (size_t)picture->columns * pixel, picture->top,
+                   work->columns * work->channels, work->lines + (size_t)l * work->room);
+        spread(work, n, work->columns, (ptrdiff_t)column, (ptrdiff_t)pixel,
+               work->between + (size_t)i * pixel);
+    }
+}
+
+// Columns of the square, each to its place.
+static void filter_across(const struct work *work, int orientation, uint8_t *out) {
+    const int side = work->side, next = side > 1;
+    const size_t pixel = (size_t)work->channels, column = (size_t)side * pixel;
+    const ptrdiff_t origin = (ptrdiff_t)(turned(orientation, side, 0, 0) * pixel);
+    const ptrdiff_t step = (ptrdiff_t)(turned(orientation, side, next, 0) * pixel) - origin;
+    const ptrdiff_t across = (ptrdiff_t)(turned(orientation, side, 0, next) * pixel) - origin;
+    for (int j = 0, n; j < side; j += n) {
+        n = side - j < TOGETHER ? side - j : TOGETHER;
+        for (int l = 0; l < n; l++)
+            add_up(work, &work->across, j + l, work->between, column, work->begin, (int)column,
+                   work->lines + (size_t)l * work->room);
+        spread(work, n, side, step, across, out + origin + j * across);
+    }
+}
+
 ls_status ls_picture_square(const struct ls_picture *picture, int side, struct ls_resize_scratch *scratch,
                             uint8_t *out) {
     int shorter = picture->width < picture->height ? picture->width : picture->height;
@@ -195,18 +267,7 @@ ls_status ls_picture_square(const struct ls_picture *picture, int side, struct l
         weigh(&work.down, picture->height, i);
         weigh(&work.across, picture->width, i);
     }
-    const size_t pixel = (size_t)work.channels, line = (size_t)side * pixel;
-    const uint8_t *wanted = picture->pixels + (size_t)(work.begin - picture->left) * pixel;
-    for (int i = 0; i < side; i++) {
-        add_up(&work, &work.down, i, wanted, (size_t)picture->columns * pixel, picture->top,
-               work.columns * work.channels);
-        spread(work.line, work.columns, work.channels, (ptrdiff_t)line, work.between + (size_t)i * pixel);
-    }
-    for (int j = 0; j < side; j++) {
-        ptrdiff_t first = (ptrdiff_t)(turned(picture->orientation, side, 0, j) * pixel);
-        ptrdiff_t step = side > 1 ? (ptrdiff_t)(turned(picture->orientation, side, 1, j) * pixel) - first : 0;
-        add_up(&work, &work.across, j, work.between, line, work.begin, (int)line);
-        spread(work.line, side, work.channels, step, out + first);
-    }
+    filter_down(&work, picture);
+    filter_across(&work, picture->orientation, out);
     return LS_OK;
 }
