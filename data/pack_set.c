@@ -37,8 +37,8 @@ struct ls_pack_work {
     struct ls_crew *crew;
     void **workers;
     struct block block;
-    double began;
-    int64_t packed; // samples, by this rank
+    double began, told; // told: when progress was told of last
+    int64_t packed;     // samples, by this rank
 };
 
 // ---- what is asked for
@@ -255,6 +255,16 @@ static ls_status read_block(struct ls_pack_work *work, int64_t *broken) {
     return LS_OK;
 }
 
+// Once in a while, by one rank, where a shard or the look at all samples takes long.
+static void tell_progress(struct ls_pack_work *work, const char *what, int64_t done, int64_t all) {
+    static const double INTERVAL = 10;
+    double now = ls_now();
+    if (work->told == 0) work->told = now;
+    if (work->job.rank || now - work->told < INTERVAL) return;
+    work->told = now;
+    ls_note("%s: %.0f %%", what, 100 * (double)done / (double)all);
+}
+
 // ---- looking at all of it
 
 static uint64_t hash_of_block(const struct ls_pack_work *work) {
@@ -281,6 +291,7 @@ ls_status ls_pack_check(struct ls_pack_work *work, uint64_t *content) {
         for (int64_t i = 0; i < block->n; i++) block->which[i] = begin + i;
         LS_TRY(read_block(work, &broken));
         *content += hash_of_block(work);
+        tell_progress(work, "looked at all samples", begin + block->n, end);
     }
     return LS_OK;
 }
@@ -320,6 +331,7 @@ static ls_status write_slice(struct ls_pack_work *work, const struct slice *slic
         // Once one is broken the shard will be begun again without it; the rest is looked at all the same.
         if (*broken == 0)
             LS_TRY(ls_shard_writer_add(writer, block->n, block->samples, block->targets, block->ids));
+        tell_progress(work, "this shard", at, slice->n);
     }
     return LS_OK;
 }
