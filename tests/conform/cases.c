@@ -135,6 +135,18 @@ const struct ls_case ls_cases[] = {
     {CASE("input", INPUT, 2),
      .in = {FIXED(RAW, LS_U8, 6, 3, 5, 4), FIXED(AUGMENT, LS_I32, 6, LS_AUGMENT_WORDS)},
      .attrs = {[LS_INPUT_AUGMENTED].i = 1, [LS_INPUT_SCALE].f = 1.0 / 255}, .list = {0.25, 0.5}, .n_list = 2},
+    {CASE("input changed", INPUT, 2),
+     .in = {FIXED(RAW, LS_U8, 40, 3, 7, 6), FIXED(CHANGE, LS_I32, 40, LS_AUGMENT_WORDS)},
+     .attrs = {[LS_INPUT_AUGMENTED].i = 1, [LS_INPUT_SCALE].f = 1.0 / 255, [LS_INPUT_HEIGHT].i = 5},
+     .list = {0.25, 0.4, 0.5, 0.5, 0.3, 0.2}, .n_list = 6},
+    {CASE("input changed numbers", INPUT, 2),
+     .in = {FIXED(SIGNED, LS_F32, 40, 3, 7, 20), FIXED(CHANGE, LS_I32, 40, LS_AUGMENT_WORDS)},
+     .attrs = {[LS_INPUT_AUGMENTED].i = 1, [LS_INPUT_CHANNELS_FIRST].i = 1, [LS_INPUT_SCALE].f = 1},
+     .list = {0, 1}, .n_list = 2},
+    {CASE("input changed channels", INPUT, 2),
+     .in = {FIXED(RAW, LS_U8, 40, 5, 7, 6), FIXED(CHANGE, LS_I32, 40, LS_AUGMENT_WORDS)},
+     .attrs = {[LS_INPUT_AUGMENTED].i = 1, [LS_INPUT_SCALE].f = 1, [LS_INPUT_WIDTH].i = 4}, .list = {0, 3},
+     .n_list = 2},
     {CASE("input channels first", INPUT, 1), .in = {FIXED(SIGNED, LS_F32, 2, 2, 5, 4)},
      .attrs = {[LS_INPUT_CHANNELS_FIRST].i = 1, [LS_INPUT_SCALE].f = 1}, .list = {0.25, -1, 0.5, 3},
      .n_list = 4},
@@ -143,6 +155,35 @@ const int ls_case_count = sizeof ls_cases / sizeof ls_cases[0];
 
 static uint32_t draw(const struct ls_case *of, int input, int64_t i) {
     return ls_philox((uint64_t)(of - ls_cases), LS_RANDOM_TEST, (uint64_t)i, (uint64_t)input).word[0];
+}
+
+// From least to most - 1.
+static int32_t whole(uint64_t sample, uint64_t field, int32_t least, int32_t most) {
+    return least + (int32_t)ls_below(ls_philox(sample, LS_RANDOM_TEST, field, LS_FILL_CHANGE).word[0],
+                                     (uint32_t)(most - least));
+}
+
+static double change_word(uint64_t sample, uint64_t samples, size_t field) {
+    struct ls_augment change = {
+        .dy = whole(sample, 0, -2, 3),
+        .dx = whole(sample, 1, -2, 3),
+        .flags = whole(sample, 2, 0, 2 * LS_AUGMENT_CUTMIX),
+        .y = whole(sample, 3, -65536, 4 * 65536),
+        .x = whole(sample, 4, -65536, 4 * 65536),
+        .y_a_row = whole(sample, 5, -80000, 80000),
+        .y_a_column = whole(sample, 6, -80000, 80000),
+        .x_a_row = whole(sample, 7, -80000, 80000),
+        .x_a_column = whole(sample, 8, -80000, 80000),
+        .contrast = (float)whole(sample, 9, -9, 10) / 32,
+        .cut = {1, whole(sample, 10, 0, 3), 4, whole(sample, 11, 2, 5)},
+        .mix = {0, whole(sample, 12, 0, 3), 3, whole(sample, 13, 2, 5)},
+        .partner = whole(sample, 14, 0, (int32_t)samples),
+        .factor = (float)whole(sample, 15, 0, 100) / 99,
+    };
+    for (uint64_t i = 0; i < 9; i++) change.color[i] = (float)whole(sample, 20 + i, -40, 90) / 101;
+    int32_t words[LS_AUGMENT_WORDS];
+    memcpy(words, &change, sizeof words);
+    return words[field];
 }
 
 // Word `field` of a sample's parameters. A part's bits are an integer that f64 holds.
@@ -172,6 +213,9 @@ static double number(const struct ls_case *of, int input, int64_t i) {
         int field = (int)(i % LS_AUGMENT_WORDS); // dy, dx, flags
         return field < 2 ? shift[(sample + field) % 6] : field == 2 ? sample % 4 : 0;
     }
+    case LS_FILL_CHANGE:
+        return change_word((uint64_t)(i / LS_AUGMENT_WORDS), (uint64_t)of->in[input].shape.dim[0],
+                           (size_t)(i % LS_AUGMENT_WORDS));
     case LS_FILL_MIX:
         return mix_word(i / LS_AUGMENT_WORDS, of->in[input].shape.dim[0], (size_t)(i % LS_AUGMENT_WORDS));
     case LS_FILL_CLASS: return ls_below(word, (uint32_t)of->classes);

@@ -12,6 +12,7 @@ enum ls_fill {
     LS_FILL_POSITIVE, // [1/2, 3/2)
     LS_FILL_RAW,      // 0..255
     LS_FILL_AUGMENT,  // shifts and flips
+    LS_FILL_CHANGE,   // everything that can be done to a sample, each in half of the samples
     LS_FILL_MIX,      // every other sample is mixed with the next
     LS_FILL_CLASS,
     LS_FILL_LABEL,  // 0 or 1
