@@ -87,6 +87,14 @@ class Promise(Case):
         recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.lanes": 4}))
         self.assertNotEqual(self.result_of(recipe)[0], bf16[0], "bf16 must not be fp32 in disguise")
 
+    def test_samples_that_are_changed_and_mixed(self):
+        augment = {"resized_crop": {}, "rotate": 20, "flip": True, "flip_vertical": True, "cutout": 4, "mixup": 0.4,
+                   "cutmix": 1, "color": {"brightness": 0.3, "contrast": 0.3}}
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"data.augment": augment, "train.steps": 2}))
+        expected = self.result_of(recipe)
+        self.assertEqual(self.result_of(recipe, ranks=3, schedule="seed:1"), expected)
+        self.assertEqual(self.result_of(recipe, "device.replay=false", ranks=2), expected)
+
     def test_resnet8(self):
         self.layouts(RESNET)
 
