@@ -102,17 +102,59 @@ template <typename T, int N> static __device__ __forceinline__ pack<T, N> load(c
     return out;
 }
 
+static __device__ __forceinline__ uint32_t bits_of(float number) {
+    uint32_t bits;
+    memcpy(&bits, &number, sizeof bits);
+    return bits;
+}
+
+static __device__ __forceinline__ uint32_t bits_of(bf16 number) {
+    return number.bits;
+}
+
+static __device__ __forceinline__ uint32_t bits_of(f16 number) {
+    return number.bits;
+}
+
+static __device__ __forceinline__ uint32_t bits_of(uint8_t number) {
+    return number;
+}
+
+static __device__ __forceinline__ uint32_t bits_of(int32_t number) {
+    return (uint32_t)number;
+}
+
+// Word i of a pack. Made by shifts, and stored by __stwb, an ordinary store: nvcc splits others into small
+// ones.
+template <typename T, int N>
+static __device__ __forceinline__ uint32_t word_at(const pack<T, N> &from, int i) {
+    constexpr int EACH = 4 / (int)sizeof(T);
+    uint32_t word = 0;
+#pragma unroll
+    for (int k = 0; k < EACH; k++) word |= bits_of(from.at[i * EACH + k]) << (k * 8 * (int)sizeof(T));
+    return word;
+}
+
 template <typename T, int N> static __device__ __forceinline__ void store(T *to, const pack<T, N> &from) {
     constexpr int BYTES = N * (int)sizeof(T), PIECE = BYTES < 16 ? BYTES : 16;
 #ifdef LS_FAKECUDA
     if ((uintptr_t)to % PIECE) __builtin_trap();
     memcpy(to, &from, sizeof from);
 #else
-    typedef typename word<PIECE>::type piece;
-    piece pieces[BYTES / PIECE];
-    memcpy(pieces, &from, sizeof from);
+    if constexpr (PIECE == 16) {
 #pragma unroll
-    for (int i = 0; i < BYTES / PIECE; i++) reinterpret_cast<piece *>(to)[i] = pieces[i];
+        for (int i = 0; i < BYTES / PIECE; i++)
+            __stwb(reinterpret_cast<uint4 *>(to) + i,
+                   make_uint4(word_at(from, 4 * i), word_at(from, 4 * i + 1), word_at(from, 4 * i + 2),
+                              word_at(from, 4 * i + 3)));
+    } else if constexpr (PIECE == 8) {
+        __stwb(reinterpret_cast<uint2 *>(to), make_uint2(word_at(from, 0), word_at(from, 1)));
+    } else if constexpr (PIECE == 4) {
+        __stwb(reinterpret_cast<uint32_t *>(to), word_at(from, 0));
+    } else {
+#pragma unroll
+        for (int k = 0; k < N; k++) to[k] = from.at[k];
+    }
 #endif
 }
 
