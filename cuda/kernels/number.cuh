@@ -84,13 +84,13 @@ template <> struct word<4> { typedef uint32_t type; };
 template <> struct word<8> { typedef uint2 type; };
 template <> struct word<16> { typedef uint4 type; };
 
-// A pack lies at a multiple of its size, or of 16 bytes where it is larger. On the host a wrong place traps,
-// as a GPU would.
+// A pack lies at a multiple of its size, or of 16 bytes where it is larger. At a wrong place the
+// stand-in fails, as a GPU does.
 template <typename T, int N> static __device__ __forceinline__ pack<T, N> load(const T *from) {
     constexpr int BYTES = N * (int)sizeof(T), PIECE = BYTES < 16 ? BYTES : 16;
     pack<T, N> out;
 #ifdef LS_FAKECUDA
-    if ((uintptr_t)from % PIECE) __builtin_trap();
+    if ((uintptr_t)from % PIECE) fake::kernel_error("%d bytes are loaded from %p", PIECE, (const void *)from);
     memcpy(&out, from, sizeof out);
 #else
     typedef typename word<PIECE>::type piece;
@@ -138,7 +138,7 @@ static __device__ __forceinline__ uint32_t word_at(const pack<T, N> &from, int i
 template <typename T, int N> static __device__ __forceinline__ void store(T *to, const pack<T, N> &from) {
     constexpr int BYTES = N * (int)sizeof(T), PIECE = BYTES < 16 ? BYTES : 16;
 #ifdef LS_FAKECUDA
-    if ((uintptr_t)to % PIECE) __builtin_trap();
+    if ((uintptr_t)to % PIECE) fake::kernel_error("%d bytes are stored to %p", PIECE, (const void *)to);
     memcpy(to, &from, sizeof from);
 #else
     if constexpr (PIECE == 16) {
