@@ -149,6 +149,11 @@ static __device__ __forceinline__ struct shares shares_of(const struct classes_o
         add_share(of, sample, 1, &shares);
         return shares;
     }
+    if (mixed->partner < 0 || (unsigned)mixed->partner >= gridDim.x) { // a block a sample
+        shares.n = 1;
+        shares.there = false;
+        return shares;
+    }
     double factor = (double)mixed->factor;
     bool own_first = factor >= 0.5;
     add_share(of, own_first ? sample : mixed->partner, own_first ? factor : 1 - factor, &shares);

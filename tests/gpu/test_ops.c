@@ -12,6 +12,7 @@
 #include "conform/cases.h"
 #include "gpu/bounds.h"
 #include "gpu/stage.h"
+#include "graph/augment.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -392,6 +393,57 @@ static void test_convolutions(void **state) {
     assert_true(run > TRIES / 2);
 }
 
+// ---- the input op: every kind of augmentation, alone and together
+
+static void draw_augment(struct ls_augment *augment, int sample, int samples, int height, int width) {
+    int32_t number[32];
+    for (int i = 0; i < 32; i++)
+        number[i] = (int32_t)ls_philox((uint64_t)sample, LS_RANDOM_TEST, (uint64_t)i, 97).word[0];
+    *augment = (struct ls_augment){.dy = number[0] % 4, .dx = number[1] % 4};
+    augment->flags = sample < 7 ? 1 << sample : number[2] & 127; // each alone, then any of them
+    augment->y = number[3] % (65536 * 2), augment->x = number[4] % (65536 * 2);
+    augment->y_a_row = 65536 + number[5] % 30000, augment->y_a_column = number[6] % 40000;
+    augment->x_a_row = number[7] % 40000, augment->x_a_column = 65536 + number[8] % 30000;
+    for (int i = 0; i < 9; i++) augment->color[i] = (float)(number[9 + i] % 1000) / 700.0f;
+    augment->contrast = number[18] % 3 == 0 ? 0 : (float)(number[18] % 1000) / 1000.0f;
+    augment->cut = (struct ls_augment_box){1, 0, height / 2 + 1, width / 2};
+    augment->mix = (struct ls_augment_box){0, 1, height - 1, width};
+    augment->partner = (sample + 3) % samples;
+    augment->factor = 0.625f;
+}
+
+static void test_input(void **state) {
+    (void)state;
+    static const int64_t channels[] = {1, 2, 3, 5};
+    enum { SAMPLES = 40, HEIGHT = 9, WIDTH = 13 };
+    for (int t = 0; t < 32; t++) {
+        const bool small = t & 16, augmented = t != 4 && t != 14;
+        const int64_t c = channels[t & 3];
+        struct ls_case of = {
+            .name = "input", .op = LS_OP_INPUT, .n_in = augmented ? 2 : 1, .n_list = 2 * (int)c};
+        of.in[0] = (struct ls_case_input){LS_FILL_RAW, LS_CASE_FIXED, t & 4 ? LS_U8 : LS_F32,
+                                          LS_SHAPE(SAMPLES, c, HEIGHT, WIDTH)};
+        of.in[1] =
+            (struct ls_case_input){LS_FILL_NONE, LS_CASE_FIXED, LS_I32, LS_SHAPE(SAMPLES, LS_AUGMENT_WORDS)};
+        of.attrs[LS_INPUT_AUGMENTED].i = augmented;
+        of.attrs[LS_INPUT_CHANNELS_FIRST].i = (t & 8) != 0;
+        of.attrs[LS_INPUT_SCALE].f = 1.0 / 255;
+        if (small) of.attrs[LS_INPUT_HEIGHT].i = HEIGHT - 2, of.attrs[LS_INPUT_WIDTH].i = WIDTH - 5;
+        double list[10] = {0};
+        for (int i = 0; i < (int)c; i++) list[i] = 0.4 + 0.03 * i, list[(int)c + i] = 0.2 + 0.05 * i;
+        memcpy(of.list, list, sizeof of.list < sizeof list ? sizeof of.list : sizeof list);
+        if (c > 4) of.n_list = 2; // one for all
+        struct ls_case_trial trial;
+        ok(ls_case_make(&of, LS_F32, &trial), of.name);
+        fill(&trial, (uint64_t)t);
+        struct ls_augment *augments = augmented ? trial.trial.data[trial.in[1]] : NULL;
+        for (int n = 0; augments && n < SAMPLES; n++)
+            draw_augment(&augments[n], n, SAMPLES, small ? HEIGHT - 2 : HEIGHT, small ? WIDTH - 5 : WIDTH);
+        check_trial(of.name, &trial.trial);
+        ls_case_close(&trial);
+    }
+}
+
 static void test_nan_in_a_pool(void **state) {
     (void)state;
     const struct ls_case of = {.name = "pool with NaN",
@@ -486,6 +538,7 @@ int main(void) {
         cmocka_unit_test(test_batchnorm_far_from_zero),
         cmocka_unit_test(test_pools),
         cmocka_unit_test(test_convolutions),
+        cmocka_unit_test(test_input),
         cmocka_unit_test(test_nan_in_a_pool),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_losses),
