@@ -144,7 +144,8 @@ unsigned mistakes();
 
 // ---- threads.cpp ----
 // Runs all blocks of a kernel; cudaErrorLaunchFailure where it broke a rule.
-cudaError_t run_kernel(const std::string &name, dim3 grid, dim3 block, const std::function<void()> &thread);
+cudaError_t run_kernel(const std::string &name, const void *kernel, dim3 grid, dim3 block,
+                       const std::function<void()> &thread);
 
 const char *setting(const char *name, const char *otherwise); // environment
 long setting_number(const char *name, long otherwise);

@@ -16,19 +16,19 @@ bool is_configuration(dim3 grid, dim3 block) {
 
 } // namespace
 
-void launch(const char *name, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-            std::function<void()> thread) {
+void launch(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared_bytes,
+            cudaStream_t stream, std::function<void()> thread) {
     call("launch", [&](Guard &) {
         if (const cudaError_t error = injected((std::string("launch ") + name).c_str()); error != cudaSuccess)
             return error;
         if (!is_configuration(grid, block)) return cudaErrorInvalidConfiguration;
         if (shared_bytes > 48 << 10) return cudaErrorInvalidValue;
-        const std::string kernel = name;
-        const auto run = [kernel, grid, block, thread = std::move(thread)] {
+        const std::string text = name;
+        const auto run = [text, kernel, grid, block, thread = std::move(thread)] {
             if (const cudaError_t error = injected("kernel"); error != cudaSuccess) return error;
-            return run_kernel(kernel, grid, block, thread);
+            return run_kernel(text, kernel, grid, block, thread);
         };
-        return submit(stream, {"kernel " + kernel, run});
+        return submit(stream, {"kernel " + text, run});
     });
 }
 

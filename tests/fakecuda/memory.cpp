@@ -127,17 +127,14 @@ cudaError_t allocate(void **memory, size_t bytes, int device) {
     return cudaSuccess;
 }
 
-cudaError_t release(void *memory, bool host) {
+cudaError_t release(void *memory, bool host) { // after a drain, which checks the guards
     const auto place = live.find((uintptr_t)memory);
     if (place == live.end() || (place->second.device < 0) != host) {
         mistake("%s memory is freed that is %s", host ? "pinned" : "device", describe(memory).c_str());
         return cudaErrorInvalidValue;
     }
     const Allocation allocation = place->second;
-    open_device_memory(true);
-    check(allocation);
     live.erase(place);
-    open_device_memory(false);
     if (!host) used[allocation.device] -= round_up(allocation.bytes, ALIGNMENT);
     mmap(allocation.pages, allocation.pages_bytes, PROT_NONE,
          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);

@@ -29,10 +29,11 @@ void launch_fails() {
     MUST(cudaStreamDestroy(stream));
 }
 
+bool called;
+
 void kernel_fails() {
     cudaStream_t stream = new_stream();
     int *x = new_device<int>(1);
-    static bool called;
     LS_LAUNCH(put, 1, 1, stream, x);
     MUST(cudaGetLastError());
     MUST(cudaLaunchHostFunc(

@@ -90,8 +90,9 @@ void launch_on_two_streams() {
     EXPECT(*w.host == 40);
 }
 
+int calls;
+
 void host_function_in_a_graph() {
-    static int calls;
     Work w;
     w.begin();
     MUST(cudaLaunchHostFunc(

@@ -63,10 +63,10 @@ __global__ void shuffles(int *out) { // [9][64]
 
 // ---- wrong ones
 
-__global__ void no_barrier(float *out) {
+template <bool UP> __global__ void no_barrier(float *out) {
     __shared__ float value[64];
     value[threadIdx.x] = (float)threadIdx.x;
-    out[threadIdx.x] = value[63 - threadIdx.x];
+    out[threadIdx.x] = value[UP ? threadIdx.x / 2 : 63 - threadIdx.x / 2];
 }
 
 __global__ void stale_shared(float *out) {
@@ -214,13 +214,14 @@ void run_far_outside() {
     EXPECT(cudaStreamSynchronize(stream) != cudaSuccess);
 }
 
-// Some block of many begins at its end: then what is read is still poison.
-void run_no_barrier() {
+// What a thread before this one wrote, or one behind it, is there or is still poison: as the block runs
+// upwards or downwards, which is drawn.
+template <bool UP> void run_no_barrier() {
     stream = new_stream();
     float *out = new_device<float>(64), *host = new_pinned<float>(64);
     int wrong = 0;
     for (int i = 0; i < 20; i++) {
-        LS_LAUNCH(no_barrier, 1, 64, stream, out);
+        LS_LAUNCH(no_barrier<UP>, 1, 64, stream, out);
         MUST(cudaMemcpyAsync(host, out, 64 * 4, cudaMemcpyDefault, stream));
         MUST(cudaStreamSynchronize(stream));
         for (int t = 0; t < 64; t++) wrong += std::isnan(host[t]);
@@ -251,7 +252,7 @@ void launch_illegal() {
         EXPECT(cudaGetLastError() == cudaErrorInvalidConfiguration);
         EXPECT(cudaGetLastError() == cudaSuccess);
     }
-    fake::launch("big", dim3(1), dim3(1), (48 << 10) + 1, stream, [] {});
+    fake::launch("big", nullptr, dim3(1), dim3(1), (48 << 10) + 1, stream, [] {});
     EXPECT(cudaGetLastError() == cudaErrorInvalidValue);
     MUST(cudaStreamSynchronize(stream));
     MUST(cudaStreamDestroy(stream));
@@ -276,7 +277,8 @@ void test_wrong(void **) {
 }
 
 void test_shared(void **) {
-    must_be_good(run_no_barrier);
+    must_be_good(run_no_barrier<false>);
+    must_be_good(run_no_barrier<true>);
     must_be_good(run_stale_shared);
 }
 

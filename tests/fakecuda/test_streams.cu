@@ -98,9 +98,10 @@ void ask() {
     MUST(cudaStreamDestroy(stream));
 }
 
+std::atomic<bool> met;
+
 // A host function of one stream waits for another thread, which waits for another stream.
 void meet_in_a_host_function() {
-    static std::atomic<bool> met;
     cudaStream_t a = new_stream(), b = new_stream();
     int *x = new_device<int>(1);
     MUST(cudaLaunchHostFunc(

@@ -17,41 +17,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <numeric>
 #include <sys/mman.h>
 
 uint3 threadIdx, blockIdx;
 dim3 blockDim, gridDim;
 
-// The sections of __shared__ (fake_kernel.h): their bounds, from the linker; NULL where no source has the
-// section.
-#define LS_FAKE_TEN(X, tens)                                                                                 \
-    X(tens##0)                                                                                               \
-    X(tens##1)                                                                                               \
-    X(tens##2)                                                                                               \
-    X(tens##3)                                                                                               \
-    X(tens##4)                                                                                               \
-    X(tens##5)                                                                                               \
-    X(tens##6)                                                                                               \
-    X(tens##7)                                                                                               \
-    X(tens##8)                                                                                               \
-    X(tens##9)
-#define LS_FAKE_SECTIONS(X)                                                                                  \
-    LS_FAKE_TEN(X, )                                                                                         \
-    LS_FAKE_TEN(X, 1)                                                                                        \
-    LS_FAKE_TEN(X, 2)                                                                                        \
-    LS_FAKE_TEN(X, 3)                                                                                        \
-    LS_FAKE_TEN(X, 4)                                                                                        \
-    LS_FAKE_TEN(X, 5)                                                                                        \
-    LS_FAKE_TEN(X, 6)                                                                                        \
-    LS_FAKE_TEN(X, 7)                                                                                        \
-    LS_FAKE_TEN(X, 8)                                                                                        \
-    LS_FAKE_TEN(X, 9)
-#define LS_FAKE_BOUNDS(number)                                                                               \
-    extern "C" __attribute__((weak, visibility("hidden"))) char __start_ls_fake_shared_##number[];           \
-    extern "C" __attribute__((weak, visibility("hidden"))) char __stop_ls_fake_shared_##number[];
-LS_FAKE_SECTIONS(LS_FAKE_BOUNDS)
-#undef LS_FAKE_BOUNDS
+// From the linker (shared.ld): where __shared__ variables lie.
+extern "C" __attribute__((visibility("hidden"))) uint64_t ls_fake_shared_begin[], ls_fake_shared_end[];
 
 namespace fake {
 
@@ -94,7 +68,6 @@ int ready_first, n_ready;
 Thread *current;
 int barrier_result;
 const std::function<void()> *body;
-const char *kernel_name = "";
 
 auto &idle = *new std::vector<Fiber *>; // that wait for a thread to begin
 Fiber *all_fibers;                      // MAX_THREADS + 1; a block uses as few as it can
@@ -269,14 +242,42 @@ void exchange_values(Thread *warp, unsigned mask) {
 
 // ---- a block ----
 
-void poison(char *begin, char *end) {
-    if (begin) memset(begin, 0xff, (size_t)(end - begin));
+// ---- shared memory: all of it is poison when a block begins. A kernel writes little of it: where, is found
+// out by looking through all of it after a kernel's first blocks, and now and then, and only that is poisoned
+// again.
+
+struct Written {
+    uint64_t *begin = ls_fake_shared_end, *end = ls_fake_shared_begin;
+    int looks = 0;
+};
+
+constexpr int FIRST_LOOKS = 8, LOOK_EVERY = 64;
+
+// AddressSanitizer guards what lies between variables, too; here that does not matter.
+__attribute__((no_sanitize("address"))) void look(Written *written) {
+    for (uint64_t *at = ls_fake_shared_begin; at != ls_fake_shared_end; at++) {
+        if (*at == ~(uint64_t)0) continue;
+        written->begin = std::min(written->begin, at);
+        written->end = std::max(written->end, at + 1);
+    }
+    written->looks++;
 }
 
-void poison_shared() {
-#define LS_FAKE_POISON(number) poison(__start_ls_fake_shared_##number, __stop_ls_fake_shared_##number);
-    LS_FAKE_SECTIONS(LS_FAKE_POISON)
-#undef LS_FAKE_POISON
+__attribute__((no_sanitize("address"))) void poison(uint64_t *begin, uint64_t *end) {
+    for (volatile uint64_t *at = begin; at < end; at++) *at = ~(uint64_t)0;
+}
+
+void poison_shared(const void *kernel) { // after a block of the kernel
+    static auto &written_by = *new std::map<const void *, Written>;
+    Written &written = written_by[kernel];
+    if (written.looks < FIRST_LOOKS || random_number() % LOOK_EVERY == 0) look(&written);
+    poison(written.begin, written.end);
+}
+
+void poison_all_shared() { // once: it begins as zeros
+    static bool done = false;
+    if (!done) poison(ls_fake_shared_begin, ls_fake_shared_end);
+    done = true;
 }
 
 void set_up_threads(dim3 block) {
@@ -291,7 +292,6 @@ void set_up_threads(dim3 block) {
 }
 
 bool run_block() { // false: `failure` says why
-    poison_shared();
     for (int i = 0; i < n_threads; i++) threads[i].state = State::fresh;
     for (int first = 0; first < n_threads; first += WARP)
         warps[first / WARP] = {n_threads - first < WARP ? (1u << (n_threads - first)) - 1 : ~0u, 0, 0};
@@ -408,9 +408,10 @@ uint64_t warp_exchange(WarpOp op, unsigned mask, uint64_t value, int argument, i
     return me->value;
 }
 
-cudaError_t run_kernel(const std::string &name, dim3 grid, dim3 block, const std::function<void()> &thread) {
+cudaError_t run_kernel(const std::string &name, const void *kernel, dim3 grid, dim3 block,
+                       const std::function<void()> &thread) {
     catch_faults();
-    kernel_name = name.c_str();
+    poison_all_shared();
     kernel_thread = pthread_self();
     body = &thread;
     gridDim = grid;
@@ -426,6 +427,7 @@ cudaError_t run_kernel(const std::string &name, dim3 grid, dim3 block, const std
                     (unsigned)(number / grid.x / grid.y)};
         backwards = random_number() & 1;
         good = run_block();
+        poison_shared(kernel);
     }
     in_kernel = false;
     for (int i = 0; i < n_fibers && good; i++)

@@ -18,11 +18,9 @@
 #define __restrict__ __restrict
 
 // Shared memory is static: the blocks of all kernels run one after another, and the threads of one on one OS
-// thread. It lies in sections of its own, so that it can be poisoned before each block. They are numbered, as
-// a compiler lets a section hold variables of templates, or others, but not both.
-#define LS_FAKE_SECTION_(number) section("ls_fake_shared_" #number)
-#define LS_FAKE_SECTION(number)  LS_FAKE_SECTION_(number)
-#define __shared__               static __attribute__((LS_FAKE_SECTION(__COUNTER__), aligned(16)))
+// thread. shared.ld puts it where it can be poisoned before each block; so a function here has no other
+// static variable.
+#define __shared__ static __attribute__((aligned(16)))
 
 // ---- vector types ----
 #define LS_FAKE_VECTORS(type, name)                                                                          \

@@ -9,7 +9,7 @@
 namespace fake {
 
 // Checks the configuration as CUDA does; an error is for cudaGetLastError.
-__attribute__((visibility("hidden"))) void launch(const char *name, dim3 grid, dim3 block,
+__attribute__((visibility("hidden"))) void launch(const char *name, const void *kernel, dim3 grid, dim3 block,
                                                   size_t shared_bytes, cudaStream_t stream,
                                                   std::function<void()> thread);
 
@@ -17,7 +17,8 @@ template <typename... Parameters, typename... Arguments>
 void launch_kernel(const char *name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
                    size_t shared_bytes, cudaStream_t stream, Arguments &&...arguments) {
     std::tuple<Parameters...> copies(static_cast<Arguments &&>(arguments)...);
-    launch(name, grid, block, shared_bytes, stream, [kernel, copies] { std::apply(kernel, copies); });
+    launch(name, (const void *)kernel, grid, block, shared_bytes, stream,
+           [kernel, copies] { std::apply(kernel, copies); });
 }
 
 } // namespace fake
