@@ -143,7 +143,8 @@ void at_exit(void (*check)());
 unsigned mistakes();
 
 // ---- threads.cpp ----
-// Runs all blocks of a kernel; cudaErrorLaunchFailure where it broke a rule.
+// Runs all blocks of a kernel; cudaErrorLaunchFailure where it broke a rule, cudaErrorIllegalAddress after a
+// fault.
 cudaError_t run_kernel(const std::string &name, const void *kernel, dim3 grid, dim3 block,
                        const std::function<void()> &thread);
 

@@ -211,7 +211,7 @@ void run_absent_lanes() {
 void run_far_outside() {
     stream = new_stream();
     LS_LAUNCH(far_outside, 1, 1, stream, new_device<float>(128));
-    EXPECT(cudaStreamSynchronize(stream) != cudaSuccess);
+    EXPECT(cudaStreamSynchronize(stream) == cudaErrorIllegalAddress);
 }
 
 // What a thread before this one wrote, or one behind it, is there or is still poison: as the block runs

@@ -97,7 +97,7 @@ void read_freed() {
     float *memory = new_device<float>(10), *out = new_device<float>(1);
     MUST(cudaFree(memory));
     LS_LAUNCH(read_at, 1, 1, stream, memory, out);
-    EXPECT(cudaStreamSynchronize(stream) == cudaErrorLaunchFailure);
+    EXPECT(cudaStreamSynchronize(stream) == cudaErrorIllegalAddress);
 }
 
 template <int OFFSET> void write_outside() {

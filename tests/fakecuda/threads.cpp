@@ -74,6 +74,7 @@ Fiber *all_fibers;                      // MAX_THREADS + 1; a block uses as few 
 int n_fibers;
 Fiber home, *running; // what called run_block; the fiber that runs
 char failure[512];
+cudaError_t failure_error;
 
 std::string place(const Site &site) {
     const char *slash = strrchr(site.file, '/');
@@ -298,6 +299,7 @@ bool run_block() { // false: `failure` says why
     n_fresh = n_threads;
     n_ended = n_at_barrier = n_ready = ready_first = 0;
     failure[0] = 0;
+    failure_error = cudaErrorLaunchFailure;
     running = &home;
     go_on();
     return failure[0] == 0;
@@ -316,8 +318,10 @@ bool in_kernel;
 pthread_t kernel_thread;
 
 void on_fault(int number, siginfo_t *info, void *context) {
-    if (in_kernel && pthread_equal(pthread_self(), kernel_thread))
+    if (in_kernel && pthread_equal(pthread_self(), kernel_thread)) {
+        failure_error = cudaErrorIllegalAddress;
         kernel_error("an illegal access to %s", describe(info->si_addr).c_str());
+    }
     const struct sigaction &old = old_fault[number == SIGBUS];
     if (old.sa_flags & SA_SIGINFO)
         old.sa_sigaction(number, info, context);
@@ -440,7 +444,7 @@ cudaError_t run_kernel(const std::string &name, const void *kernel, dim3 grid, d
     mistake("kernel %s, block (%u,%u,%u), thread (%u,%u,%u): %s", name.c_str(), blockIdx.x, blockIdx.y,
             blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z, failure);
     abandon_block();
-    return cudaErrorLaunchFailure;
+    return failure_error;
 }
 
 } // namespace fake
