@@ -3,6 +3,8 @@
 #include "cuda/lib/lib.h"
 #include "cuda/lib/parts.h"
 
+#include "base/log.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,6 +17,12 @@ static void write_versions(struct ls_lib *lib) {
              lib->cudnn ? cudnn : "");
 }
 
+// cuDNN is there and fails, which im2col makes good, at a price that the user should know of.
+static void go_without(const char *what) {
+    ls_warn("%s, convolutions are slower: %s", what, ls_error_last()->text);
+    ls_error_clear();
+}
+
 ls_status ls_lib_open(int gpu, bool tf32, struct ls_lib **lib) {
     cudaError_t error = cudaSetDevice(gpu);
     if (error != cudaSuccess) return LS_FAIL(LS_SYSTEM, "GPU %d: %s", gpu, cudaGetErrorString(error));
@@ -22,12 +30,12 @@ ls_status ls_lib_open(int gpu, bool tf32, struct ls_lib **lib) {
     if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
     made->tf32 = tf32;
     made->columns = COLUMNS;
-    ls_status status = ls_cublas_open(&made->cublas);
-    if (status == LS_OK) status = ls_cudnn_open(&made->cudnn);
+    const ls_status status = ls_cublas_open(&made->cublas);
     if (status != LS_OK) {
         ls_lib_close(made);
         return status;
     }
+    if (ls_cudnn_open(&made->cudnn) != LS_OK) go_without("cuDNN is not used");
     write_versions(made);
     *lib = made;
     return LS_OK;
@@ -117,8 +125,11 @@ ls_status ls_lib_conv_make(struct ls_lib *lib, const struct ls_lib_conv *conv, s
     }
     if (lib->cudnn) {
         const ls_status status = ls_cudnn_conv_make(lib->cudnn, lib->tf32, conv, task);
-        if (status != LS_INPUT) return status;
-        ls_error_clear(); // cuDNN has nothing that will do
+        if (status == LS_OK) return LS_OK;
+        if (status == LS_INPUT)
+            ls_error_clear(); // it has nothing that will do
+        else
+            go_without("cuDNN fails to make a convolution");
     }
     return ls_im2col_make(lib, conv, task);
 }

@@ -2,6 +2,7 @@
 // parts, in groups. Numbers are small integers, so that every sum is exact in every type and order, and equal
 // means equal.
 #include "cuda/lib/parts.h"
+#include "unit/cuda/product.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,40 +18,15 @@ struct plain_product {
     struct ls_matrix_product p;
 };
 
-static float get(const void *from, int64_t at, ls_dtype type) {
-    if (type == LS_F32) return ((const float *)from)[at];
-    return ls_bf16_to_f32(((const ls_bf16 *)from)[at]);
-}
-
-static void put(void *to, int64_t at, ls_dtype type, float value) {
-    if (type == LS_F32)
-        ((float *)to)[at] = value;
-    else
-        ((ls_bf16 *)to)[at] = ls_bf16_from_f32(value);
-}
-
 static ls_status run_plain(struct ls_lib *lib, const struct ls_lib_task *task,
                            const struct ls_lib_arguments *with) {
     const struct ls_matrix_product *p = &((const struct plain_product *)task)->p;
-    const struct ls_lib_product *of = &p->of;
     (void)lib;
     assert_int_equal(cudaStreamSynchronize(with->stream), cudaSuccess);
     assert_int_equal((uintptr_t)with->a % (uintptr_t)p->align, 0);
     assert_int_equal((uintptr_t)with->b % (uintptr_t)p->align, 0);
     assert_int_equal((uintptr_t)with->out % (uintptr_t)p->align, 0);
-    for (int64_t g = 0; g < p->batch; g++)
-        for (int64_t i = 0; i < of->m; i++)
-            for (int64_t j = 0; j < of->n; j++) {
-                const int64_t at = g * p->next_c + i * p->row_c + j;
-                float sum = p->accumulate ? get(with->out, at, of->output) : 0;
-                for (int64_t k = 0; k < of->k; k++) {
-                    const int64_t a = g * p->next_a + (of->transpose_a ? k * p->row_a + i : i * p->row_a + k);
-                    const int64_t b = g * p->next_b + (of->transpose_b ? j * p->row_b + k : k * p->row_b + j);
-                    sum += get(with->a, a, of->input) * get(with->b, b, of->input);
-                }
-                if (of->bias) sum += ((const float *)with->bias)[g * p->next_bias + j];
-                put(with->out, at, of->output, of->relu && sum < 0 ? 0 : sum);
-            }
+    define_product(p, with->a, with->b, with->bias, with->out);
     return LS_OK;
 }
 
