@@ -126,6 +126,15 @@ static void add_lines(const uint8_t *restrict from, size_t stride, const int16_t
     for (int k = 0; k < n; k++) sums[k] += a * from[k] + b * second[k] + c * third[k] + d * fourth[k];
 }
 
+// The first lines of a sum, which has nothing in it yet.
+FOR_EACH_PROCESSOR
+static void begin_lines(const uint8_t *restrict from, size_t stride, const int16_t *restrict weights, int n,
+                        int32_t *restrict sums) {
+    const int32_t a = weights[0], b = weights[1], c = weights[2], d = weights[3];
+    const uint8_t *second = from + stride, *third = second + stride, *fourth = third + stride;
+    for (int k = 0; k < n; k++) sums[k] = a * from[k] + b * second[k] + c * third[k] + d * fourth[k];
+}
+
 FOR_EACH_PROCESSOR
 static void add_line(const uint8_t *restrict from, int32_t weight, int n, int32_t *restrict sums) {
     for (int k = 0; k < n; k++) sums[k] += weight * from[k];
@@ -144,7 +153,13 @@ static void add_up(const struct work *work, const struct axis *axis, int i, cons
     const int16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
     int taps = axis->taps, t = 0;
     while (taps > 0 && weights[taps - 1] == 0) taps--;
-    memset(work->sums, 0, (size_t)n * sizeof *work->sums);
+    if (taps >= TOGETHER) {
+        begin_lines(from, stride, weights, n, work->sums);
+        t = TOGETHER;
+        from += TOGETHER * stride;
+    } else {
+        memset(work->sums, 0, (size_t)n * sizeof *work->sums);
+    }
     for (; t + TOGETHER <= taps; t += TOGETHER, from += TOGETHER * stride)
         add_lines(from, stride, weights + t, n, work->sums);
     for (; t < taps; t++, from += stride) add_line(from, weights[t], n, work->sums);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,9 @@ ls_status ls_file_commit(const char *temporary, const char *path) {
 // The size of a file is a hint only: files of /proc have none, and others may grow.
 static ls_status read_open_file(const char *path, FILE *file, size_t limit, char **text, size_t *bytes) {
     size_t used = 0, capacity = 4096;
+    struct stat info;
+    if (fstat(fileno(file), &info) == 0 && info.st_size > 0 && (uint64_t)info.st_size < limit)
+        capacity = (size_t)info.st_size + 2; // one more than there is, so that its end is met
     char *data = malloc(capacity);
     while (data) {
         used += fread(data + used, 1, capacity - used - 1, file);
