@@ -287,13 +287,15 @@ static struct ls_step_result result_of(const struct ls_engine *engine) {
     };
 }
 
+void ls_engine_begin(struct ls_engine *engine, const struct ls_batch *batch,
+                     const struct ls_step_control *control) {
+    enqueue_gradients(engine, batch, control);
+}
+
 ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
                          const struct ls_step_control *control, struct ls_step_result *result) {
-    enqueue_gradients(engine, batch, control);
-    enqueue_update(engine, control);
-    LS_TRY(ls_engine_sync(engine));
-    *result = result_of(engine);
-    return LS_OK;
+    ls_engine_begin(engine, batch, control);
+    return ls_engine_apply(engine, control, result);
 }
 
 ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *batch,

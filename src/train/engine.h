@@ -83,12 +83,18 @@ struct ls_lane_range ls_engine_lanes(const struct ls_engine *engine);
 ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
                          const struct ls_step_control *control, struct ls_step_result *result);
 
-// The same in two halves, for audits: up to the reduced gradients, and the decision and update by them. The
-// first takes a fingerprint of the gradient of lane `audited` where this rank holds it, -1: of none.
-ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *batch,
-                              const struct ls_step_control *control, int audited);
+// The same in two halves: its lanes, folds and reductions are enqueued; then come decision and update by the
+// reduced gradients. Nothing else is asked of the engine in between. The batch may be given back after the
+// second.
+void ls_engine_begin(struct ls_engine *engine, const struct ls_batch *batch,
+                     const struct ls_step_control *control);
 ls_status ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control,
                           struct ls_step_result *result);
+
+// For audits, instead of the first half: waits until the gradients are there. It
+// takes a fingerprint of the gradient of lane `audited` where this rank holds it, -1: of none.
+ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *batch,
+                              const struct ls_step_control *control, int audited);
 // The fingerprint that ls_engine_gradients took. Needs train.audit_every.
 ls_status ls_engine_mark_of_step(struct ls_engine *engine, uint64_t *mark);
 bool ls_engine_fault(const struct ls_engine *engine); // did a rank say that it could not read its batch?

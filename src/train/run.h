@@ -12,6 +12,16 @@
 #include "train/trace.h"
 #include "train/trainer.h"
 
+// A step whose batch is read.
+struct ls_run_step {
+    bool begun; // its lanes are enqueued
+    double start, waited, lr;
+    struct ls_batch *batch;
+    ls_status reading;
+    struct ls_error error; // of reading
+    struct ls_step_control control;
+};
+
 // In the order in which it is opened; closed the other way round.
 struct ls_run {
     struct ls_comm *comm;
@@ -39,6 +49,7 @@ struct ls_run {
     struct ls_clock clock;
     uint64_t steps;                   // of the whole run
     struct ls_checkpoint_state state; // after the last step done
+    struct ls_run_step now;
     struct ls_step_result last;
     double seconds_in_steps;
     uint64_t steps_here; // since this process started

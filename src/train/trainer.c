@@ -107,33 +107,42 @@ static void trace_host(struct ls_run *run, enum ls_trace_kind kind, double begin
     span->end = ls_now();
 }
 
-static ls_status one_step(struct ls_run *run) {
+static void read_step(struct ls_run *run) {
+    struct ls_run_step *now = &run->now;
     const uint64_t step = run->state.step;
-    const double start = ls_now();
-    const bool audited = ls_audit_due(run->audit, step);
-    if (audited) LS_TRY(ls_run_compare_replicas(run));
+    *now = (struct ls_run_step){.start = ls_now(),
+                                .lr = ls_schedule_rate(&run->recipe, &run->clock, step, run->steps)};
     ls_trace_step(run->trace, step);
-    double waited = 0;
-    struct ls_batch *batch = NULL;
-    ls_status reading = ls_reader_next(run->reader, &batch, &waited);
-    const struct ls_error error = *ls_error_last();
-    trace_host(run, LS_SPAN_WAIT, ls_now() - waited);
-    const double lr = ls_schedule_rate(&run->recipe, &run->clock, step, run->steps);
-    const struct ls_step_control control = {
+    now->reading = ls_reader_next(run->reader, &now->batch, &now->waited);
+    now->error = *ls_error_last();
+    trace_host(run, LS_SPAN_WAIT, ls_now() - now->waited);
+    now->control = (struct ls_step_control){
         .step = step,
         .updates = step - run->state.skipped,
-        .lr = (float)lr,
+        .lr = (float)now->lr,
         .loss_scale = (float)run->state.loss_scale,
         .stop = ls_stop_wanted(),
-        .fault = reading != LS_OK,
+        .fault = now->reading != LS_OK,
     };
-    // A rank that could not read takes part in the step all the same, and all learn of it.
-    ls_status status = audited ? ls_audit_step(run->audit, batch, &control, &run->last)
-                               : ls_engine_step(run->engine, batch, &control, &run->last);
-    ls_reader_release(run->reader, batch);
-    if (status != LS_OK) return audited && ls_audit_failed(run->audit) ? ls_run_distrust(run) : status;
-    if (run->last.fault) return ls_comm_agree(run->comm, reading == LS_OK ? LS_OK : ls_error_adopt(&error));
-    request_batch(run, step + (uint64_t)run->recipe.data.prefetch);
+}
+
+static void begin_step(struct ls_run *run) {
+    read_step(run);
+    ls_engine_begin(run->engine, run->now.batch, &run->now.control);
+    run->now.begun = true;
+}
+
+// Does the next step follow this one with nothing in between that reads weights, waits for the queues or ends
+// the run?
+static bool goes_on(const struct ls_run *run) {
+    const uint64_t step = run->state.step;
+    return step < run->steps && !run->last.stop && !ls_audit_due(run->audit, step) &&
+           run->state.skipped_in_row < (uint64_t)run->recipe.train.nan_limit &&
+           !due(run, &run->recipe.eval.every, step) && !due(run, &run->recipe.checkpoint.every, step);
+}
+
+// What the step leaves in the run's state.
+static void count_step(struct ls_run *run) {
     run->state.step++;
     ls_pulse_step(run->state.step);
     run->state.skipped += run->last.skipped;
@@ -145,10 +154,32 @@ static ls_status one_step(struct ls_run *run) {
         run->state.last_loss = run->last.loss;
         run->state.last = scores_of_step(run);
     }
-    trace_host(run, LS_SPAN_STEP, start);
-    const double seconds = ls_now() - start;
+}
+
+// Ends with the next step's lanes under way, where they may be: what is written of this step is written
+// meanwhile.
+static ls_status one_step(struct ls_run *run) {
+    struct ls_run_step *now = &run->now;
+    const uint64_t step = run->state.step;
+    const bool audited = ls_audit_due(run->audit, step);
+    if (audited) LS_TRY(ls_run_compare_replicas(run));
+    if (audited) read_step(run);
+    if (!audited && !now->begun) begin_step(run);
+    // A rank that could not read takes part in the step all the same, and all learn of it.
+    ls_status status = audited ? ls_audit_step(run->audit, now->batch, &now->control, &run->last)
+                               : ls_engine_apply(run->engine, &now->control, &run->last);
+    ls_reader_release(run->reader, now->batch);
+    now->begun = false;
+    if (status != LS_OK) return audited && ls_audit_failed(run->audit) ? ls_run_distrust(run) : status;
+    if (run->last.fault)
+        return ls_comm_agree(run->comm, now->reading == LS_OK ? LS_OK : ls_error_adopt(&now->error));
+    request_batch(run, step + (uint64_t)run->recipe.data.prefetch);
+    count_step(run);
+    trace_host(run, LS_SPAN_STEP, now->start);
+    const double seconds = ls_now() - now->start, waited = now->waited, lr = now->lr;
     run->seconds_in_steps += seconds;
     run->steps_here++;
+    if (goes_on(run)) begin_step(run);
     report_step(run, lr, seconds, waited);
     return LS_OK;
 }
