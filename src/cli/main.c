@@ -94,12 +94,13 @@ static const struct ls_command commands[] = {
      "  lockstep plan launch/recipes/fashion-mnist.yaml --ranks 4 --device-memory 2GiB", ls_command_plan,
      .alone = true},
     {"bench", "measure steps, reductions and reading", "step | reduce | read FILE… | read RECIPE [OPTION …]",
-     "bench step trains a model on synthetic samples in memory and prints samples per second, milliseconds a "
-     "step, and\n"
-     "the memory that the process took beside what the plan said. bench reduce, under mpirun, sums buffers "
-     "of "
-     "growing size over\n"
-     "the ranks, ordered and by the library's own all-reduce in turn: median, 99th percentile, bandwidth.\n"
+     "bench step trains a model on synthetic samples in memory (a GPU's own) and prints samples per second, "
+     "milliseconds a step,\n"
+     "and the memory that the process took on the host beside what the plan said. bench reduce, under "
+     "mpirun, "
+     "sums buffers of\n"
+     "growing size over the ranks, ordered and by the library's own all-reduce in turn: median, 99th "
+     "percentile, bandwidth.\n"
      "bench read reads samples of data files, or of a recipe's data.train, in order and shuffled, from the "
      "page cache and "
      "from\n"

@@ -204,6 +204,18 @@ class Trace(Case):
                              for event in events), 3 * 6)
 
 
+class Bench(Case):
+    def test_step_from_device_memory(self):
+        for ranks, words in [(1, ["--precision", "bf16"]), (1, ["--precision", "tf32", "--eager"]), (2, ["--precision", "fp16"])]:
+            with self.subTest(ranks=ranks, words=words):
+                result = lockstep.run("bench", "step", "--model", "lenet", "--batch", 8, "--lanes", 4, "--steps", 2, "--json",
+                                      *words, ranks=ranks, settings=self.fake())
+                self.assertEqual(result.returncode, 0, result.stdout + result.stderr + self.said())
+                figures = json.loads(result.stdout)
+                self.assertIn("Stand-in", figures["device"])
+                self.assertGreater(figures["samples_per_s"], 0)
+
+
 class Restart(Case):
     def test_resume_after_kill(self):
         changes = dict(LENET, **{"train.steps": 12, "checkpoint.every": "2 steps", "train.batch": 48})
