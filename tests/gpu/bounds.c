@@ -186,8 +186,8 @@ static void bounds_of_loss(const struct ls_trial *trial, double *const bound[LS_
     double loss = 0, weights = out(trial, 2, 0);
     for (int64_t n = 0; n < x.n; n++) loss += fabs(in(trial, 2, n)) * (range_of(trial, n, x.c) + 2);
     bound[0][0] = DEPTH * u * (loss + fabs(out(trial, 0, 0)));
-    bound[1][0] = (node->op->id == LS_OP_MSE ? DEPTH : 1) * u * out(trial, 1, 0);
-    bound[2][0] = u * weights;
+    bound[1][0] = (node->op->id == LS_OP_MSE ? DEPTH : 1) * u * fabs(out(trial, 1, 0));
+    bound[2][0] = u * fabs(weights);
 }
 
 static void bounds_of_loss_grad(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
