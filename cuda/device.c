@@ -211,10 +211,12 @@ static ls_status describe(struct ls_cuda_device *cuda) {
     int runtime = 0;
     LS_CUDA("the version of the CUDA runtime", cudaRuntimeGetVersion(&runtime));
     snprintf(cuda->base.name, sizeof cuda->base.name, "GPU %d, %.96s", cuda->gpu, properties.name);
-    const int length =
-        snprintf(cuda->base.fingerprint, sizeof cuda->base.fingerprint,
-                 "cuda %.96s, compute capability %d.%d; runtime %d.%d; %s", properties.name, major, minor,
-                 runtime / 1000, runtime % 1000 / 10, ls_lib_versions(cuda->lib));
+    // Libraries promise equal bits for equal numbers of multiprocessors; GPUs of one name may have different
+    // ones.
+    const int length = snprintf(cuda->base.fingerprint, sizeof cuda->base.fingerprint,
+                                "cuda %.96s, compute capability %d.%d, %d multiprocessors; runtime %d.%d; %s",
+                                properties.name, major, minor, properties.multiProcessorCount, runtime / 1000,
+                                runtime % 1000 / 10, ls_lib_versions(cuda->lib));
     if (length < 0 || (size_t)length >= sizeof cuda->base.fingerprint)
         return LS_FAIL(LS_SYSTEM, "the description of the GPU has %d bytes, at most %zu fit", length,
                        sizeof cuda->base.fingerprint - 1);

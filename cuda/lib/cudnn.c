@@ -2,7 +2,7 @@
 // the first that keeps our arithmetic becomes the plan. All of it is chosen from shapes, device model and
 // library version.
 //
-//     forward:          x, w -> convolution -> y, or -> + bias -> (relu) -> y with f32 between, rounded once
+//     forward:          x, w -> convolution -> y, or -> + bias -> y with f32 between, rounded once; then relu
 //     input gradient:   dy, w -> dx
 //     weight gradient:  x, dy -> dw, f32; where no engine can, dw in the type of x, which is then widened
 #include "cuda/lib/parts.h"
@@ -21,7 +21,7 @@ enum {
     CONFIGS = 64,          // that a heuristic is asked for
 };
 
-enum uid { UID_A = 1, UID_B, UID_OUT, UID_BIAS, UID_CONVOLVED, UID_BIASED };
+enum uid { UID_A = 1, UID_B, UID_OUT, UID_BIAS, UID_CONVOLVED };
 
 typedef cudnnBackendDescriptor_t descriptor;
 
@@ -38,9 +38,10 @@ struct conv_task {
     int n_made;
     descriptor graph, config, plan;
     int64_t own_workspace; // the engine's
-    bool bias;
+    bool bias, relu;
+    ls_dtype type;    // of y, where relu follows
     ls_dtype narrow;  // weight gradient: the type of dw in the workspace; LS_F32: dw goes where it belongs
-    int64_t elements; // of it
+    int64_t elements; // of y or dw
 };
 
 // What is not supported is no error of ours: another engine or library may do.
@@ -194,11 +195,12 @@ static ls_status make_convolution(struct conv_task *task, const struct ls_lib_co
     return finalize(api, *operation);
 }
 
-// y = x + b, or y = max(x, 0) where b is NULL; in f32.
-static ls_status make_pointwise(struct conv_task *task, cudnnPointwiseMode_t mode, descriptor x, descriptor b,
-                                descriptor y, descriptor *operation) {
+// y = x + b, in f32.
+static ls_status make_sum(struct conv_task *task, descriptor x, descriptor b, descriptor y,
+                          descriptor *operation) {
     const struct ls_cudnn *api = task->device->api;
     const cudnnDataType_t sums = CUDNN_DATA_FLOAT;
+    const cudnnPointwiseMode_t mode = CUDNN_POINTWISE_ADD;
     descriptor pointwise;
     LS_TRY(create_kept(task, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &pointwise));
     SET(pointwise, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
@@ -207,7 +209,7 @@ static ls_status make_pointwise(struct conv_task *task, cudnnPointwiseMode_t mod
     LS_TRY(create_kept(task, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, operation));
     SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise);
     SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
-    if (b) SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
+    SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
     SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
     return finalize(api, *operation);
 }
@@ -224,35 +226,25 @@ static ls_status make_graph(struct conv_task *task, int n, const descriptor *ope
     return finalize(api, task->graph);
 }
 
-// y = convolved + bias, and relu of it; the sums between are f32 and in no memory.
-static ls_status make_epilogue(struct conv_task *task, const struct ls_lib_conv *conv, descriptor convolved,
-                               descriptor operations[2], int *n) {
+// y = convolved + bias; what was convolved is f32 and in no memory. No relu here: cuDNN's own loses NaN,
+// unless asked not to by an attribute that is on its way out, and holds infinity to the greatest number.
+static ls_status add_bias(struct conv_task *task, const struct ls_lib_conv *conv, descriptor convolved,
+                          descriptor *operation) {
     const int64_t per_channel[] = {1, conv->o, 1, 1};
     const int64_t y_dims[] = {conv->n, conv->o, ls_conv_out_h(conv), ls_conv_out_w(conv)};
-    descriptor bias, biased = convolved, y;
-    *n = 0;
+    descriptor bias, y;
     LS_TRY(make_tensor(task, UID_OUT, conv->type, y_dims, false, &y));
-    if (conv->bias) {
-        LS_TRY(make_tensor(task, UID_BIAS, LS_F32, per_channel, false, &bias));
-        if (conv->relu) LS_TRY(make_tensor(task, UID_BIASED, LS_F32, y_dims, true, &biased));
-        LS_TRY(make_pointwise(task, CUDNN_POINTWISE_ADD, convolved, bias, conv->relu ? biased : y,
-                              &operations[*n]));
-        ++*n;
-    }
-    if (conv->relu)
-        LS_TRY(make_pointwise(task, CUDNN_POINTWISE_RELU_FWD, biased, NULL, y, &operations[(*n)++]));
-    return LS_OK;
+    LS_TRY(make_tensor(task, UID_BIAS, LS_F32, per_channel, false, &bias));
+    return make_sum(task, convolved, bias, y, operation);
 }
 
 static ls_status make_operations(struct conv_task *task, const struct ls_lib_conv *conv, ls_dtype out_type) {
-    const bool fused = conv->bias || conv->relu;
     struct tensors tensors;
-    descriptor operations[3];
-    int more = 0;
-    LS_TRY(make_tensors(task, conv, out_type, fused, &tensors));
+    descriptor operations[2];
+    LS_TRY(make_tensors(task, conv, out_type, conv->bias, &tensors));
     LS_TRY(make_convolution(task, conv, &tensors, &operations[0]));
-    if (fused) LS_TRY(make_epilogue(task, conv, tensors.y, operations + 1, &more));
-    return make_graph(task, 1 + more, operations);
+    if (conv->bias) LS_TRY(add_bias(task, conv, tensors.y, &operations[1]));
+    return make_graph(task, conv->bias ? 2 : 1, operations);
 }
 
 // ---- the engine ----
@@ -376,6 +368,7 @@ static ls_status run_conv(struct ls_lib *lib, const struct ls_lib_task *task,
                        "cudnnBackendExecute");
     destroy(api, &pack);
     LS_TRY(status);
+    if (conv->relu) return ls_cuda_relu(conv->type, with->out, with->out, conv->elements, with->stream);
     if (widen)
         return ls_cuda_cast(conv->narrow, with->workspace, LS_F32, with->out, conv->elements, with->stream);
     return LS_OK;
@@ -396,8 +389,12 @@ static ls_status make_with(struct ls_cudnn_device *device, bool tf32, const stru
     made->task = (struct ls_lib_task){.run = run_conv, .unmake = unmake_conv};
     made->device = device;
     made->bias = conv->bias;
+    made->relu = conv->relu;
+    made->type = conv->type;
     made->narrow = conv->direction == LS_LIB_WEIGHT_GRAD ? out_type : LS_F32;
-    made->elements = conv->o * conv->kh * conv->kw * (conv->c / conv->groups);
+    made->elements = conv->direction == LS_LIB_WEIGHT_GRAD
+                         ? conv->o * conv->kh * conv->kw * (conv->c / conv->groups)
+                         : conv->n * ls_conv_out_h(conv) * ls_conv_out_w(conv) * conv->o;
     ls_status status = make_operations(made, conv, out_type);
     if (status == LS_OK) status = choose(made, conv->type == LS_F32 && !tf32);
     if (status != LS_OK) {

@@ -15,6 +15,11 @@ ls_status ls_cuda_cast(ls_dtype from, const void *x, ls_dtype to, void *y, int64
     return LS_FAIL(LS_SYSTEM, "no GPU");
 }
 
+ls_status ls_cuda_relu(ls_dtype type, const void *x, void *y, int64_t n, cudaStream_t stream) {
+    (void)type, (void)x, (void)y, (void)n, (void)stream;
+    return LS_FAIL(LS_SYSTEM, "no GPU");
+}
+
 // As cuDNN itself writes a device down.
 #define DEVICE(name, version, processors, shared, threads, blocks, cache, memory)                            \
     "{\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],\"regsPerBlock\":65536,"      \
