@@ -35,6 +35,8 @@ struct ls_cuda_kernel {
     ls_status (*make)(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
                       void **made);
     void (*unmake)(void *made); // takes NULL
+    // Which of several ways to do it a library took (ls_lib_choice); 0 where it was not asked. Takes NULL.
+    int (*choice)(const void *made);
     // Enqueues, and may be captured into a CUDA graph: allocates nothing, waits for nothing, and depends on
     // the call's pointers and the node alone. LS_SYSTEM where a launch failed.
     ls_status (*run)(const struct ls_cuda_call *call);

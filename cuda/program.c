@@ -3,10 +3,12 @@
 // on; so from a few steps on nothing is captured, and a segment costs the host one call.
 #include "cuda/internal.h"
 
+#include "base/hash.h"
 #include "base/pulse.h"
 #include "cuda/kernel.h"
 #include "cuda/range.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +89,18 @@ static ls_status make_nodes(struct ls_program *program) {
     return LS_OK;
 }
 
+// Adds the program's to those of the programs that the device has loaded before.
+static void note_choices(const struct ls_program *program) {
+    char *choices = program->cuda->base.choices;
+    uint64_t hash = ls_hash_of(choices, strlen(choices));
+    for (int i = 0; i < program->plan->graph->n_nodes; i++) {
+        const uint64_t of_node[] = {
+            hash, program->kernels[i] ? (uint64_t)program->kernels[i]->choice(program->made[i]) : 0};
+        hash = ls_hash_of(of_node, sizeof of_node);
+    }
+    snprintf(choices, sizeof program->cuda->base.choices, "%016" PRIx64, hash);
+}
+
 static ls_status make_segments(struct ls_program *program) {
     const int n = program->plan->n_segments;
     for (int s = 0; s < n; s++) {
@@ -118,6 +132,7 @@ ls_status ls_cuda_load(struct ls_device *device, const struct ls_plan *plan, str
         ls_cuda_unload(program);
         return status;
     }
+    note_choices(program);
     *out = program;
     return LS_OK;
 }

@@ -306,6 +306,7 @@ static ls_status take_first(struct conv_task *task, descriptor *configs, int64_t
     for (int64_t i = 0; i < n; i++) {
         if (!keeps_arithmetic(api, configs[i], exact_f32)) continue;
         if (make_plan(task, configs[i]) == LS_OK) {
+            task->task.choice += (int)i + 1;
             task->config = configs[i];
             configs[i] = NULL;
             return LS_OK;
@@ -336,7 +337,9 @@ static ls_status choose_of_mode(struct conv_task *task, cudnnBackendHeurMode_t m
 
 static ls_status choose(struct conv_task *task, bool exact_f32) {
     const ls_status status = choose_of_mode(task, CUDNN_HEUR_MODE_A, exact_f32);
-    return status == LS_INPUT ? choose_of_mode(task, CUDNN_HEUR_MODE_FALLBACK, exact_f32) : status;
+    if (status != LS_INPUT) return status;
+    task->task.choice += CONFIGS;
+    return choose_of_mode(task, CUDNN_HEUR_MODE_FALLBACK, exact_f32);
 }
 
 // ---- the task ----
@@ -412,7 +415,9 @@ ls_status ls_cudnn_conv_make(struct ls_cudnn_device *device, bool tf32, const st
     if (conv->direction != LS_LIB_WEIGHT_GRAD) return make_with(device, tf32, conv, conv->type, task);
     const ls_status status = make_with(device, tf32, conv, LS_F32, task);
     if (status != LS_INPUT || conv->type == LS_F32) return status;
-    return make_with(device, tf32, conv, conv->type, task);
+    LS_TRY(make_with(device, tf32, conv, conv->type, task));
+    (*task)->choice += 2 * CONFIGS;
+    return LS_OK;
 }
 
 // ---- the device ----

@@ -109,7 +109,7 @@ static ls_status swap_inputs(struct ls_lib_task *product, struct ls_lib_task **t
         ls_lib_unmake(product);
         return LS_FAIL(LS_SYSTEM, "out of memory");
     }
-    *swapped = (struct swapped){{product->workspace, run_swapped, unmake_swapped}, product};
+    *swapped = (struct swapped){{product->workspace, product->choice, run_swapped, unmake_swapped}, product};
     *task = &swapped->task;
     return LS_OK;
 }
@@ -136,6 +136,10 @@ ls_status ls_lib_conv_make(struct ls_lib *lib, const struct ls_lib_conv *conv, s
 
 size_t ls_lib_workspace(const struct ls_lib_task *task) {
     return task->workspace;
+}
+
+int ls_lib_choice(const struct ls_lib_task *task) {
+    return task->choice;
 }
 
 void ls_lib_unmake(struct ls_lib_task *task) {

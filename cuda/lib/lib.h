@@ -52,6 +52,9 @@ ls_status ls_lib_product_make(struct ls_lib *lib, const struct ls_lib_product *p
                               struct ls_lib_task **task);
 ls_status ls_lib_conv_make(struct ls_lib *lib, const struct ls_lib_conv *conv, struct ls_lib_task **task);
 size_t ls_lib_workspace(const struct ls_lib_task *task); // bytes of device memory, at a multiple of 256
+// Which of the ways to do it was taken. The first one may fail on one machine alone, for want of a file or of
+// memory; ranks that took different ones do not get the same bits.
+int ls_lib_choice(const struct ls_lib_task *task);
 void ls_lib_unmake(struct ls_lib_task *task);
 // Enqueues. `a`, `b`: the inputs in the order above (x, w; dy, w; x, dy); bias NULL where the task has none.
 ls_status ls_lib_run(struct ls_lib *lib, const struct ls_lib_task *task, const void *a, const void *b,

@@ -23,6 +23,7 @@ struct ls_lib_arguments { // of ls_lib_run
 // Each kind of task is a struct that begins with this one.
 struct ls_lib_task {
     size_t workspace;
+    int choice; // of ls_lib_choice; 0 where there is but one
     ls_status (*run)(struct ls_lib *lib, const struct ls_lib_task *task, const struct ls_lib_arguments *with);
     void (*unmake)(struct ls_lib_task *task);
 };

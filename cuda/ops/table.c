@@ -57,6 +57,11 @@ static void unmake(void *memory) {
     free(made);
 }
 
+static int choice(const void *memory) {
+    const struct ls_cuda_made *made = memory;
+    return made && made->task ? ls_lib_choice(made->task) : 0;
+}
+
 static ls_status make(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
                       void **made_out) {
     *made_out = NULL;
@@ -76,6 +81,6 @@ static ls_status run(const struct ls_cuda_call *call) {
 }
 
 const struct ls_cuda_kernel *ls_cuda_kernel(enum ls_op_id op) {
-    static const struct ls_cuda_kernel kernel = {supports, make, unmake, run};
+    static const struct ls_cuda_kernel kernel = {supports, make, unmake, choice, run};
     return ops[op] ? &kernel : NULL;
 }

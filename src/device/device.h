@@ -166,6 +166,9 @@ struct ls_device {
     bool shared;    // with another rank, on purpose
     char
         fingerprint[256]; // device model, instruction set, kernel library and version: equal text, equal bits
+    // Of the plans that were loaded: where a library could not do what it was first asked for, and does it
+    // otherwise. Equal bits need equal texts here too. "": that cannot be.
+    char choices[24];
     int64_t memory_limit; // bytes; 0: none
     int64_t memory_free;  // bytes that were there to be taken when the device was opened; 0: not known
 };

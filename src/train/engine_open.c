@@ -122,6 +122,8 @@ static ls_status open_parts(struct ls_engine *engine) {
 
 // Collective: the ranks that come here all have their other parts.
 static ls_status open_reduction(struct ls_engine *engine, const struct ls_engine_spec *spec) {
+    LS_TRY(ls_comm_agree_same(spec->comm, LS_INPUT, "what libraries chose for the model's operations",
+                              engine->device->choices));
     LS_TRY(ls_transport_choose(spec->recipe, spec->comm, engine->device, &engine->transport));
     return ls_reducer_open(engine->transport, engine->device, engine->fold, engine->lanes_total,
                            engine->recipe->train.fast, ls_largest_bucket(engine->train), &engine->reducer);

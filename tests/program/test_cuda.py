@@ -244,6 +244,7 @@ class Refusals(Case):
         self.refuse("3 ranks on ", recipe, ranks=3, gpus=2)
         self.refuse("ranks 0 and 1 on ", recipe, ranks=2, gpus=1)
         self.refuse("ranks 0 and 1 on ", recipe, "device.id=1", ranks=2)
+        self.refuse("what libraries chose for the model's operations", recipe, ranks=2, choice=1)
         self.refuse("device.id: 4", recipe, "device.id=4")
         self.refuse("GPU 0 cannot be used: CUDA-capable device(s) is/are busy", recipe, "device.kind=auto",
                     fail="cudaSetDevice:1:cudaErrorDevicesUnavailable")

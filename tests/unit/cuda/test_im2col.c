@@ -38,7 +38,7 @@ ls_status ls_matrix_make(struct ls_lib *lib, const struct ls_matrix_product *p, 
     struct plain_product *made = malloc(sizeof *made);
     (void)lib;
     assert_non_null(made);
-    *made = (struct plain_product){{256, run_plain, unmake_plain}, *p};
+    *made = (struct plain_product){{256, 0, run_plain, unmake_plain}, *p};
     *task = &made->task;
     return LS_OK;
 }
