@@ -223,6 +223,8 @@ static ls_status describe(struct ls_cuda_device *cuda) {
     return LS_OK;
 }
 
+enum { LEFT_FREE = 32 }; // a 32nd
+
 static ls_status open_gpu(struct ls_cuda_device *cuda, const struct ls_cuda_options *options) {
     // Makes its context, for which it may be too busy, or held by another process alone.
     const cudaError_t error = cudaSetDevice(cuda->gpu);
@@ -232,10 +234,12 @@ static ls_status open_gpu(struct ls_cuda_device *cuda, const struct ls_cuda_opti
     }
     LS_TRY(ls_lib_open(cuda->gpu, options->tf32, &cuda->lib));
     LS_TRY(describe(cuda));
-    // What is free now is what can be taken: contexts and handles are there already.
+    // What is free now is what can be taken: contexts and handles are there already. A part is left for what
+    // is yet to come: the code of kernels, which is loaded when they first run, captured graphs, buffers of
+    // NCCL.
     size_t available = 0, total = 0;
     LS_CUDA("the free memory of a GPU", cudaMemGetInfo(&available, &total));
-    cuda->base.memory_free = (int64_t)available;
+    cuda->base.memory_free = (int64_t)(available - available / LEFT_FREE);
     return LS_OK;
 }
 
