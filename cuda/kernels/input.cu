@@ -42,7 +42,7 @@ static __device__ __forceinline__ float mean_grey(const struct ls_raw &raw, cons
 }
 static_assert((int)THREADS == (int)LS_GREY_PARTS, "a thread makes each part of the sum");
 
-static __global__ void __launch_bounds__(THREADS, 4) color_shifts(struct samples of, float *shift) {
+static __global__ void __launch_bounds__(THREADS, 3) color_shifts(struct samples of, float *shift) {
     const struct ls_augment *augment = &of.augment[blockIdx.x];
     float mean = ls_needs_grey(augment) ? mean_grey(of.raw, of.from + blockIdx.x * of.bytes) : 0;
     if (threadIdx.x == 0) shift[blockIdx.x] = ls_color_shift(augment, mean);
@@ -78,7 +78,7 @@ static __device__ __forceinline__ void put_pixel(const struct samples &of, const
 enum { COLORS = 3 };
 
 // Pixels of three channels: put together in shared memory, so that they leave side by side.
-static __global__ void __launch_bounds__(THREADS, 4)
+static __global__ void __launch_bounds__(THREADS, 3)
     put_colors(struct samples of, const float *line, float *x) {
     __shared__ float pixels[COLORS * THREADS];
     int64_t first = (int64_t)blockIdx.x * THREADS, pixel = first + threadIdx.x;
@@ -94,7 +94,7 @@ static __global__ void __launch_bounds__(THREADS, 4)
 }
 
 // Elements of any other number of channels, each as a pixel of one channel, which has the same value.
-static __global__ void __launch_bounds__(THREADS, 4)
+static __global__ void __launch_bounds__(THREADS, 3)
     put_elements(struct samples of, const float *line, float *x) {
     int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x, channels = of.raw.channels;
     if (i >= of.n * of.raw.out_height * of.raw.out_width * channels) return;
