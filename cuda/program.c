@@ -212,12 +212,14 @@ static ls_status capture(const struct ls_program *program, int segment, const st
     const struct ls_error error = *ls_error_last();
     // A capture that was begun must end, whatever came of it: while it goes on, much else is forbidden.
     const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
-    if (ended != cudaSuccess) (void)cudaStreamEndCapture(stream, &graph);
+    if (ended != cudaSuccess && cudaStreamEndCapture(stream, &graph) != cudaSuccess) (void)cudaGetLastError();
     if (status == LS_OK)
-        status = ls_cuda_check(ended, "ending a capture");
+        status = ls_cuda_check(ended, "ending a capture (device.replay=false does without)");
     else
         ls_error_adopt(&error);
-    if (status == LS_OK) status = ls_cuda_check(cudaGraphInstantiate(exec, graph, 0), "making a graph");
+    if (status == LS_OK)
+        status = ls_cuda_check(cudaGraphInstantiate(exec, graph, 0),
+                               "making a graph (device.replay=false does without)");
     if (graph && cudaGraphDestroy(graph) != cudaSuccess) (void)cudaGetLastError();
     return status;
 }

@@ -64,10 +64,10 @@ template <> __device__ __forceinline__ f16 put<f16>(float value) {
 #endif
 }
 
-// The exponential is of a number that is not above 0: no overflow.
+// The exponential is of a number that is not above 0: no overflow. In f64, as everywhere.
 static __device__ __forceinline__ float sigmoid(float x) {
-    float e = expf(-fabsf(x));
-    return x < 0 ? e / (1 + e) : 1 / (1 + e);
+    double e = exp(-fabs((double)x));
+    return (float)(x < 0 ? e / (1 + e) : 1 / (1 + e));
 }
 
 // ---- packs
