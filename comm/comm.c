@@ -38,11 +38,12 @@ static ls_status check_alone(void) {
 }
 
 // MPI is given host memory alone. One that knows CUDA would ask the driver about every address all the same,
-// also in host calls of a stream, where the driver may not be asked. (Open MPI 4, 5; other settings of the
-// user's stay.)
+// also in host calls of a stream, where the driver may not be asked. (Open MPI 4, 5, MPICH; other settings of
+// the user's stay.)
 static void keep_mpi_from_gpus(void) {
     setenv("OMPI_MCA_opal_cuda_support", "false", 0);
     setenv("OMPI_MCA_accelerator", "null", 0);
+    setenv("MPIR_CVAR_ENABLE_GPU", "0", 0);
 }
 
 static ls_status start_mpi(struct ls_comm_state *state) {
