@@ -1,8 +1,9 @@
 // Streams run only when a thread of the program waits for them or asks about them: that thread then makes
 // steps, of any stream whose head may go on, in the order that LS_FAKE_SCHEDULE says:
-//   seed:N    at random, and now and then some steps as soon as something is enqueued (the default, with N =
-//   1) fifo      as enqueued eager     as enqueued, each as soon as it can starve:K  as enqueued, but the
-//   stream that was created as the K-th, from 0 on, only when no other can go on
+//   seed:N    at random, and now and then some steps as soon as something is enqueued (the default: seed:1)
+//   fifo      as enqueued
+//   eager     as enqueued, each as soon as it can
+//   starve:K  as enqueued, but the K-th stream, from 0 on, only when no other can go on
 #include "fake.h"
 
 #include <chrono>
@@ -96,9 +97,10 @@ bool step() {
 }
 
 // A host function gets some time before others go on beside it, so that a schedule is mostly the same each
-// time.
+// time; much of it where a stream is starved, which would otherwise overtake one that talks to another rank.
 void wait_for_host(Guard &guard) {
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(2);
+    const std::chrono::milliseconds time(schedule().order == Order::starve ? 300 : 2);
+    const auto until = std::chrono::steady_clock::now() + time;
     const auto one_is_busy = [] {
         for (const auto &stream : streams())
             if (stream->busy) return true;

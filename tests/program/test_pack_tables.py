@@ -84,7 +84,7 @@ class Csv(Packs):
     def test_numbers_are_rounded_as_numpy_does(self):
         random = numpy.random.default_rng(1)
         bits = random.integers(0, 2**64, 3000, "u8").view("f8")
-        texts = [repr(v) for v in bits[numpy.isfinite(bits) & (abs(bits) < 1e38)]] + [f"{v:.{i % 20}f}" for i, v in enumerate(random.normal(size=500) * 1000)]
+        texts = [repr(float(v)) for v in bits[numpy.isfinite(bits) & (abs(bits) < 1e38)]] + [f"{v:.{i % 20}f}" for i, v in enumerate(random.normal(size=500) * 1000)]
         texts += ["0", "-0", "1e22", "1e23", "123456789012345678", "0.000000000000000000000000000000000000000000001", "9007199254740993", "1" + "0" * 30 + "e-30"]
         self.pack("csv", self.write("\n".join(f"{t},0.5" for t in texts)))
         numpy.testing.assert_array_equal(self.load()[0][:, 0], numpy.array(texts, "f8").astype("f4"))
@@ -160,7 +160,7 @@ class Csv(Packs):
 
     def test_same_bytes_by_any_workers(self):
         random = numpy.random.default_rng(3)
-        path = self.write("x,y,kind\n" + "".join(f"{a!r},{b:.3f},{'abc'[i % 3]}\n" for i, (a, b) in enumerate(random.normal(size=(5000, 2)))))
+        path = self.write("x,y,kind\n" + "".join(f"{float(a)!r},{b:.3f},{'abc'[i % 3]}\n" for i, (a, b) in enumerate(random.normal(size=(5000, 2)))))
         printed = self.by_any_workers("csv", path, "--shuffle", "--shards", 5, "--test", 0.2)
         self.assertIn("train: 4000 samples of 2 f32 in 5 shards", printed)
         whole = self.hashes()
