@@ -155,24 +155,6 @@ void ls_cuda_unload(struct ls_program *program) {
 
 // ---- running it
 
-// The buffers of a lane, by region. Those that kernels only read lose their const here: a node never writes
-// into them, since no place of an output lies there.
-static void regions_of(const struct ls_lane *lane, char *base[LS_REGIONS]) {
-    base[LS_REGION_ARENA] = lane->arena;
-    base[LS_REGION_PARAMS] = (char *)lane->params;
-    base[LS_REGION_STATES] = (char *)lane->states;
-    base[LS_REGION_OUTPUT] = (char *)lane->output;
-    base[LS_REGION_RAW] = (char *)lane->raw;
-    base[LS_REGION_AUGMENT] = (char *)lane->augment;
-    base[LS_REGION_TARGET] = (char *)lane->target;
-    base[LS_REGION_WEIGHT] = (char *)lane->weight;
-    base[LS_REGION_CONTROL] = (char *)lane->control;
-}
-
-static void *at(char *const base[LS_REGIONS], const struct ls_place *place) {
-    return base[place->region] + place->offset;
-}
-
 static ls_status launch_node(const struct ls_program *program, int i, const struct ls_lane *lane,
                              char *const base[LS_REGIONS], cudaStream_t stream) {
     const struct ls_plan *plan = program->plan;
@@ -185,9 +167,9 @@ static ls_status launch_node(const struct ls_program *program, int i, const stru
         .made = program->made[i],
         .stream = stream,
     };
-    for (int k = 0; k < node->n_in; k++) call.in[k] = at(base, &plan->places[node->in[k]]);
-    for (int k = 0; k < node->n_out; k++) call.out[k] = at(base, &plan->places[node->out[k]]);
-    if (plan->workspace_bytes[i] > 0) call.workspace = at(base, &plan->workspace[i]);
+    for (int k = 0; k < node->n_in; k++) call.in[k] = ls_place_at(base, &plan->places[node->in[k]]);
+    for (int k = 0; k < node->n_out; k++) call.out[k] = ls_place_at(base, &plan->places[node->out[k]]);
+    if (plan->workspace_bytes[i] > 0) call.workspace = ls_place_at(base, &plan->workspace[i]);
     ls_status status = program->kernels[i]->run(&call);
     if (status != LS_OK) ls_error_prefix("%s", node->name);
     return status;
@@ -197,7 +179,7 @@ static ls_status launch_segment(const struct ls_program *program, int segment, c
                                 cudaStream_t stream) {
     const struct ls_plan *plan = program->plan;
     char *base[LS_REGIONS];
-    regions_of(lane, base);
+    ls_lane_bases(lane, base);
     const int begin = segment > 0 ? plan->segment_end[segment - 1] : 0;
     for (int i = begin; i < plan->segment_end[segment]; i++)
         if (program->kernels[i]) LS_TRY(launch_node(program, i, lane, base, stream));
@@ -259,8 +241,8 @@ static ls_status copy_result(const struct ls_plan *plan, const struct ls_lane *l
     const struct ls_value_info *result = ls_info(plan->graph, plan->result);
     const size_t bytes = ls_dtype_bytes(result->dtype) * (size_t)ls_shape_count(&result->shape);
     char *base[LS_REGIONS];
-    regions_of(lane, base);
-    return ls_cuda_check(cudaMemcpyAsync(lane->result, at(base, &plan->places[plan->result]), bytes,
+    ls_lane_bases(lane, base);
+    return ls_cuda_check(cudaMemcpyAsync(lane->result, ls_place_at(base, &plan->places[plan->result]), bytes,
                                          cudaMemcpyDefault, stream),
                          "copying a result");
 }

@@ -93,31 +93,13 @@ failed:
     return status;
 }
 
-// The buffers of a lane, by region. Those that kernels only read lose their const here: a node never writes
-// into them, since no place of an output lies there.
-static void regions_of(const struct ls_lane *lane, char *base[LS_REGIONS]) {
-    base[LS_REGION_ARENA] = lane->arena;
-    base[LS_REGION_PARAMS] = (char *)lane->params;
-    base[LS_REGION_STATES] = (char *)lane->states;
-    base[LS_REGION_OUTPUT] = (char *)lane->output;
-    base[LS_REGION_RAW] = (char *)lane->raw;
-    base[LS_REGION_AUGMENT] = (char *)lane->augment;
-    base[LS_REGION_TARGET] = (char *)lane->target;
-    base[LS_REGION_WEIGHT] = (char *)lane->weight;
-    base[LS_REGION_CONTROL] = (char *)lane->control;
-}
-
-static void *at(char *const base[LS_REGIONS], const struct ls_place *place) {
-    return base[place->region] + place->offset;
-}
-
 static ls_status run_node(const struct segment *segment, int i, char *const base[LS_REGIONS]) {
     const struct ls_plan *plan = segment->program->plan;
     const struct ls_node *node = &plan->graph->nodes[i];
     struct ls_kernel_call call = {.graph = plan->graph, .node = node, .control = segment->lane.control};
-    for (int k = 0; k < node->n_in; k++) call.in[k] = at(base, &plan->places[node->in[k]]);
-    for (int k = 0; k < node->n_out; k++) call.out[k] = at(base, &plan->places[node->out[k]]);
-    if (plan->workspace_bytes[i] > 0) call.workspace = at(base, &plan->workspace[i]);
+    for (int k = 0; k < node->n_in; k++) call.in[k] = ls_place_at(base, &plan->places[node->in[k]]);
+    for (int k = 0; k < node->n_out; k++) call.out[k] = ls_place_at(base, &plan->places[node->out[k]]);
+    if (plan->workspace_bytes[i] > 0) call.workspace = ls_place_at(base, &plan->workspace[i]);
     call.made = segment->made[i];
     ls_pulse_tick();
     return segment->program->kernels[i]->run(&call);
@@ -128,14 +110,14 @@ static void copy_result(const struct ls_plan *plan, const struct ls_lane *lane,
     const struct ls_value_info *result = ls_info(plan->graph, plan->result);
     size_t bytes = ls_dtype_bytes(result->dtype);
     for (int i = 0; i < result->shape.rank; i++) bytes *= (size_t)result->shape.dim[i];
-    memcpy(lane->result, at(base, &plan->places[plan->result]), bytes);
+    memcpy(lane->result, ls_place_at(base, &plan->places[plan->result]), bytes);
 }
 
 static ls_status run_segment(void *argument) {
     const struct segment *segment = argument;
     const struct ls_plan *plan = segment->program->plan;
     char *base[LS_REGIONS];
-    regions_of(&segment->lane, base);
+    ls_lane_bases(&segment->lane, base);
     int begin = segment->index > 0 ? plan->segment_end[segment->index - 1] : 0;
     for (int i = begin; i < plan->segment_end[segment->index]; i++)
         if (segment->program->kernels[i]) LS_TRY(run_node(segment, i, base));

@@ -173,3 +173,15 @@ void ls_plan_free(struct ls_plan *plan) {
     ls_arena_free(&plan->memory);
     free(plan);
 }
+
+void ls_lane_bases(const struct ls_lane *lane, char *base[LS_REGIONS]) {
+    base[LS_REGION_ARENA] = lane->arena;
+    base[LS_REGION_PARAMS] = (char *)lane->params;
+    base[LS_REGION_STATES] = (char *)lane->states;
+    base[LS_REGION_OUTPUT] = (char *)lane->output;
+    base[LS_REGION_RAW] = (char *)lane->raw;
+    base[LS_REGION_AUGMENT] = (char *)lane->augment;
+    base[LS_REGION_TARGET] = (char *)lane->target;
+    base[LS_REGION_WEIGHT] = (char *)lane->weight;
+    base[LS_REGION_CONTROL] = (char *)lane->control;
+}

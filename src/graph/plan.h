@@ -7,6 +7,7 @@
 #include "graph/graph.h"
 
 struct ls_device;
+struct ls_lane; // device/device.h
 
 enum { LS_ALIGN = 64, LS_ALIGN_FLOATS = LS_ALIGN / 4 };
 
@@ -80,6 +81,13 @@ struct ls_place {
     enum ls_region region;
     size_t offset; // bytes
 };
+
+// Where the regions of a lane begin. Those that kernels only read lose their const here: a node never writes
+// into them, since no place of an output lies there.
+void ls_lane_bases(const struct ls_lane *lane, char *base[LS_REGIONS]);
+static inline void *ls_place_at(char *const base[LS_REGIONS], const struct ls_place *place) {
+    return base[place->region] + place->offset;
+}
 
 struct ls_plan {
     const struct ls_graph *graph;   // after all passes; owned by the plan

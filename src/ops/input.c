@@ -1,7 +1,8 @@
 // The input op: raw samples become a normalized tensor, on the device.
-#include "ops/rule.h"
+#include "ops/input.h"
 
 #include "graph/plan.h"
+#include "ops/rule.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -88,6 +89,34 @@ const struct ls_op ls_input_op = {
     .infer = input_infer,
     .flops = input_flops,
 };
+
+struct ls_raw ls_input_raw(const struct ls_graph *graph, const struct ls_node *node) {
+    const struct ls_value_info *raw = ls_in(graph, node, 0), *x = ls_info(graph, node->out[0]);
+    const int64_t channels = raw->shape.dim[1], height = raw->shape.dim[2], width = raw->shape.dim[3];
+    const bool first = node->attr[LS_INPUT_CHANNELS_FIRST].i != 0;
+    return (struct ls_raw){
+        .height = (int32_t)height,
+        .width = (int32_t)width,
+        .channels = (int32_t)channels,
+        .out_height = (int32_t)x->shape.dim[2],
+        .out_width = (int32_t)x->shape.dim[3],
+        .bytes = raw->dtype == LS_U8,
+        .row_step = first ? width : width * channels,
+        .pixel_step = first ? 1 : channels,
+        .channel_step = first ? height * width : 1,
+    };
+}
+
+// The node's list is the means, then the deviations, of all channels or of one for all.
+void ls_input_lines(const struct ls_node *node, int64_t channels, float *a, float *b) {
+    const int given = node->n_list / 2;
+    for (int64_t c = 0; c < channels; c++) {
+        const double mean = given > 0 ? node->list[given > 1 ? c : 0] : 0;
+        const double deviation = given > 0 ? node->list[given + (given > 1 ? c : 0)] : 1;
+        a[c] = (float)(node->attr[LS_INPUT_SCALE].f / deviation);
+        b[c] = (float)(-mean / deviation);
+    }
+}
 
 ls_value ls_input(struct ls_graph *graph, const struct ls_input_spec *spec) {
     ls_value in[2];

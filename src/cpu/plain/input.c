@@ -3,35 +3,7 @@
 // bits.
 #include "cpu/plain/plain.h"
 
-#include "ops/augment_pixel.h"
-
-static struct ls_raw raw_of(const struct ls_graph *graph, const struct ls_node *node) {
-    struct plain_dims raw = plain_dims(graph, node->in[0]), x = plain_dims(graph, node->out[0]);
-    bool first = node->attr[LS_INPUT_CHANNELS_FIRST].i != 0;
-    return (struct ls_raw){
-        .height = (int32_t)raw.h,
-        .width = (int32_t)raw.w,
-        .channels = (int32_t)raw.c,
-        .out_height = (int32_t)x.h,
-        .out_width = (int32_t)x.w,
-        .bytes = ls_info(graph, node->in[0])->dtype == LS_U8,
-        .row_step = first ? raw.w : raw.w * raw.c,
-        .pixel_step = first ? 1 : raw.c,
-        .channel_step = first ? raw.h * raw.w : 1,
-    };
-}
-
-// x = raw * a + b, a channel each; the node's list is the means, then the deviations, of all or of one for
-// all.
-static void line_of_channels(const struct ls_node *node, int64_t channels, float *a, float *b) {
-    int given = node->n_list / 2;
-    for (int64_t c = 0; c < channels; c++) {
-        double mean = given > 0 ? node->list[given > 1 ? c : 0] : 0;
-        double deviation = given > 0 ? node->list[given + (given > 1 ? c : 0)] : 1;
-        a[c] = (float)(node->attr[LS_INPUT_SCALE].f / deviation);
-        b[c] = (float)(-mean / deviation);
-    }
-}
+#include "ops/input.h"
 
 // What lies in the workspace.
 struct input_scratch {
