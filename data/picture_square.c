@@ -9,6 +9,7 @@
 
 // Weights are integers that add up to 1 << WEIGHT_BITS for each number of the result.
 enum { WEIGHT_BITS = 14, HALF = 1 << (WEIGHT_BITS - 1) };
+enum { FEW = 6 };      // lines that are added up in registers
 enum { TOGETHER = 4 }; // lines that are added up in one pass, and that are brought to their places in one
 
 // Numbers along one side of the result, each a sum of `taps` neighbours in the picture.
@@ -118,21 +119,37 @@ static bool arrange(struct work *work, struct ls_resize_scratch *scratch) {
 #define FOR_EACH_PROCESSOR
 #endif
 
+// Line k of the result is the sum of `taps` lines of n numbers, `stride` bytes from one to the next, times
+// their weights. With `taps` known to the compiler the sum stays in registers.
+static inline __attribute__((always_inline)) void sum_of(int taps, const uint8_t *restrict from,
+                                                         size_t stride, const int16_t *restrict weights,
+                                                         int n, uint8_t *restrict line) {
+    for (int k = 0; k < n; k++) {
+        int32_t sum = HALF;
+        for (int t = 0; t < taps; t++) sum += weights[t] * from[(size_t)t * stride + (size_t)k];
+        line[k] = (uint8_t)(sum >> WEIGHT_BITS);
+    }
+}
+
+FOR_EACH_PROCESSOR
+static void sum_few(int taps, const uint8_t *restrict from, size_t stride, const int16_t *restrict weights,
+                    int n, uint8_t *restrict line) {
+    switch (taps) {
+    case 1: sum_of(1, from, stride, weights, n, line); break;
+    case 2: sum_of(2, from, stride, weights, n, line); break;
+    case 3: sum_of(3, from, stride, weights, n, line); break;
+    case 4: sum_of(4, from, stride, weights, n, line); break;
+    case 5: sum_of(5, from, stride, weights, n, line); break;
+    default: sum_of(FEW, from, stride, weights, n, line); break;
+    }
+}
+
 FOR_EACH_PROCESSOR
 static void add_lines(const uint8_t *restrict from, size_t stride, const int16_t *restrict weights, int n,
                       int32_t *restrict sums) {
     const int32_t a = weights[0], b = weights[1], c = weights[2], d = weights[3];
     const uint8_t *second = from + stride, *third = second + stride, *fourth = third + stride;
     for (int k = 0; k < n; k++) sums[k] += a * from[k] + b * second[k] + c * third[k] + d * fourth[k];
-}
-
-// The first lines of a sum, which has nothing in it yet.
-FOR_EACH_PROCESSOR
-static void begin_lines(const uint8_t *restrict from, size_t stride, const int16_t *restrict weights, int n,
-                        int32_t *restrict sums) {
-    const int32_t a = weights[0], b = weights[1], c = weights[2], d = weights[3];
-    const uint8_t *second = from + stride, *third = second + stride, *fourth = third + stride;
-    for (int k = 0; k < n; k++) sums[k] = a * from[k] + b * second[k] + c * third[k] + d * fourth[k];
 }
 
 FOR_EACH_PROCESSOR
@@ -145,25 +162,28 @@ static void round_line(const int32_t *restrict sums, int n, uint8_t *restrict li
     for (int k = 0; k < n; k++) line[k] = (uint8_t)((sums[k] + HALF) >> WEIGHT_BITS);
 }
 
+static void sum_many(const struct work *work, int taps, const uint8_t *from, size_t stride,
+                     const int16_t *weights, int n, uint8_t *line) {
+    int t = 0;
+    memset(work->sums, 0, (size_t)n * sizeof *work->sums);
+    for (; t + TOGETHER <= taps; t += TOGETHER, from += TOGETHER * stride)
+        add_lines(from, stride, weights + t, n, work->sums);
+    for (; t < taps; t++, from += stride) add_line(from, weights[t], n, work->sums);
+    round_line(work->sums, n, line);
+}
+
 // Line i of the result along an axis, out of lines of n numbers, of which the first is that of the picture's
 // `origin`.
 static void add_up(const struct work *work, const struct axis *axis, int i, const uint8_t *lines,
                    size_t stride, int origin, int n, uint8_t *line) {
     const uint8_t *from = lines + (size_t)(axis->first[i] - origin) * stride;
     const int16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
-    int taps = axis->taps, t = 0;
-    while (taps > 0 && weights[taps - 1] == 0) taps--;
-    if (taps >= TOGETHER) {
-        begin_lines(from, stride, weights, n, work->sums);
-        t = TOGETHER;
-        from += TOGETHER * stride;
-    } else {
-        memset(work->sums, 0, (size_t)n * sizeof *work->sums);
-    }
-    for (; t + TOGETHER <= taps; t += TOGETHER, from += TOGETHER * stride)
-        add_lines(from, stride, weights + t, n, work->sums);
-    for (; t < taps; t++, from += stride) add_line(from, weights[t], n, work->sums);
-    round_line(work->sums, n, line);
+    int taps = axis->taps;
+    while (taps > 1 && weights[taps - 1] == 0) taps--;
+    if (taps <= FEW)
+        sum_few(taps, from, stride, weights, n, line);
+    else
+        sum_many(work, taps, from, stride, weights, n, line);
 }
 
 // Pixels of a few lines to their places: `step` bytes from one to the next of a line, `across` from line to
