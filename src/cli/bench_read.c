@@ -26,9 +26,9 @@ struct subject {
 };
 
 static const char *const way_names[LS_READ_WAYS] = {
-    [LS_READ_COPY] = "memcpy",       [LS_READ_LIBRARY] = "H5Dread",
-    [LS_READ_DIRECT] = "lockstep",   [LS_READ_CHECKED] = "with checksums",
-    [LS_READ_READER] = "read ahead",
+    [LS_READ_COPY] = "memcpy",      [LS_READ_LIBRARY] = "H5Dread",
+    [LS_READ_DIRECT] = "lockstep",  [LS_READ_CHECKED] = "with checksums",
+    [LS_READ_ALONE] = "read ahead", [LS_READ_READER] = "read ahead",
 };
 
 // ---- printing

@@ -9,7 +9,8 @@ enum ls_read_way {
     LS_READ_LIBRARY, // H5Dread of runs of samples, one thread
     LS_READ_DIRECT,  // ls_dataset_read, one thread, checksums not verified
     LS_READ_CHECKED, // the same, verified; only where the set holds checksums
-    LS_READ_READER,  // through the reader, its threads and its ring of batches, as training does
+    LS_READ_ALONE,   // through the reader and its ring of batches, by one thread; only beside several
+    LS_READ_READER,  // the same by its threads, as training does
     LS_READ_WAYS,
 };
 

@@ -12,11 +12,11 @@ static const int64_t COPY_BYTES = INT64_C(256) << 20;
 struct run {
     const struct ls_read_bench *bench;
     bool shuffled;
-    int64_t among, batches; // samples that are drawn from; batches of a turn
-    char *array, *out;      // [among * sample_bytes], a batch
-    void *targets;          // a batch
-    int64_t *indices;       // [batches * batch]
-    struct ls_reader *reader;
+    int64_t among, batches;           // samples that are drawn from; batches of a turn
+    char *array, *out;                // [among * sample_bytes], a batch
+    void *targets;                    // a batch
+    int64_t *indices;                 // [batches * batch]
+    struct ls_reader *alone, *reader; // of one thread, which may be NULL, and of all
 };
 
 int64_t ls_read_bench_samples(const struct ls_read_bench *bench) {
@@ -43,18 +43,18 @@ static ls_status read_batches(const struct run *run, struct ls_dataset *set, boo
     return LS_OK;
 }
 
-// The reader has an order of its own over the whole set; `first` says where in it a turn begins.
-static ls_status read_ahead(const struct run *run, uint64_t first) {
+// The reader has an order of its own over the whole set.
+static ls_status read_ahead(const struct run *run, struct ls_reader *reader, int round) {
     enum { AHEAD = 2 };
-    uint64_t batch = (uint64_t)run->bench->batch;
+    uint64_t batch = (uint64_t)run->bench->batch, first = (uint64_t)round * (uint64_t)run->batches * batch;
     for (int64_t b = 0; b < run->batches + AHEAD; b++) {
         if (b < run->batches)
-            ls_reader_request(run->reader, (first + (uint64_t)b * batch) % (uint64_t)run->among,
+            ls_reader_request(reader, (first + (uint64_t)b * batch) % (uint64_t)run->among,
                               run->bench->batch);
         if (b < AHEAD) continue;
         struct ls_batch *filled;
-        ls_status status = ls_reader_next(run->reader, &filled, NULL);
-        ls_reader_release(run->reader, filled);
+        ls_status status = ls_reader_next(reader, &filled, NULL);
+        ls_reader_release(reader, filled);
         LS_TRY(status);
     }
     return LS_OK;
@@ -68,9 +68,8 @@ static ls_status take_turn(const struct run *run, enum ls_read_way way, int roun
     case LS_READ_LIBRARY: status = read_batches(run, run->bench->library, false); break;
     case LS_READ_DIRECT: status = read_batches(run, run->bench->set, false); break;
     case LS_READ_CHECKED: status = read_batches(run, run->bench->set, true); break;
-    case LS_READ_READER:
-        status = read_ahead(run, (uint64_t)(round * run->batches * run->bench->batch));
-        break;
+    case LS_READ_ALONE: status = read_ahead(run, run->alone, round); break;
+    case LS_READ_READER: status = read_ahead(run, run->reader, round); break;
     case LS_READ_WAYS: break;
     }
     *seconds = ls_now() - start;
@@ -100,7 +99,9 @@ static double median(double *values, int n) {
 }
 
 static bool is_measured(const struct run *run, enum ls_read_way way) {
-    return way != LS_READ_CHECKED || ls_dataset_info(run->bench->set)->checksums;
+    if (way == LS_READ_CHECKED) return ls_dataset_info(run->bench->set)->checksums;
+    if (way == LS_READ_ALONE) return run->bench->threads > 1;
+    return true;
 }
 
 static void summarize(const struct run *run, double seconds[LS_READ_WAYS][MOST_ROUNDS], int rounds,
@@ -163,6 +164,16 @@ static ls_status warm_up(struct run *run) {
     return LS_OK;
 }
 
+static ls_status open_reader(const struct run *run, int threads, struct ls_reader **reader) {
+    const struct ls_reader_spec spec = {.in_order = !run->shuffled,
+                                        .seed = run->bench->seed,
+                                        .augment = {.flip = true},
+                                        .batch_samples = run->bench->batch,
+                                        .threads = threads,
+                                        .slots = SLOTS};
+    return ls_reader_open(run->bench->set, &spec, reader);
+}
+
 static ls_status allocate(struct run *run) {
     const struct ls_dataset_info *info = ls_dataset_info(run->bench->set);
     size_t batch = (size_t)run->bench->batch, among = (size_t)run->among;
@@ -174,13 +185,8 @@ static ls_status allocate(struct run *run) {
         return LS_FAIL(LS_SYSTEM, "out of memory to measure with %zu samples of %zu bytes", among,
                        info->sample_bytes);
     memset(run->out, 0, batch * info->sample_bytes);
-    const struct ls_reader_spec spec = {.in_order = !run->shuffled,
-                                        .seed = run->bench->seed,
-                                        .augment = {.flip = true},
-                                        .batch_samples = run->bench->batch,
-                                        .threads = run->bench->threads,
-                                        .slots = SLOTS};
-    return ls_reader_open(run->bench->set, &spec, &run->reader);
+    if (is_measured(run, LS_READ_ALONE)) LS_TRY(open_reader(run, 1, &run->alone));
+    return open_reader(run, run->bench->threads, &run->reader);
 }
 
 ls_status ls_read_bench_run(const struct ls_read_bench *bench, bool shuffled, bool cold,
@@ -190,6 +196,7 @@ ls_status ls_read_bench_run(const struct ls_read_bench *bench, bool shuffled, bo
     ls_status status = allocate(&run);
     if (status == LS_OK) status = warm_up(&run);
     if (status == LS_OK) status = measure(&run, cold, figures);
+    ls_reader_close(run.alone);
     ls_reader_close(run.reader);
     free(run.array);
     free(run.out);

@@ -203,6 +203,9 @@ class Commands(lockstep.Case):
                 self.assertEqual(line["of_memcpy"], 1)
         self.assertGreater(lines[-1]["model_samples_per_s"], 0)
         table = self.ok("bench", "read", self.folder / "data" / "test-00000.h5", "--ms", 5, "--batch", 7)
+        ahead = {words[4] for words in map(str.split, table.splitlines()) if "ahead" in words and words[0] == "shuffled"}
+        self.assertEqual(ahead, {"1", "2"})  # threads: one beside the two that are the default
+
         self.assertIn("by pread", table)
         self.assertIn("H5Dread", table)
         self.assertIn("no such file", self.bad("bench", "read", self.folder / "nothing.h5"))
