@@ -1,7 +1,7 @@
 // The graph: values and nodes in flat arrays. A value is an id; a node is an op, its attributes, and value
 // ids. Tensors are NCHW in meaning and NHWC in memory: a shape says N, C, H, W; the channel is what lies
 // closest. A weight of a convolution means (out, in / groups, height, width) and lies as out, height, width,
-// in / groups. Tensors of rank 2 (N, C) lie as they read. The graph owns everything that it holds, names
+// in / groups. Tensors of any other rank lie as they read. The graph owns everything that it holds, names
 // included.
 #pragma once
 
@@ -28,6 +28,12 @@ struct ls_shape {
 int64_t ls_shape_count(const struct ls_shape *shape);
 bool ls_shape_equal(const struct ls_shape *a, const struct ls_shape *b);
 char *ls_shape_text(char out[96], const struct ls_shape *shape); // "32x64x8x8"; "scalar"
+
+// The axis at this place in memory; the one at place 0 is outermost.
+static inline int ls_axis_lying_at(int rank, int place) {
+    static const int of_image[] = {0, 2, 3, 1};
+    return rank == 4 ? of_image[place] : place;
+}
 
 typedef int32_t ls_value; // index into the graph's values; LS_NONE where there is none
 enum { LS_NONE = -1 };

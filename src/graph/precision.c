@@ -37,22 +37,44 @@ static ls_status in_type(struct precision *pass, ls_value value, ls_dtype type, 
     return LS_OK;
 }
 
-// Outputs and the result are f32: an elementwise op that makes one (the sum of a shared weight's gradients,
-// probabilities of labels) stays f32 too.
-static bool stays_f32(const struct ls_graph *graph, const struct ls_node *node) {
+static ls_dtype input_type(const struct precision *pass, ls_value value) {
+    return ls_info(pass->graph, value)->shape.rank >= 2 ? pass->half : LS_F32;
+}
+
+// By its own rule, on narrow inputs: would the op make a narrow output of the graph?
+static bool makes_narrow_output(const struct precision *pass, const struct ls_node *node) {
+    struct ls_value_info *values = pass->graph->values, out[LS_MAX_OUT];
+    ls_dtype before[LS_MAX_IN] = {0};
+    for (int k = 0; k < node->n_in; k++) {
+        before[k] = values[node->in[k]].dtype;
+        bool is_float = before[k] == LS_F32 || before[k] == pass->half;
+        if (is_float) values[node->in[k]].dtype = input_type(pass, node->in[k]);
+    }
+    bool narrow = ls_node_infer(pass->graph, node, out) != LS_OK;
+    for (int k = node->n_in - 1; k >= 0; k--) values[node->in[k]].dtype = before[k];
+    for (int k = 0; k < node->n_out; k++)
+        narrow |= values[node->out[k]].kind == LS_OUTPUT && out[k].dtype == pass->half;
+    return narrow;
+}
+
+// Outputs and the result are f32. An op that would make an output of the type of its inputs (the sum of a
+// shared weight's gradients, the gradient of a part of one) stays f32 itself; so does an elementwise op that
+// makes the result (probabilities).
+static bool stays_f32(const struct precision *pass, const struct ls_node *node) {
     if (!(node->op->flags & LS_OP_HALF)) return true;
-    if (!(node->op->flags & LS_OP_ELEMENTWISE)) return false;
-    return ls_info(graph, node->out[0])->kind == LS_OUTPUT || node->out[0] == graph->result;
+    if ((node->op->flags & LS_OP_ELEMENTWISE) && node->out[0] == pass->graph->result) return true;
+    bool makes_output = false;
+    for (int k = 0; k < node->n_out; k++)
+        makes_output |= ls_info(pass->graph, node->out[k])->kind == LS_OUTPUT;
+    return makes_output && makes_narrow_output(pass, node);
 }
 
 static ls_status retype(struct precision *pass, int i) {
     struct ls_graph *graph = pass->graph;
     struct ls_node node = graph->nodes[i]; // a copy: a cast may move the array
-    bool wide = stays_f32(graph, &node);
-    for (int k = 0; k < node.n_in; k++) {
-        bool narrow = !wide && ls_info(graph, node.in[k])->shape.rank >= 2;
-        LS_TRY(in_type(pass, node.in[k], narrow ? pass->half : LS_F32, &node.in[k]));
-    }
+    bool wide = stays_f32(pass, &node);
+    for (int k = 0; k < node.n_in; k++)
+        LS_TRY(in_type(pass, node.in[k], wide ? LS_F32 : input_type(pass, node.in[k]), &node.in[k]));
     graph->nodes[i] = node;
 
     struct ls_value_info out[LS_MAX_OUT];

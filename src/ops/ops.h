@@ -93,6 +93,13 @@ enum ls_op_id {
     LS_OP_BINARY_CROSS_ENTROPY_GRAD, // logits, target, weight, seed -> dlogits, = seed * weight / L *
                                      // (sigmoid(x) - q)
     LS_OP_RANK_FLAGS,                // -> stop, fault (scalars f32): the lane control's
+    // ---- values that only move, of any float type and rank; an axis is one of the shape, from 0 on
+    LS_OP_RESHAPE,   // x -> y of the shape dim0, dim1, … (0 ends it), a view: the numbers lie as they lay
+    LS_OP_TRANSPOSE, // x -> y: axis i of y is axis axis<i> of x
+    LS_OP_CONCAT,    // 2 to 8 inputs, alike but along `axis` -> y, one behind the other along it
+    LS_OP_SLICE,     // x -> y: places begin to begin + size - 1 of x along `axis`
+    LS_OP_PAD,       // x -> y of `size` places along `axis`, x from `begin` on and 0 elsewhere
+    LS_OP_REPEAT,    // x [1, …] -> y [times, …]
     // ---- made by the fusion pass ----
     LS_OP_CONV_RELU,
     LS_OP_LINEAR_RELU,
@@ -132,6 +139,10 @@ enum { LS_DROPOUT_RATE, LS_DROPOUT_SITE };
 enum { LS_LOSS_SMOOTHING };
 enum { LS_GLOBAL_SIZE_H, LS_GLOBAL_SIZE_W };
 enum { LS_UNFLATTEN_C, LS_UNFLATTEN_H, LS_UNFLATTEN_W };
+enum { LS_RESHAPE_DIM };    // … and the LS_MAX_RANK - 1 behind it
+enum { LS_TRANSPOSE_AXIS }; // likewise
+enum { LS_MOVE_AXIS, LS_MOVE_BEGIN, LS_MOVE_SIZE };
+enum { LS_REPEAT_TIMES };
 
 // ---- builders, for models
 // --------------------------------------------------------------------------------------- Each appends nodes
@@ -175,6 +186,12 @@ ls_value ls_avg_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64
 ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x);
 ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_flatten(struct ls_graph *graph, ls_value x);
+ls_value ls_reshape(struct ls_graph *graph, ls_value x, struct ls_shape shape);
+ls_value ls_transpose(struct ls_graph *graph, ls_value x, const int *axes); // one for each of x
+ls_value ls_concat(struct ls_graph *graph, const ls_value *parts, int n, int axis);
+ls_value ls_slice(struct ls_graph *graph, ls_value x, int axis, int64_t begin, int64_t size);
+ls_value ls_pad(struct ls_graph *graph, ls_value x, int axis, int64_t begin, int64_t size);
+ls_value ls_repeat(struct ls_graph *graph, ls_value x, int64_t times);
 ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluation: x itself
 ls_value ls_softmax(struct ls_graph *graph, ls_value x);
 // Losses make the metrics (LS_OUTPUT values "metric:loss", "metric:score", "metric:weight") and, in a

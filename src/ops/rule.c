@@ -30,12 +30,17 @@ ls_status ls_expect_type(const struct ls_graph *graph, const struct ls_node *nod
     return LS_FAIL(LS_INPUT, "%s is %s; expected %s", what, ls_dtype_name(found), ls_dtype_name(type));
 }
 
+ls_status ls_expect_float(const struct ls_graph *graph, const struct ls_node *node, int k, const char *what) {
+    ls_dtype found = ls_in(graph, node, k)->dtype;
+    if (ls_is_float(found)) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s is %s; expected a float type", what, ls_dtype_name(found));
+}
+
 ls_status ls_expect_activation(const struct ls_graph *graph, const struct ls_node *node, int k,
                                const char *what, bool flat) {
     const struct ls_value_info *in = ls_in(graph, node, k);
     char text[96];
-    if (!ls_is_float(in->dtype))
-        return LS_FAIL(LS_INPUT, "%s is %s; expected a float type", what, ls_dtype_name(in->dtype));
+    LS_TRY(ls_expect_float(graph, node, k, what));
     if (in->shape.rank != 4 && !(flat && in->shape.rank == 2))
         return LS_FAIL(LS_INPUT, "%s is %s; expected rank 4%s", what, ls_shape_text(text, &in->shape),
                        flat ? " or 2" : "");

@@ -17,6 +17,8 @@ ls_status ls_expect_type(const struct ls_graph *graph, const struct ls_node *nod
 // An activation: any float type, rank 4 or, where `flat` is allowed, 2.
 ls_status ls_expect_activation(const struct ls_graph *graph, const struct ls_node *node, int k,
                                const char *what, bool flat);
+// Any float type, any rank.
+ls_status ls_expect_float(const struct ls_graph *graph, const struct ls_node *node, int k, const char *what);
 // f32 or f64.
 ls_status ls_expect_wide(const struct ls_graph *graph, const struct ls_node *node, int k, const char *what);
 // A vector [count] of the wide type of input 0: bias, scale, statistic.
@@ -83,3 +85,4 @@ extern const struct ls_op ls_max_pool_op, ls_max_pool_grad_op, ls_avg_pool_op, l
     ls_global_avg_pool_op, ls_global_avg_pool_grad_op;
 extern const struct ls_op ls_softmax_op, ls_softmax_grad_op, ls_cross_entropy_op, ls_cross_entropy_grad_op,
     ls_mse_op, ls_mse_grad_op, ls_binary_cross_entropy_op, ls_binary_cross_entropy_grad_op, ls_rank_flags_op;
+extern const struct ls_op ls_reshape_op, ls_transpose_op, ls_concat_op, ls_slice_op, ls_pad_op, ls_repeat_op;

@@ -20,6 +20,8 @@
     [LS_DILATION_H].i = (dilation), [LS_DILATION_W].i = (dilation), [LS_GROUPS].i = (groups)
 #define POOL(kernel, stride, pad)                                                                            \
     WINDOW(stride, pad, 1, 1), [LS_KERNEL_H].i = (kernel), [LS_KERNEL_W].i = (kernel)
+#define ALONG(axis, begin, size)                                                                             \
+    [LS_MOVE_AXIS].i = (axis), [LS_MOVE_BEGIN].i = (begin), [LS_MOVE_SIZE].i = (size)
 #define EPSILON                                                                                              \
     { [LS_BATCHNORM_EPSILON].f = 1e-5 }
 
@@ -117,6 +119,23 @@ const struct ls_case ls_cases[] = {
     {CASE("global_avg_pool", GLOBAL_AVG_POOL, 1), .in = {X(SIGNED, 3, 9, 5, 4)}},
     {CASE("global_avg_pool many rows", GLOBAL_AVG_POOL, 1), .in = {X(SIGNED, 2, 3, 20, 15)}},
     {CASE("global_avg_pool one", GLOBAL_AVG_POOL, 1), .in = {X(SIGNED, 1, 1, 1, 1)}},
+    {CASE("reshape", RESHAPE, 1), .in = {X(SIGNED, 2, 3, 3, 5)}, .attrs = {{.i = 2}, {.i = 15}, {.i = 3}}},
+    {CASE("transpose", TRANSPOSE, 1), .in = {X(SIGNED, 2, 3, 5)},
+     .attrs = {{.i = 2}, {.i = 0}, {.i = 1}, {.i = 3}, {.i = 4}}},
+    {CASE("transpose image", TRANSPOSE, 1), .in = {X(SIGNED, 2, 3, 4, 5)},
+     .attrs = {{.i = 3}, {.i = 1}, {.i = 0}, {.i = 2}, {.i = 4}}},
+    {CASE("transpose heads", TRANSPOSE, 1), .in = {X(SIGNED, 2, 5, 1, 3, 8)},
+     .attrs = {{.i = 0}, {.i = 3}, {.i = 2}, {.i = 1}, {.i = 4}}},
+    {CASE("concat", CONCAT, 3), .in = {X(SIGNED, 2, 1, 3), X(SIGNED, 2, 4, 3), X(SIGNED, 2, 2, 3)},
+     .attrs = {ALONG(1, 0, 1)}},
+    {CASE("concat channels", CONCAT, 2), .in = {X(SIGNED, 2, 8, 3, 4), X(SIGNED, 2, 16, 3, 4)},
+     .attrs = {ALONG(1, 0, 1)}},
+    {CASE("slice", SLICE, 1), .in = {X(SIGNED, 2, 7, 8)}, .attrs = {ALONG(1, 2, 3)}},
+    {CASE("slice channels", SLICE, 1), .in = {X(SIGNED, 2, 7, 3, 4)}, .attrs = {ALONG(1, 2, 3)}},
+    {CASE("slice height", SLICE, 1), .in = {X(SIGNED, 2, 8, 5, 4)}, .attrs = {ALONG(2, 1, 2)}},
+    {CASE("pad", PAD, 1), .in = {X(SIGNED, 3, 2, 8)}, .attrs = {ALONG(1, 1, 5)}},
+    {CASE("pad channels", PAD, 1), .in = {X(SIGNED, 2, 3, 2, 4)}, .attrs = {ALONG(1, 2, 6)}},
+    {CASE("repeat", REPEAT, 1), .in = {X(SIGNED, 1, 3, 8)}, .attrs = {{.i = 5}}},
     {CASE("softmax", SOFTMAX, 1), .in = {X(SIGNED, 4, 9)}},
     {CASE("cross_entropy", CROSS_ENTROPY, 3),
      .in = {X(SIGNED, 5, 7), FIXED(CLASS, LS_I32, 5), WIDE(WEIGHT, 5)}, .classes = 7},

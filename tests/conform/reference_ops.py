@@ -174,6 +174,40 @@ def elementwise(numbers):
                         {"rate": rate, "site": site, "control.seed": SEED, "control.first_position": FIRST_POSITION})
 
 
+def moves(numbers):
+    x = numbers.signed(2, 3, 4, 5)
+    yield differentiate(numbers, "reshape", "reshape", lambda x: lie(x).reshape(2, 20, 3), [x],
+                        {"dim0": 2, "dim1": 20, "dim2": 3})
+    yield differentiate(numbers, "reshape to five", "reshape", lambda x: x.reshape(2, 5, 1, 3, 4),
+                        [numbers.signed(10, 12)], {f"dim{i}": n for i, n in enumerate((2, 5, 1, 3, 4))})
+    for name, shape, axes in [("transpose", (3, 7), (1, 0)), ("transpose three", (2, 3, 5), (2, 0, 1)),
+                              ("transpose image", (2, 3, 4, 5), (3, 1, 0, 2)),
+                              ("transpose heads", (2, 5, 1, 3, 8), (0, 3, 2, 1, 4))]:
+        yield differentiate(numbers, name, "transpose", lambda x, axes=axes: x.permute(axes), [numbers.signed(*shape)],
+                            {f"axis{i}": axis for i, axis in enumerate(axes)})
+    for name, shape, sizes, axis in [("concat", (2, 0, 3), (1, 4, 2), 1), ("concat channels", (2, 0, 3, 4), (8, 3), 1),
+                                     ("concat samples", (0, 3, 3, 2), (1, 2), 0)]:
+        parts = [numbers.signed(*shape[:axis], size, *shape[axis + 1:]) for size in sizes]
+        yield differentiate(numbers, name, "concat", lambda *x, axis=axis: torch.cat(x, axis), parts, {"axis": axis})
+    for name, shape, axis, begin, size in [("slice", (2, 7, 8), 1, 2, 3), ("slice channels", (2, 7, 3, 4), 1, 2, 3),
+                                           ("slice width", (2, 3, 3, 6), 3, 0, 2)]:
+        attrs = {"axis": axis, "begin": begin, "size": size}
+        yield differentiate(numbers, name, "slice", lambda x, a=(axis, begin, size): x.narrow(*a), [numbers.signed(*shape)],
+                            attrs)
+    for name, shape, axis, begin, size in [("pad", (3, 2, 8), 1, 1, 5), ("pad channels", (2, 3, 2, 4), 1, 2, 6)]:
+        def padded(x, axis=axis, begin=begin, size=size):
+            return F.pad(x, [0, 0] * (x.dim() - 1 - axis) + [begin, size - begin - x.shape[axis]])
+
+        yield differentiate(numbers, name, "pad", padded, [numbers.signed(*shape)],
+                            {"axis": axis, "begin": begin, "size": size})
+
+
+def repeats(numbers):
+    for name, shape in [("repeat", (1, 3, 4)), ("repeat image", (1, 2, 3, 3))]:
+        yield differentiate(numbers, name, "repeat", lambda x: x.expand(5, *x.shape[1:]), [numbers.signed(*shape)],
+                            {"times": 5})
+
+
 def place_in_window(index, width, kernel, stride, pad):
     """PyTorch's index h * W + w of each maximum, as kh * KW + kw."""
     h = index // width - (torch.arange(index.shape[2]) * stride[0] - pad[0])[:, None]
@@ -287,6 +321,6 @@ def lie(tensor, channels_first=False):
 
 
 def cases():
-    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals]
+    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves, repeats]
     for seed, family in enumerate(families):
         yield from family(Numbers(seed))

@@ -28,7 +28,12 @@ bool ls_is_exact(enum ls_op_id op) {
     case LS_OP_AVG_POOL:
     case LS_OP_AVG_POOL_GRAD:
     case LS_OP_GLOBAL_AVG_POOL_GRAD:
-    case LS_OP_RANK_FLAGS: return true;
+    case LS_OP_RANK_FLAGS:
+    case LS_OP_TRANSPOSE:
+    case LS_OP_CONCAT:
+    case LS_OP_SLICE:
+    case LS_OP_PAD:
+    case LS_OP_REPEAT: return true;
     default: return false;
     }
 }

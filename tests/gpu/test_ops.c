@@ -511,6 +511,56 @@ static void test_losses(void **state) {
     }
 }
 
+// Axes and sizes at random, some of them multiples of a pack; of every rank, of images too.
+static void draw_move(struct ls_case *of, uint64_t t) {
+    static const enum ls_op_id ops[] = {LS_OP_TRANSPOSE, LS_OP_CONCAT, LS_OP_SLICE, LS_OP_PAD, LS_OP_REPEAT};
+    static const int64_t sizes[] = {1, 2, 3, 5, 8, 16};
+    uint32_t word[12];
+    for (uint64_t i = 0; i < 12; i++) word[i] = ls_philox(t, LS_RANDOM_TEST, i, 96).word[0];
+    struct ls_shape shape = {.rank = 1 + (int)ls_below(word[0], LS_MAX_RANK)};
+    for (int i = 0; i < shape.rank; i++) shape.dim[i] = sizes[ls_below(word[1 + i], 6)];
+    *of = (struct ls_case){.name = "move", .op = ops[t % 5], .n_in = 1};
+    of->in[0] = of->in[1] = of->in[2] = stored_input(LS_FILL_SIGNED, shape);
+    const uint32_t axis = ls_below(word[6], (uint32_t)shape.rank);
+    const int64_t size = shape.dim[axis];
+    if (of->op == LS_OP_REPEAT) {
+        of->in[0].shape.dim[0] = 1;
+        of->attrs[LS_REPEAT_TIMES].i = size;
+        return;
+    }
+    if (of->op == LS_OP_TRANSPOSE) {
+        for (int i = 0; i < LS_MAX_RANK; i++) of->attrs[LS_TRANSPOSE_AXIS + i].i = i;
+        for (int i = shape.rank - 1; i > 0; i--) {
+            union ls_attr *a = &of->attrs[LS_TRANSPOSE_AXIS + i],
+                          *b = &of->attrs[LS_TRANSPOSE_AXIS + (int)ls_below(word[6 + i], (uint32_t)i + 1)];
+            const int64_t kept = a->i;
+            a->i = b->i, b->i = kept;
+        }
+        return;
+    }
+    of->attrs[LS_MOVE_AXIS].i = axis;
+    of->attrs[LS_MOVE_SIZE].i = 1;
+    if (of->op == LS_OP_CONCAT) {
+        of->n_in = 2 + (int)ls_below(word[7], 2);
+        of->in[1].shape.dim[axis] = sizes[ls_below(word[8], 6)];
+    } else if (of->op == LS_OP_SLICE) {
+        of->attrs[LS_MOVE_BEGIN].i = ls_below(word[7], (uint32_t)size);
+        of->attrs[LS_MOVE_SIZE].i = 1 + ls_below(word[8], (uint32_t)(size - of->attrs[LS_MOVE_BEGIN].i));
+    } else {
+        of->attrs[LS_MOVE_BEGIN].i = 4 * ls_below(word[7], 3);
+        of->attrs[LS_MOVE_SIZE].i = of->attrs[LS_MOVE_BEGIN].i + size + 4 * ls_below(word[8], 2);
+    }
+}
+
+static void test_moves(void **state) {
+    (void)state;
+    for (uint64_t t = 0; t < 120; t++) {
+        struct ls_case of;
+        draw_move(&of, t);
+        check_case(&of);
+    }
+}
+
 static void test_rank_flags(void **state) {
     (void)state;
     const struct ls_case of = {.name = "rank_flags", .op = LS_OP_RANK_FLAGS};
@@ -542,6 +592,7 @@ int main(void) {
         cmocka_unit_test(test_nan_in_a_pool),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_losses),
+        cmocka_unit_test(test_moves),
         cmocka_unit_test(test_rank_flags),
         cmocka_unit_test(test_every_op_was_tested),
     };

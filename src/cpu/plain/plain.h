@@ -87,6 +87,11 @@ struct plain_op {
     X(LS_OP_BINARY_CROSS_ENTROPY, binary_cross_entropy)                                                      \
     X(LS_OP_BINARY_CROSS_ENTROPY_GRAD, binary_cross_entropy_grad)                                            \
     X(LS_OP_RANK_FLAGS, rank_flags)                                                                          \
+    X(LS_OP_TRANSPOSE, transpose)                                                                            \
+    X(LS_OP_CONCAT, concat)                                                                                  \
+    X(LS_OP_SLICE, slice)                                                                                    \
+    X(LS_OP_PAD, pad)                                                                                        \
+    X(LS_OP_REPEAT, repeat)                                                                                  \
     X(LS_OP_CONV_RELU, conv_relu)                                                                            \
     X(LS_OP_LINEAR_RELU, conv_relu)                                                                          \
     X(LS_OP_BATCHNORM_RELU, batchnorm_relu)                                                                  \

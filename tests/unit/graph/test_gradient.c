@@ -105,6 +105,34 @@ static const struct {
               "%101 = relu_grad \"relu/relu_grad\" (%2, %100) -> f32 2x3\n"
               "  output %101 \"grad:a\" of %1\n"},
 
+    {"values that move, there and back",
+     "%1 = param \"a\" f32 2x3x2 constant(0)\n"
+     "%2 = param \"b\" f32 1x3x2 constant(0)\n"
+     "%3 = concat \"join\" (%2, %1, %2) axis=0\n"
+     "%4 = transpose \"turn\" (%3) axis0=1 axis1=2 axis2=0\n"
+     "%5 = pad \"wide\" (%4) axis=2 begin=1 size=6\n"
+     "%6 = slice \"some\" (%5) axis=2 begin=2 size=1\n"
+     "%10 = reshape \"flat\" (%6) dim0=2 dim1=3\n" LOSS,
+     MSE_GRAD "%97 = reshape \"flat/reshape\" (%96) dim0=3 dim1=2 dim2=1 -> f32 3x2x1\n"
+              "%98 = pad \"some/pad\" (%97) axis=2 begin=2 size=6 -> f32 3x2x6\n"
+              "%99 = slice \"wide/slice\" (%98) axis=2 begin=1 size=4 -> f32 3x2x4\n"
+              "%100 = transpose \"turn/transpose\" (%99) axis0=2 axis1=0 axis2=1 -> f32 4x3x2\n"
+              "%101 = slice \"join/slice\" (%100) -> f32 1x3x2\n"
+              "%102 = slice \"join/slice\" (%100) begin=1 size=2 -> f32 2x3x2\n"
+              "  output %102 \"grad:a\" of %1\n"
+              "%103 = slice \"join/slice\" (%100) begin=3 -> f32 1x3x2\n"
+              "%104 = add \"b/grad_sum14\" (%101, %103) -> f32 1x3x2\n"
+              "  output %104 \"grad:b\" of %2\n"},
+
+    {"a repeated value: the sum, and a copy where that is another value's memory",
+     "%1 = param \"a\" f32 1x3 constant(0)\n"
+     "%10 = repeat \"twice\" (%1) times=2\n" LOSS,
+     MSE_GRAD "%97 = reshape \"reshape3\" (%96) dim0=2 dim1=3 -> f32 2x3\n"
+              "%98 = bias_grad \"bias_grad4\" (%97) -> f32 3\n"
+              "%99 = reshape \"reshape5\" (%98) dim0=1 dim1=3 -> f32 1x3\n"
+              "%100 = cast \"grad:a\" (%99) -> f32 1x3\n"
+              "  output %100 \"grad:a\" of %1\n"},
+
     {"a cast back to the type of what was cast",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
      "%2 = cast \"half\" (%1) to=bf16\n"

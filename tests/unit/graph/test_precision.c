@@ -99,6 +99,31 @@ static void a_sum_of_gradients_stays_f32(void **state) {
            "  output %4 \"grad:w\" of %1\n");
 }
 
+// The gradient of a part of a parameter, and of one that is only moved.
+static void a_moved_gradient_stays_f32(void **state) {
+    (void)state;
+    expect(to_bf16,
+           "graph train\n"
+           "%0 = raw \"raw\" f32 2x3\n"
+           "%1 = param \"w\" f32 3x2 constant(0)\n"
+           "%2 = param \"v\" f32 2x4 constant(0)\n"
+           "%3 = transpose \"move\" (%0) axis0=1 axis1=0 -> f32 3x2\n"
+           "  output %3 \"grad:w\" of %1\n"
+           "%4 = pad \"part\" (%0) axis=1 begin=1 size=4 -> f32 2x4\n"
+           "  output %4 \"grad:v\" of %2\n"
+           "%5 = slice \"other\" (%0) axis=1 -> f32 2x1\n",
+           "graph train\n"
+           "%0 = raw \"raw\" f32 2x3\n"
+           "%1 = param \"w\" f32 3x2 constant(0)\n"
+           "%2 = param \"v\" f32 2x4 constant(0)\n"
+           "%3 = transpose \"move\" (%0) axis0=1 axis1=0 -> f32 3x2\n"
+           "  output %3 \"grad:w\" of %1\n"
+           "%4 = pad \"part\" (%0) axis=1 begin=1 size=4 -> f32 2x4\n"
+           "  output %4 \"grad:v\" of %2\n"
+           "%6 = cast \"raw.bf16\" (%0) to=bf16 -> bf16 2x3\n"
+           "%5 = slice \"other\" (%6) axis=1 -> bf16 2x1\n");
+}
+
 // Probabilities of labels: a sigmoid is as exact as the loss beside it.
 static void an_elementwise_result_stays_f32(void **state) {
     (void)state;
@@ -164,6 +189,7 @@ int main(void) {
         cmocka_unit_test(activations_and_weights_narrow_and_the_rest_stays),
         cmocka_unit_test(each_value_is_cast_once),
         cmocka_unit_test(a_sum_of_gradients_stays_f32),
+        cmocka_unit_test(a_moved_gradient_stays_f32),
         cmocka_unit_test(an_elementwise_result_stays_f32),
         cmocka_unit_test(indices_keep_their_type),
         cmocka_unit_test(a_second_run_changes_nothing),
