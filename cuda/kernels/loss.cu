@@ -42,31 +42,33 @@ struct row_sum {
     float greatest, sum;
 };
 
-static __device__ __forceinline__ struct row_sum sum_row(const float *x, int64_t n, float *shared) {
+template <typename T>
+static __device__ __forceinline__ struct row_sum sum_row(const T *x, int64_t n, float *shared) {
     float greatest = -INFINITY, sum = 0;
-    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) greatest = greater_of()(greatest, x[i]);
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) greatest = greater_of()(greatest, get(x[i]));
     greatest = over_block(greatest, shared, greater_of());
-    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) sum += expf(x[i] - greatest);
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) sum += expf(get(x[i]) - greatest);
     return {greatest, over_block(sum, shared, add_two())};
 }
 
-static __global__ void __launch_bounds__(ROW_THREADS) softmax(const float *x, float *y, int64_t n) {
+// y may be x: a thread writes what it alone still reads.
+template <typename T> __global__ void __launch_bounds__(ROW_THREADS) softmax(const T *x, T *y, int64_t n) {
     __shared__ float shared[ROW_THREADS];
-    const float *from = x + blockIdx.x * n;
+    const T *from = x + blockIdx.x * n;
     struct row_sum row = sum_row(from, n, shared);
     for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
-        y[blockIdx.x * n + i] = expf(from[i] - row.greatest) / row.sum;
+        y[blockIdx.x * n + i] = put<T>(expf(get(from[i]) - row.greatest) / row.sum);
 }
 
-static __global__ void __launch_bounds__(ROW_THREADS)
-    softmax_grad(const float *y, const float *dy, float *dx, int64_t n) {
+template <typename T>
+__global__ void __launch_bounds__(ROW_THREADS) softmax_grad(const T *y, const T *dy, T *dx, int64_t n) {
     __shared__ float shared[ROW_THREADS];
     int64_t first = blockIdx.x * n;
     float inner = 0;
-    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) inner += y[first + i] * dy[first + i];
+    for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS) inner += get(y[first + i]) * get(dy[first + i]);
     inner = over_block(inner, shared, add_two());
     for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
-        dx[first + i] = y[first + i] * (dy[first + i] - inner);
+        dx[first + i] = put<T>(get(y[first + i]) * (get(dy[first + i]) - inner));
 }
 
 // ---- the metrics of a sample, times its weight
@@ -288,15 +290,22 @@ static __global__ void rank_flags(const struct ls_lane_control *control, float *
 
 // ---- launches
 
-ls_status ls_cuda_softmax(const float *x, float *y, int64_t samples, int64_t classes, cudaStream_t stream) {
-    LS_LAUNCH(softmax, (unsigned)samples, ROW_THREADS, stream, x, y, classes);
-    return ls_cuda_launched();
+ls_status ls_cuda_softmax(ls_dtype type, const void *x, void *y, int64_t rows, int64_t each,
+                          cudaStream_t stream) {
+    return by_type(type, [&](auto one) {
+        typedef decltype(one) T;
+        auto *kernel = softmax<T>;
+        LS_LAUNCH(kernel, (unsigned)rows, ROW_THREADS, stream, (const T *)x, (T *)y, each);
+    });
 }
 
-ls_status ls_cuda_softmax_grad(const float *y, const float *dy, float *dx, int64_t samples, int64_t classes,
-                               cudaStream_t stream) {
-    LS_LAUNCH(softmax_grad, (unsigned)samples, ROW_THREADS, stream, y, dy, dx, classes);
-    return ls_cuda_launched();
+ls_status ls_cuda_softmax_grad(ls_dtype type, const void *y, const void *dy, void *dx, int64_t rows,
+                               int64_t each, cudaStream_t stream) {
+    return by_type(type, [&](auto one) {
+        typedef decltype(one) T;
+        auto *kernel = softmax_grad<T>;
+        LS_LAUNCH(kernel, (unsigned)rows, ROW_THREADS, stream, (const T *)y, (const T *)dy, (T *)dx, each);
+    });
 }
 
 ls_status ls_cuda_cross_entropy(const float *logits, const int32_t *target, const float *weight,

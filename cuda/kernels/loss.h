@@ -3,6 +3,7 @@
 // samples in order, in f64. Where a target is no class the loss and the gradient are NaN.
 #pragma once
 
+#include "base/dtype.h"
 #include "base/status.h"
 
 #include <cuda_runtime.h>
@@ -16,9 +17,11 @@ extern "C" {
 struct ls_augment; // graph/augment.h
 struct ls_lane_control;
 
-ls_status ls_cuda_softmax(const float *x, float *y, int64_t samples, int64_t classes, cudaStream_t stream);
-ls_status ls_cuda_softmax_grad(const float *y, const float *dy, float *dx, int64_t samples, int64_t classes,
-                               cudaStream_t stream);
+// Softmax is of any type, over `each` numbers of a row. y may be x, and dx y.
+ls_status ls_cuda_softmax(ls_dtype type, const void *x, void *y, int64_t rows, int64_t each,
+                          cudaStream_t stream);
+ls_status ls_cuda_softmax_grad(ls_dtype type, const void *y, const void *dy, void *dx, int64_t rows,
+                               int64_t each, cudaStream_t stream);
 
 size_t ls_cuda_loss_workspace(int64_t samples); // bytes of the workspace of a loss
 

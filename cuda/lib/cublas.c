@@ -25,7 +25,7 @@ struct matrix_task {
     cublasLtMatrixLayout_t a, b, c;
     cublasLtMatmulAlgo_t algorithm;
     size_t own_workspace; // the library's
-    float beta;
+    float alpha, beta;
     bool bias;
     ls_dtype type;   // of the output
     bool relu, wide; // what is left to do: relu; c is f32 in the workspace, to be rounded
@@ -179,11 +179,10 @@ static ls_status choose(const struct ls_cublas *cublas, struct matrix_task *made
 static ls_status run_matrix(struct ls_lib *lib, const struct ls_lib_task *task,
                             const struct ls_lib_arguments *with) {
     const struct matrix_task *made = (const struct matrix_task *)task;
-    const float alpha = 1;
     void *c = made->wide ? with->workspace : with->out;
     void *own = (char *)with->workspace + (task->workspace - made->own_workspace);
     if (made->bias) LS_TRY(set(made, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &with->bias, sizeof with->bias));
-    LS_TRY(LT(made->api, cublasLtMatmul, lib->cublas->handle, made->product, &alpha, with->b, made->b,
+    LS_TRY(LT(made->api, cublasLtMatmul, lib->cublas->handle, made->product, &made->alpha, with->b, made->b,
               with->a, made->a, &made->beta, c, made->c, c, made->c, &made->algorithm,
               made->own_workspace ? own : NULL, made->own_workspace, with->stream));
     if (made->wide) LS_TRY(ls_cuda_cast(LS_F32, c, made->type, with->out, made->elements, with->stream));
@@ -207,6 +206,7 @@ ls_status ls_matrix_make(struct ls_lib *lib, const struct ls_matrix_product *p, 
     if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
     *made = (struct matrix_task){.task = {.run = run_matrix, .unmake = unmake_matrix},
                                  .api = lib->cublas->api,
+                                 .alpha = p->of.scale == 0 ? 1.0f : p->of.scale,
                                  .beta = p->accumulate ? 1.0f : 0.0f,
                                  .bias = p->of.bias,
                                  .type = p->of.output,

@@ -52,9 +52,21 @@ const char *ls_lib_versions(const struct ls_lib *lib) {
     return lib->versions;
 }
 
+// Every matrix lies at a multiple of the largest power of two that divides the bytes of one of each kind, up
+// to LS_ALIGN.
+static void lay_batch_out(struct ls_matrix_product *p) {
+    const struct ls_lib_product *of = &p->of;
+    p->batch = of->batch;
+    p->next_a = of->m * of->k, p->next_b = of->k * of->n, p->next_c = of->m * of->n;
+    const int64_t in = (int64_t)ls_dtype_bytes(of->input), out = (int64_t)ls_dtype_bytes(of->output);
+    const int64_t bytes = p->next_a * in | p->next_b * in | p->next_c * out | 64;
+    p->align = bytes & -bytes;
+}
+
 ls_status ls_lib_product_make(struct ls_lib *lib, const struct ls_lib_product *product,
                               struct ls_lib_task **task) {
-    const struct ls_matrix_product dense = {.of = *product};
+    struct ls_matrix_product dense = {.of = *product};
+    if (product->batch > 1) lay_batch_out(&dense);
     return ls_matrix_make(lib, &dense, task);
 }
 

@@ -26,13 +26,16 @@ void ls_lib_close(struct ls_lib *lib);
 const char *ls_lib_versions(const struct ls_lib *lib);
 
 // c [m,n] = a' [m,k] b' [k,n] (+ bias), row-major, where a' is a, or a [k,m] transposed; b' likewise.
-// Accumulates in f32.
+// Accumulates in f32. With `batch`, so many products of matrices that lie one behind the other, without bias
+// and relu.
 struct ls_lib_product {
     int64_t m, n, k;
     bool transpose_a, transpose_b;
     ls_dtype input, output; // of a and b; of c: f32, bf16, f16
     bool bias;              // f32 [n], added to every row
     bool relu;              // after the bias
+    int64_t batch;          // 0: one
+    float scale;            // of the sums, before the bias; 0: 1
 };
 
 enum ls_lib_direction { LS_LIB_FORWARD, LS_LIB_INPUT_GRAD, LS_LIB_WEIGHT_GRAD };

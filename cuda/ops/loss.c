@@ -22,14 +22,23 @@ static bool loss_fits(struct ls_lib *lib, const struct ls_graph *graph, const st
     return true;
 }
 
+// Of softmax: the last axis.
+static int64_t each_of(const struct ls_cuda_call *call) {
+    const struct ls_shape *x = &ls_info(call->graph, call->node->in[0])->shape;
+    return x->dim[x->rank - 1];
+}
+
 static ls_status run_softmax(const struct ls_cuda_call *call) {
-    return ls_cuda_softmax(call->in[0], call->out[0], dims_of(call).n, dims_of(call).c, call->stream);
+    const int64_t each = each_of(call), rows = ls_cuda_count(call->graph, call->node->in[0]) / each;
+    return ls_cuda_softmax(ls_cuda_type(call->graph, call->node->in[0]), call->in[0], call->out[0], rows,
+                           each, call->stream);
 }
 
 // y, dy -> dx
 static ls_status run_softmax_grad(const struct ls_cuda_call *call) {
-    return ls_cuda_softmax_grad(call->in[0], call->in[1], call->out[0], dims_of(call).n, dims_of(call).c,
-                                call->stream);
+    const int64_t each = each_of(call), rows = ls_cuda_count(call->graph, call->node->in[0]) / each;
+    return ls_cuda_softmax_grad(ls_cuda_type(call->graph, call->node->in[0]), call->in[0], call->in[1],
+                                call->out[0], rows, each, call->stream);
 }
 
 // Losses: logits or prediction, target, weight -> loss, score, weight sum. Their gradients: …, seed ->
@@ -74,8 +83,8 @@ static ls_status run_rank_flags(const struct ls_cuda_call *call) {
     return ls_cuda_rank_flags(call->control, call->out[0], call->out[1], call->stream);
 }
 
-const struct ls_cuda_op ls_cuda_softmax_op = {.signature = "w:w", .run = run_softmax};
-const struct ls_cuda_op ls_cuda_softmax_grad_op = {.signature = "ww:w", .run = run_softmax_grad};
+const struct ls_cuda_op ls_cuda_softmax_op = {.signature = "x:x", .run = run_softmax};
+const struct ls_cuda_op ls_cuda_softmax_grad_op = {.signature = "xx:x", .run = run_softmax_grad};
 const struct ls_cuda_op ls_cuda_cross_entropy_op = {
     .signature = "wiwi:www", .fits = loss_fits, .run = run_cross_entropy};
 const struct ls_cuda_op ls_cuda_cross_entropy_grad_op = {.signature = "wiwwi:w",

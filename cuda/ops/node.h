@@ -71,6 +71,13 @@ struct ls_cuda_op {
     X(LS_OP_SLICE, slice)                                                                                    \
     X(LS_OP_PAD, pad)                                                                                        \
     X(LS_OP_REPEAT, repeat)                                                                                  \
+    X(LS_OP_MATMUL, matmul)                                                                                  \
+    X(LS_OP_LAYERNORM, layernorm)                                                                            \
+    X(LS_OP_LAYERNORM_GRAD, layernorm_grad)                                                                  \
+    X(LS_OP_GROUPNORM, groupnorm)                                                                            \
+    X(LS_OP_GROUPNORM_GRAD, groupnorm_grad)                                                                  \
+    X(LS_OP_EMBEDDING, embedding)                                                                            \
+    X(LS_OP_EMBEDDING_GRAD, embedding_grad)                                                                  \
     X(LS_OP_CONV_RELU, conv_relu)                                                                            \
     X(LS_OP_LINEAR_RELU, linear_relu)                                                                        \
     X(LS_OP_BATCHNORM_RELU, batchnorm_relu)                                                                  \

@@ -19,6 +19,7 @@ static const describe_fn describers[LS_OPS] = {
     [LS_OP_LINEAR_RELU] = ls_onednn_describe_linear,
     [LS_OP_LINEAR_INPUT_GRAD] = ls_onednn_describe_linear,
     [LS_OP_LINEAR_WEIGHT_GRAD] = ls_onednn_describe_linear,
+    [LS_OP_MATMUL] = ls_onednn_describe_matmul,
 };
 
 static bool types_fit(const struct ls_graph *graph, const struct ls_node *node) {

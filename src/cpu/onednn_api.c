@@ -138,6 +138,23 @@ dnnl_status_t ls_dnnl_attr_make(dnnl_primitive_attr_t *attr) {
     return status;
 }
 
+static dnnl_status_t append_linear(dnnl_post_ops_t steps, float scale) {
+#if DNNL_VERSION_MAJOR >= 3
+    return dnnl_post_ops_append_eltwise(steps, dnnl_eltwise_linear, scale, 0);
+#else
+    return dnnl_post_ops_append_eltwise(steps, 1, dnnl_eltwise_linear, scale, 0);
+#endif
+}
+
+dnnl_status_t ls_dnnl_attr_scale(dnnl_primitive_attr_t attr, float scale) {
+    dnnl_post_ops_t steps = NULL;
+    DNNL_TRY(dnnl_post_ops_create(&steps));
+    dnnl_status_t status = append_linear(steps, scale);
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attr, steps);
+    dnnl_post_ops_destroy(steps);
+    return status;
+}
+
 const char *ls_dnnl_isa_name(dnnl_cpu_isa_t isa) {
     switch ((int)isa) {
     case dnnl_cpu_isa_sse41: return "sse41";

@@ -40,9 +40,13 @@ dnnl_status_t ls_dnnl_conv_backward_weights(dnnl_primitive_desc_t *primitive, dn
                                             const struct ls_dnnl_window *window, ls_dnnl_desc src,
                                             ls_dnnl_desc diff_weights, ls_dnnl_desc diff_dst,
                                             dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr);
-// dst [m, n] = src [m, k] · weights [k, n] + bias [1, n]
+// dst [m, n] = src [m, k] · weights [k, n] + bias [1, n]; of rank 3, a product for each place of the first
+// axis.
 dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,
                              ls_dnnl_desc weights, ls_dnnl_desc bias, ls_dnnl_desc dst,
                              dnnl_primitive_attr_t attr);
+
+// Results are multiplied by it, before they are rounded. Of an attr that has no such step yet.
+dnnl_status_t ls_dnnl_attr_scale(dnnl_primitive_attr_t attr, float scale);
 
 const char *ls_dnnl_isa_name(dnnl_cpu_isa_t isa); // "avx2"; NULL: not in the list

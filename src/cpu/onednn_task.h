@@ -64,6 +64,9 @@ dnnl_status_t ls_onednn_describe_conv_of(struct ls_onednn_task *task, const stru
 dnnl_status_t ls_onednn_describe_linear(struct ls_onednn_task *task, const struct ls_graph *graph,
                                         const struct ls_node *node);
 
+dnnl_status_t ls_onednn_describe_matmul(struct ls_onednn_task *task, const struct ls_graph *graph,
+                                        const struct ls_node *node);
+
 dnnl_status_t ls_onednn_task_make(struct ls_onednn_task *task); // of a described task
 dnnl_status_t ls_onednn_task_run(struct ls_onednn_task *task, const struct ls_kernel_call *call);
 void ls_onednn_task_clear(struct ls_onednn_task *task);

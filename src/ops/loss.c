@@ -8,8 +8,12 @@
 static ls_status softmax_infer(const struct ls_graph *graph, const struct ls_node *node,
                                struct ls_value_info *out) {
     const struct ls_value_info *x = ls_in(graph, node, 0);
-    LS_TRY(ls_expect_wide(graph, node, 0, "x"));
-    LS_TRY(ls_expect_rank(graph, node, 0, "x", 2));
+    char text[96];
+    LS_TRY(ls_expect_float(graph, node, 0, "x"));
+    if (x->shape.rank < 2 || x->shape.rank == 4)
+        return LS_FAIL(LS_INPUT,
+                       "x is %s; expected rank 2, 3 or 5: of an image, the last axis does not lie closest",
+                       ls_shape_text(text, &x->shape));
     if (node->n_in == 2) LS_TRY(ls_expect_same(graph, node, 1, "dy"));
     ls_set(&out[0], x->shape, x->dtype);
     return LS_OK;
@@ -127,6 +131,7 @@ const struct ls_op ls_softmax_op = {
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE, // row by row: a row is read before it is written
     .infer = softmax_infer,
     .gradient = softmax_gradient,
     .flops = softmax_flops,
@@ -138,6 +143,7 @@ const struct ls_op ls_softmax_grad_op = {
     .min_in = 2,
     .max_in = 2,
     .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
     .infer = softmax_infer,
     .flops = softmax_flops,
 };

@@ -66,7 +66,7 @@ enum ls_op_id {
     // (site << 40) + e / 4, first_position + n); kept where ls_uniform(word) >= rate, then times (float)(1 /
     // (1 - rate)); else 0.
     LS_OP_DROPOUT,
-    LS_OP_SOFTMAX,      // x [N,C] -> y, over C; subtracts the maximum first
+    LS_OP_SOFTMAX,      // x [N,C] or [N,…,C], no image -> y, over C; subtracts the maximum first
     LS_OP_SOFTMAX_GRAD, // y, dy -> dx
     // A loss has a score beside it, what a person asks of the task; like the loss it counts times the weight.
     // logits [N,C], target i32 [N], weight f32 [N], optional augment i32 [N,LS_AUGMENT_WORDS] -> loss, score,
@@ -100,6 +100,25 @@ enum ls_op_id {
     LS_OP_SLICE,     // x -> y: places begin to begin + size - 1 of x along `axis`
     LS_OP_PAD,       // x -> y of `size` places along `axis`, x from `begin` on and 0 elsewhere
     LS_OP_REPEAT,    // x [1, …] -> y [times, …]
+    // ---- attention
+    // a, b of rank 2, 3 or 5, equal but for their last two axes -> y = scale * a' b', a product for each
+    // place
+    // of the axes before: a' [m,k] is the last two of a, or, with transpose_a, these [k,m] transposed; b'
+    // [k,n] likewise. The sum is scaled.
+    LS_OP_MATMUL,
+    // x of rank 2 and more, scale [C], shift [C] -> y = (x - mean) / sqrt(var + epsilon) * scale + shift,
+    // over
+    // the C numbers that lie side by side: the last axis, of an image the channels. var is biased.
+    LS_OP_LAYERNORM,
+    LS_OP_LAYERNORM_GRAD, // x, dy, scale -> dx, dscale, dshift
+    // The same with a mean and a variance for each sample and each of `groups` groups of channels.
+    LS_OP_GROUPNORM,
+    LS_OP_GROUPNORM_GRAD, // x, dy, scale -> dx, dscale, dshift
+    LS_OP_EMBEDDING,      // index i32 [N] or [N,L], table [V,D] -> y [N,D] or [N,L,D]: rows of the table
+    // index, dy -> dtable f32 [V,D], V the attribute rows: rows of dy added in the order of the index, in
+    // f32,
+    // to 0
+    LS_OP_EMBEDDING_GRAD,
     // ---- made by the fusion pass ----
     LS_OP_CONV_RELU,
     LS_OP_LINEAR_RELU,
@@ -143,6 +162,9 @@ enum { LS_RESHAPE_DIM };    // … and the LS_MAX_RANK - 1 behind it
 enum { LS_TRANSPOSE_AXIS }; // likewise
 enum { LS_MOVE_AXIS, LS_MOVE_BEGIN, LS_MOVE_SIZE };
 enum { LS_REPEAT_TIMES };
+enum { LS_MATMUL_TRANSPOSE_A, LS_MATMUL_TRANSPOSE_B, LS_MATMUL_SCALE };
+enum { LS_GROUPNORM_GROUPS, LS_GROUPNORM_EPSILON }; // layernorm: 1 group
+enum { LS_EMBEDDING_ROWS };
 
 // ---- builders, for models
 // --------------------------------------------------------------------------------------- Each appends nodes
@@ -192,6 +214,12 @@ ls_value ls_concat(struct ls_graph *graph, const ls_value *parts, int n, int axi
 ls_value ls_slice(struct ls_graph *graph, ls_value x, int axis, int64_t begin, int64_t size);
 ls_value ls_pad(struct ls_graph *graph, ls_value x, int axis, int64_t begin, int64_t size);
 ls_value ls_repeat(struct ls_graph *graph, ls_value x, int64_t times);
+ls_value ls_matmul(struct ls_graph *graph, ls_value a, ls_value b, bool transpose_a, bool transpose_b,
+                   double scale);
+ls_value ls_layernorm(struct ls_graph *graph, ls_value x, const char *name, double epsilon);
+ls_value ls_groupnorm(struct ls_graph *graph, ls_value x, const char *name, int64_t groups, double epsilon);
+// The table starts uniform in ±sqrt(3), of variance 1.
+ls_value ls_embedding(struct ls_graph *graph, ls_value index, const char *name, int64_t rows, int64_t width);
 ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluation: x itself
 ls_value ls_softmax(struct ls_graph *graph, ls_value x);
 // Losses make the metrics (LS_OUTPUT values "metric:loss", "metric:score", "metric:weight") and, in a

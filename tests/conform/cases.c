@@ -22,6 +22,10 @@
     WINDOW(stride, pad, 1, 1), [LS_KERNEL_H].i = (kernel), [LS_KERNEL_W].i = (kernel)
 #define ALONG(axis, begin, size)                                                                             \
     [LS_MOVE_AXIS].i = (axis), [LS_MOVE_BEGIN].i = (begin), [LS_MOVE_SIZE].i = (size)
+#define PRODUCT(transpose_a, transpose_b, scale)                                                             \
+    [LS_MATMUL_TRANSPOSE_A].i = (transpose_a), [LS_MATMUL_TRANSPOSE_B].i = (transpose_b),                    \
+    [LS_MATMUL_SCALE].f = (scale)
+#define GROUPS(groups) [LS_GROUPNORM_GROUPS].i = (groups), [LS_GROUPNORM_EPSILON].f = 1e-5
 #define EPSILON                                                                                              \
     { [LS_BATCHNORM_EPSILON].f = 1e-5 }
 
@@ -137,6 +141,34 @@ const struct ls_case ls_cases[] = {
     {CASE("pad channels", PAD, 1), .in = {X(SIGNED, 2, 3, 2, 4)}, .attrs = {ALONG(1, 2, 6)}},
     {CASE("repeat", REPEAT, 1), .in = {X(SIGNED, 1, 3, 8)}, .attrs = {{.i = 5}}},
     {CASE("softmax", SOFTMAX, 1), .in = {X(SIGNED, 4, 9)}},
+    {CASE("softmax rows", SOFTMAX, 1), .in = {X(SIGNED, 2, 3, 9)}},
+    {CASE("matmul", MATMUL, 2), .in = {X(SIGNED, 3, 5, 7), X(SIGNED, 3, 7, 4)}, .attrs = {PRODUCT(0, 0, 1)}},
+    {CASE("matmul b transposed", MATMUL, 2), .in = {X(SIGNED, 2, 5, 8), X(SIGNED, 2, 9, 8)},
+     .attrs = {PRODUCT(0, 1, 0.125)}},
+    {CASE("matmul a transposed", MATMUL, 2), .in = {X(SIGNED, 2, 3, 3, 7, 5), X(SIGNED, 2, 3, 3, 7, 6)},
+     .attrs = {PRODUCT(1, 0, 0.5)}},
+    {CASE("matmul both transposed", MATMUL, 2), .in = {X(SIGNED, 100, 3), X(SIGNED, 20, 100)},
+     .attrs = {PRODUCT(1, 1, 2)}},
+    {CASE("matmul long", MATMUL, 2), .in = {X(SIGNED, 1, 130, 33), X(SIGNED, 1, 33, 18)},
+     .attrs = {PRODUCT(0, 0, 1)}},
+    {CASE("layernorm", LAYERNORM, 3), .in = {X(SIGNED, 6, 37), WIDE(POSITIVE, 37), WIDE(SIGNED, 37)},
+     .attrs = {GROUPS(1)}},
+    {CASE("layernorm three", LAYERNORM, 3), .in = {X(SIGNED, 2, 3, 16), WIDE(SIGNED, 16), WIDE(SIGNED, 16)},
+     .attrs = {GROUPS(1)}},
+    {CASE("layernorm image", LAYERNORM, 3), .in = {X(SIGNED, 2, 5, 3, 4), WIDE(SIGNED, 5), WIDE(SIGNED, 5)},
+     .attrs = {GROUPS(1)}},
+    {CASE("layernorm long", LAYERNORM, 3),
+     .in = {X(SIGNED, 2, 5000), WIDE(POSITIVE, 5000), WIDE(SIGNED, 5000)}, .attrs = {GROUPS(1)}},
+    {CASE("groupnorm", GROUPNORM, 3), .in = {X(SIGNED, 2, 12, 3, 4), WIDE(POSITIVE, 12), WIDE(SIGNED, 12)},
+     .attrs = {GROUPS(3)}},
+    {CASE("groupnorm each", GROUPNORM, 3), .in = {X(SIGNED, 2, 3, 5, 4), WIDE(SIGNED, 3), WIDE(SIGNED, 3)},
+     .attrs = {GROUPS(3)}},
+    {CASE("groupnorm flat", GROUPNORM, 3), .in = {X(SIGNED, 3, 40), WIDE(SIGNED, 40), WIDE(SIGNED, 40)},
+     .attrs = {GROUPS(2)}},
+    {CASE("groupnorm many pixels", GROUPNORM, 3),
+     .in = {X(SIGNED, 1, 2, 50, 50), WIDE(SIGNED, 2), WIDE(SIGNED, 2)}, .attrs = {GROUPS(1)}},
+    {CASE("embedding", EMBEDDING, 2), .in = {FIXED(CLASS, LS_I32, 9), X(SIGNED, 4, 5)}, .classes = 4},
+    {CASE("embedding rows", EMBEDDING, 2), .in = {FIXED(CLASS, LS_I32, 2, 6), X(SIGNED, 7, 8)}, .classes = 7},
     {CASE("cross_entropy", CROSS_ENTROPY, 3),
      .in = {X(SIGNED, 5, 7), FIXED(CLASS, LS_I32, 5), WIDE(WEIGHT, 5)}, .classes = 7},
     {CASE("cross_entropy smooth", CROSS_ENTROPY, 3),

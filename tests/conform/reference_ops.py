@@ -202,6 +202,36 @@ def moves(numbers):
                             {"axis": axis, "begin": begin, "size": size})
 
 
+def attention(numbers):
+    yield differentiate(numbers, "softmax rows", "softmax", lambda x: F.softmax(x, -1), [numbers.signed(2, 3, 9)])
+    for name, a, b, ta, tb, scale in [("matmul", (3, 5, 7), (3, 7, 4), 0, 0, 1.0),
+                                      ("matmul b transposed", (2, 5, 8), (2, 9, 8), 0, 1, 0.125),
+                                      ("matmul a transposed", (2, 1, 3, 7, 5), (2, 1, 3, 7, 6), 1, 0, 0.5),
+                                      ("matmul both transposed", (11, 3), (6, 11), 1, 1, 2.0)]:
+        def product(a, b, ta=ta, tb=tb, scale=scale):
+            return scale * torch.matmul(a.mT if ta else a, b.mT if tb else b)
+
+        yield differentiate(numbers, name, "matmul", product, [numbers.signed(*a), numbers.signed(*b)],
+                            {"transpose_a": ta, "transpose_b": tb, "scale": scale})
+    for name, shape, epsilon in [("layernorm", (6, 37), 1e-5), ("layernorm three", (2, 3, 16), 1e-6)]:
+        inputs = [numbers.signed(*shape), numbers.positive(shape[-1]), numbers.signed(shape[-1])]
+        yield differentiate(numbers, name, "layernorm",
+                            lambda x, scale, shift, e=epsilon: F.layer_norm(x, x.shape[-1:], scale, shift, e), inputs,
+                            {"epsilon": epsilon})
+    inputs = [numbers.signed(2, 5, 3, 4), numbers.positive(5), numbers.signed(5)]
+    yield differentiate(numbers, "layernorm of channels", "layernorm",
+                        lambda x, scale, shift: F.layer_norm(x.movedim(1, -1), (5,), scale, shift).movedim(-1, 1), inputs)
+    for name, shape, groups in [("groupnorm", (2, 12, 3, 4), 3), ("groupnorm each", (2, 3, 5, 4), 3),
+                                ("groupnorm flat", (3, 40), 2)]:
+        inputs = [numbers.signed(*shape), numbers.positive(shape[1]), numbers.signed(shape[1])]
+        yield differentiate(numbers, name, "groupnorm",
+                            lambda x, scale, shift, g=groups: F.group_norm(x, g, scale, shift), inputs, {"groups": groups})
+    for name, shape, rows in [("embedding", (9,), 4), ("embedding rows", (2, 6), 7)]:
+        index = numbers.classes(int(np.prod(shape)), rows).reshape(shape)
+        yield differentiate(numbers, name, "embedding", lambda i, table: F.embedding(i.long(), table),
+                            [index, numbers.signed(rows, 5)], {}, (0,))
+
+
 def repeats(numbers):
     for name, shape in [("repeat", (1, 3, 4)), ("repeat image", (1, 2, 3, 3))]:
         yield differentiate(numbers, name, "repeat", lambda x: x.expand(5, *x.shape[1:]), [numbers.signed(*shape)],
@@ -321,6 +351,6 @@ def lie(tensor, channels_first=False):
 
 
 def cases():
-    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves, repeats]
+    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves, repeats, attention]
     for seed, family in enumerate(families):
         yield from family(Numbers(seed))

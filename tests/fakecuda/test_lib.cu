@@ -62,19 +62,26 @@ float *run(struct ls_lib_task *task, const float *a, size_t n_a, const float *b,
 }
 
 void check_product(struct ls_lib_product p) {
-    const size_t m = (size_t)p.m, n = (size_t)p.n, k = (size_t)p.k;
-    float *a = new_integers(m * k, 1), *b = new_integers(k * n, 2), *bias = new_integers(n, 3);
+    const size_t m = (size_t)p.m, n = (size_t)p.n, k = (size_t)p.k,
+                 batch = p.batch == 0 ? 1 : (size_t)p.batch;
+    float *a = new_integers(batch * m * k, 1), *b = new_integers(batch * k * n, 2),
+          *bias = new_integers(n, 3);
     struct ls_lib_task *task;
     EXPECT(ls_lib_product_make(lib, &p, &task) == LS_OK);
-    float *c = run(task, a, m * k, b, k * n, p.bias ? bias : nullptr, n, m * n, p.input, p.output);
-    for (size_t i = 0; i < m; i++)
-        for (size_t j = 0; j < n; j++) {
-            float sum = p.bias ? bias[j] : 0;
-            for (size_t q = 0; q < k; q++)
-                sum += (p.transpose_a ? a[q * m + i] : a[i * k + q]) *
-                       (p.transpose_b ? b[j * k + q] : b[q * n + j]);
-            EXPECT(c[i * n + j] == (p.relu && sum < 0 ? 0 : sum));
-        }
+    float *c = run(task, a, batch * m * k, b, batch * k * n, p.bias ? bias : nullptr, n, batch * m * n,
+                   p.input, p.output);
+    for (size_t g = 0; g < batch; g++)
+        for (size_t i = 0; i < m; i++)
+            for (size_t j = 0; j < n; j++) {
+                const float *one_a = a + g * m * k, *one_b = b + g * k * n;
+                float sum = 0;
+                for (size_t q = 0; q < k; q++)
+                    sum += (p.transpose_a ? one_a[q * m + i] : one_a[i * k + q]) *
+                           (p.transpose_b ? one_b[j * k + q] : one_b[q * n + j]);
+                if (p.scale != 0) sum *= p.scale;
+                if (p.bias) sum += bias[j];
+                EXPECT(c[(g * m + i) * n + j] == (p.relu && sum < 0 ? 0 : sum));
+            }
     delete[] c;
     for (float *memory : {a, b, bias}) MUST(cudaFreeHost(memory));
 }
@@ -167,7 +174,7 @@ void check_conv(const struct ls_lib_conv &c) {
 void check_rounding() {
     float *a = new_pinned<float>(1), *b = new_pinned<float>(1);
     *a = 1 + 0x1p-11f, *b = 1;
-    const struct ls_lib_product p = {1, 1, 1, false, false, LS_F32, LS_F32, false, false};
+    const struct ls_lib_product p = {1, 1, 1, false, false, LS_F32, LS_F32, false, false, 0, 0};
     for (bool tf32 : {false, true}) {
         struct ls_lib *own;
         struct ls_lib_task *task;
@@ -186,8 +193,10 @@ void run_all() {
     EXPECT(ls_lib_open(0, false, &lib) == LS_OK);
     for (int t = 0; t < 4; t++)
         for (const ls_dtype type : {LS_F32, LS_BF16, LS_F16})
-            check_product({5, 7, 9, (t & 1) != 0, (t & 2) != 0, type, LS_F32, t == 1, t == 2});
-    check_product({1, 1, 1, false, false, LS_F32, LS_F32, true, true});
+            check_product({5, 7, 9, (t & 1) != 0, (t & 2) != 0, type, LS_F32, t == 1, t == 2, 0, 0});
+    check_product({1, 1, 1, false, false, LS_F32, LS_F32, true, true, 0, 0});
+    for (int t = 0; t < 4; t++)
+        check_product({5, 7, 9, (t & 1) != 0, (t & 2) != 0, LS_BF16, LS_F32, false, false, 3, 0.125f});
     for (const ls_dtype type : {LS_F32, LS_BF16, LS_F16}) {
         check_conv({LS_LIB_FORWARD, 2, 6, 5, 3, 4, 3, 3, 1, 1, 1, 1, 1, 1, 1, type, true, true});
         check_conv({LS_LIB_FORWARD, 2, 7, 8, 4, 6, 3, 2, 2, 1, 1, 0, 1, 2, 2, type, true, false});

@@ -5,6 +5,9 @@
 // roundings before and after.
 #include "gpu/bounds.h"
 
+#include "ops/groupnorm.h"
+#include "ops/matmul.h"
+
 #include <math.h>
 #include <stdlib.h>
 
@@ -33,7 +36,9 @@ bool ls_is_exact(enum ls_op_id op) {
     case LS_OP_CONCAT:
     case LS_OP_SLICE:
     case LS_OP_PAD:
-    case LS_OP_REPEAT: return true;
+    case LS_OP_REPEAT:
+    case LS_OP_EMBEDDING:
+    case LS_OP_EMBEDDING_GRAD: return true;
     default: return false;
     }
 }
@@ -77,6 +82,7 @@ static int64_t terms_of(const struct ls_trial *trial) {
     case LS_OP_LINEAR_INPUT_GRAD: return first.c * second.pixels;
     case LS_OP_CONV_WEIGHT_GRAD:
     case LS_OP_LINEAR_WEIGHT_GRAD: return second.rows;
+    case LS_OP_MATMUL: return ls_products_of(&trial->graph, node).k + 1; // and the scale
     default: return DEPTH;
     }
 }
@@ -152,6 +158,81 @@ static void bounds_of_batchnorm_grad(const struct ls_trial *trial, double *const
     }
 }
 
+// ---- layer and group normalization. A number goes through MOST_IN_F32 additions in f32, then f64.
+
+enum { MOST_IN_F32 = 32 };
+
+struct moments {
+    double mean, factor;       // 1 / sqrt(var + epsilon)
+    double X;                  // the greatest |x - mean|
+    double of_mean, of_factor; // what they may be off; of_factor: relative
+};
+
+// Number i of a group: where it lies.
+static int64_t spot(const struct ls_groups *g, int64_t group, int64_t i) {
+    const int64_t size = g->channels / g->groups;
+    return group / g->groups * g->pixels * g->channels + i / size * g->channels + group % g->groups * size +
+           i % size;
+}
+
+// A square of a distance is off by twice the distance times the mean's error.
+static struct moments moments_of(const struct ls_trial *trial, const struct ls_groups *g, int64_t group) {
+    const int64_t count = g->pixels * (g->channels / g->groups);
+    struct moments m = {0};
+    double M = 0, var = 0;
+    for (int64_t i = 0; i < count; i++) {
+        m.mean += in(trial, 0, spot(g, group, i)) / (double)count;
+        M = greatest(M, fabs(in(trial, 0, spot(g, group, i))));
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const double apart = in(trial, 0, spot(g, group, i)) - m.mean;
+        var += apart * apart / (double)count;
+        m.X = greatest(m.X, fabs(apart));
+    }
+    m.of_mean = (MOST_IN_F32 + 2) * u * M;
+    const double of_var = (MOST_IN_F32 + 6) * u * var + 2 * m.of_mean * sqrt(var) + m.of_mean * m.of_mean;
+    m.of_factor = of_var / (2 * (var + g->epsilon)) + 2 * u;
+    m.factor = 1 / sqrt(var + g->epsilon);
+    return m;
+}
+
+static void bounds_of_groupnorm(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
+    const struct ls_groups g = ls_groups_of(&trial->graph, &trial->graph.nodes[0]);
+    for (int64_t group = 0; group < g.samples * g.groups; group++) {
+        const struct moments m = moments_of(trial, &g, group);
+        for (int64_t i = 0; i < g.pixels * (g.channels / g.groups); i++) {
+            const int64_t at = spot(&g, group, i);
+            const double scale = fabs(in(trial, 1, at % g.channels)),
+                         shift = fabs(in(trial, 2, at % g.channels));
+            bound[0][at] = scale * m.factor * (m.of_mean + m.X * (m.of_factor + 6 * u)) + 2 * u * shift;
+        }
+    }
+}
+
+// dx is the factor times a sum of three terms, of which the averages are off as sums are, and by what the
+// mean is off.
+static void bounds_of_groupnorm_grad(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
+    const struct ls_groups g = ls_groups_of(&trial->graph, &trial->graph.nodes[0]);
+    const int64_t count = g.pixels * (g.channels / g.groups);
+    for (int64_t group = 0; group < g.samples * g.groups; group++) {
+        const struct moments m = moments_of(trial, &g, group);
+        double flow = 0, product = 0, most = 0;
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t at = spot(&g, group, i), c = at % g.channels;
+            const double dy = fabs(in(trial, 1, at)), size = dy * fabs(in(trial, 2, c));
+            const double apart = fabs(in(trial, 0, at) - m.mean);
+            flow += size / (double)count, product += size * apart / (double)count;
+            most = greatest(most, size);
+            bound[1][c] += dy * m.factor * (m.of_mean + apart * (m.of_factor + DEPTH * u));
+            bound[2][c] += DEPTH * u * dy;
+        }
+        const double slope = product * m.factor * m.factor, terms = most + flow + m.X * slope;
+        const double of_terms = 2 * (MOST_IN_F32 + 8) * u * terms + 3 * m.of_factor * terms +
+                                m.of_mean * (slope + m.X * m.factor * m.factor * flow);
+        for (int64_t i = 0; i < count; i++) bound[0][spot(&g, group, i)] = m.factor * of_terms;
+    }
+}
+
 // ---- softmax and losses: exp(x - max) is off by u times the size of its argument, and by 2 units of its
 // own; `range` is the greatest size of an argument. That of binary cross entropy is x itself.
 
@@ -165,21 +246,25 @@ static double range_of(const struct ls_trial *trial, int64_t n, int64_t classes)
     return most - least;
 }
 
+// Numbers of a row: the last axis.
+static int64_t each_of(const struct ls_trial *trial) {
+    const struct ls_shape *x = &ls_info(&trial->graph, trial->graph.nodes[0].in[0])->shape;
+    return x->dim[x->rank - 1];
+}
+
 static void bounds_of_softmax(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
-    struct shape x = shape_of(trial, trial->graph.nodes[0].in[0]);
-    for (int64_t i = 0; i < x.n * x.c; i++)
-        bound[0][i] = (range_of(trial, i / x.c, x.c) + DEPTH) * u * out(trial, 0, i) + 1e-45;
+    const int64_t each = each_of(trial), count = ls_trial_count(trial, trial->graph.nodes[0].in[0]);
+    for (int64_t i = 0; i < count; i++)
+        bound[0][i] = (range_of(trial, i / each, each) + DEPTH) * u * out(trial, 0, i) + 1e-45;
 }
 
 static void bounds_of_softmax_grad(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
-    struct shape x = shape_of(trial, trial->graph.nodes[0].in[0]);
-    for (int64_t n = 0; n < x.n; n++) {
+    const int64_t each = each_of(trial), count = ls_trial_count(trial, trial->graph.nodes[0].in[0]);
+    for (int64_t first = 0; first < count; first += each) {
         double inner = 0;
-        for (int64_t c = 0; c < x.c; c++)
-            inner += fabs(in(trial, 0, n * x.c + c) * in(trial, 1, n * x.c + c));
-        for (int64_t c = 0; c < x.c; c++)
-            bound[0][n * x.c + c] =
-                DEPTH * u * fabs(in(trial, 0, n * x.c + c)) * (inner + fabs(in(trial, 1, n * x.c + c)));
+        for (int64_t i = first; i < first + each; i++) inner += fabs(in(trial, 0, i) * in(trial, 1, i));
+        for (int64_t i = first; i < first + each; i++)
+            bound[0][i] = DEPTH * u * fabs(in(trial, 0, i)) * (inner + fabs(in(trial, 1, i)));
     }
 }
 
@@ -224,6 +309,10 @@ ls_status ls_bounds_of(struct ls_trial *trial, double *const bound[LS_MAX_OUT]) 
     case LS_OP_BATCHNORM_EVAL_RELU: bounds_of_batchnorm_eval(trial, bound); return LS_OK;
     case LS_OP_BATCHNORM_GRAD:
     case LS_OP_BATCHNORM_RELU_GRAD: bounds_of_batchnorm_grad(trial, bound); return LS_OK;
+    case LS_OP_LAYERNORM:
+    case LS_OP_GROUPNORM: bounds_of_groupnorm(trial, bound); return LS_OK;
+    case LS_OP_LAYERNORM_GRAD:
+    case LS_OP_GROUPNORM_GRAD: bounds_of_groupnorm_grad(trial, bound); return LS_OK;
     case LS_OP_SOFTMAX: bounds_of_softmax(trial, bound); return LS_OK;
     case LS_OP_SOFTMAX_GRAD: bounds_of_softmax_grad(trial, bound); return LS_OK;
     case LS_OP_CROSS_ENTROPY:

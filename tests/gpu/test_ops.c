@@ -156,7 +156,6 @@ static void check_trial(const char *name, struct ls_trial *trial) {
 static bool has_type(enum ls_op_id op, ls_dtype type) {
     switch (op) {
     case LS_OP_INPUT:
-    case LS_OP_SOFTMAX:
     case LS_OP_CROSS_ENTROPY:
     case LS_OP_BINARY_CROSS_ENTROPY:
     case LS_OP_MSE: return type == LS_F32;
@@ -561,6 +560,58 @@ static void test_moves(void **state) {
     }
 }
 
+// Matrices of every shape, transposed and not, one and many.
+static void test_products(void **state) {
+    (void)state;
+    for (uint64_t t = 0; t < 40; t++) {
+        uint32_t word[4];
+        for (uint64_t i = 0; i < 4; i++) word[i] = ls_philox(t, LS_RANDOM_TEST, i, 95).word[0];
+        const int64_t m = 1 + ls_below(word[0], 20), n = 1 + ls_below(word[1], 20),
+                      k = 1 + ls_below(word[2], 40), batch = 1 + ls_below(word[3], 4);
+        const bool ta = t & 1, tb = t & 2;
+        struct ls_case of = {.name = "matmul", .op = LS_OP_MATMUL, .n_in = 2};
+        of.in[0] = stored_input(LS_FILL_SIGNED, LS_SHAPE(batch, ta ? k : m, ta ? m : k));
+        of.in[1] = stored_input(LS_FILL_SIGNED, LS_SHAPE(batch, tb ? n : k, tb ? k : n));
+        of.attrs[LS_MATMUL_TRANSPOSE_A].i = ta, of.attrs[LS_MATMUL_TRANSPOSE_B].i = tb;
+        of.attrs[LS_MATMUL_SCALE].f = t & 4 ? 0.3 : 1;
+        check_case(&of);
+    }
+}
+
+// Channels around a pack and a block, one group and many, one pixel and many.
+static void test_groupnorm(void **state) {
+    (void)state;
+    static const int64_t shapes[][5] = {{2, 2, 1, 1, 1},  {3, 12, 5, 7, 4},  {1, 64, 9, 9, 8},
+                                        {5, 33, 3, 2, 3}, {2, 130, 1, 6, 5}, {7, 8, 40, 3, 2},
+                                        {1, 2, 70, 70, 1}};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        const struct ls_shape x = LS_SHAPE(shapes[s][0], shapes[s][1], shapes[s][2], shapes[s][3]);
+        const struct ls_case_input vector = wide_input(LS_FILL_SIGNED, LS_SHAPE(shapes[s][1]));
+        struct ls_case of = {.name = "groupnorm", .op = LS_OP_GROUPNORM, .n_in = 3};
+        of.in[0] = stored_input(LS_FILL_SIGNED, x), of.in[1] = of.in[2] = vector;
+        of.attrs[LS_GROUPNORM_GROUPS].i = shapes[s][4], of.attrs[LS_GROUPNORM_EPSILON].f = 1e-5;
+        check_case(&of);
+        if (shapes[s][2] * shapes[s][3] > 100) continue; // a block for each pixel
+        of.name = "layernorm", of.op = LS_OP_LAYERNORM, of.attrs[LS_GROUPNORM_GROUPS].i = 1;
+        check_case(&of);
+    }
+}
+
+// More indices than a block looks at together; widths around a pack and a tile.
+static void test_embedding(void **state) {
+    (void)state;
+    static const int64_t shapes[][4] = {
+        {1, 1, 1, 1}, {5, 3, 7, 8}, {300, 2, 4, 5}, {2, 140, 3, 130}, {1, 9, 400, 3}};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        struct ls_case of = {
+            .name = "embedding", .op = LS_OP_EMBEDDING, .n_in = 2, .classes = (int)shapes[s][2]};
+        of.in[0] = (struct ls_case_input){LS_FILL_CLASS, LS_CASE_FIXED, LS_I32,
+                                          LS_SHAPE(shapes[s][0], shapes[s][1])};
+        of.in[1] = stored_input(LS_FILL_SIGNED, LS_SHAPE(shapes[s][2], shapes[s][3]));
+        check_case(&of);
+    }
+}
+
 static void test_rank_flags(void **state) {
     (void)state;
     const struct ls_case of = {.name = "rank_flags", .op = LS_OP_RANK_FLAGS};
@@ -593,6 +644,9 @@ int main(void) {
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_losses),
         cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_products),
+        cmocka_unit_test(test_groupnorm),
+        cmocka_unit_test(test_embedding),
         cmocka_unit_test(test_rank_flags),
         cmocka_unit_test(test_every_op_was_tested),
     };

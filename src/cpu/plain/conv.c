@@ -1,14 +1,8 @@
 // Convolutions and linear layers, forward and backward. A linear layer is a convolution: a batch [N, F] is
 // one image of N pixels and F channels, and the kernel is 1 x 1.
-#include "cpu/plain/plain.h"
+#include "cpu/plain/panels.h"
 
 #include <string.h>
-
-#if defined(__AVX__)
-#define PLAIN_VECTOR_BYTES 32
-#else
-#define PLAIN_VECTOR_BYTES 16
-#endif
 
 struct geometry {
     int64_t images, height, width, channels; // of x
@@ -20,12 +14,7 @@ struct geometry {
     int64_t at_once;      // pixels of y whose patches lie in the workspace together
 };
 
-// Panels are as wide in the workspace for every level of instructions, so that plans do not depend on it.
-enum { WIDEST_PANEL = 16, MULTIPLE_OF_ROWS = 6, WORKING_SET = 65536 };
-
-static size_t panel_count(int64_t k, int64_t n) {
-    return (size_t)(k * plain_round_up(n, WIDEST_PANEL));
-}
+enum { WORKING_SET = 65536 };
 
 static bool is_depthwise(const struct geometry *g) {
     return g->group_channels == 1 && g->group_outputs == 1;

@@ -72,6 +72,17 @@ static double smoothed(double target, double smoothing) {
     return (1 - smoothing) * target + smoothing / 2;
 }
 
+// Of softmax: the last axis, and all before it.
+static struct plain_dims rows_of(const struct ls_graph *graph, const struct ls_node *node) {
+    const struct ls_shape *x = &ls_info(graph, node->in[0])->shape;
+    const int64_t last = x->dim[x->rank - 1];
+    return (struct plain_dims){.n = plain_count(graph, node->in[0]) / last, .c = last};
+}
+
+static size_t row_workspace(const struct ls_graph *graph, const struct ls_node *node) {
+    return (size_t)rows_of(graph, node).c * sizeof(double);
+}
+
 #define PLAIN_FAMILY "cpu/plain/loss.inc"
 #include "cpu/plain/each_type.h"
 
@@ -81,7 +92,7 @@ static ls_status rank_flags(const struct ls_kernel_call *call) {
     return LS_OK;
 }
 
-PLAIN_OP(softmax, "x:x", NULL);
+PLAIN_OP(softmax, "x:x", row_workspace);
 PLAIN_OP(softmax_grad, "xx:x", NULL);
 PLAIN_OP(cross_entropy, "xiwi:www", NULL);
 PLAIN_OP(cross_entropy_grad, "xiwwi:x", NULL);

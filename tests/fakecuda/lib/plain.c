@@ -60,15 +60,22 @@ static ls_status make(const struct ls_lib *lib, struct ls_lib_task task, struct 
     return LS_OK;
 }
 
+static int64_t batch_of(const struct ls_lib_product *product) {
+    return product->batch == 0 ? 1 : product->batch;
+}
+
 ls_status ls_lib_product_make(struct ls_lib *lib, const struct ls_lib_product *product,
                               struct ls_lib_task **task) {
+    const size_t batch = (size_t)batch_of(product);
+    if (product->batch > 1 && (product->bias || product->relu))
+        return LS_FAIL(LS_INPUT, "no batch of products with a bias or relu");
     return make(lib,
                 (struct ls_lib_task){.product = *product,
                                      .input = product->input,
                                      .output = product->output,
-                                     .n_a = (size_t)(product->m * product->k),
-                                     .n_b = (size_t)(product->k * product->n),
-                                     .n_out = (size_t)(product->m * product->n)},
+                                     .n_a = batch * (size_t)(product->m * product->k),
+                                     .n_b = batch * (size_t)(product->k * product->n),
+                                     .n_out = batch * (size_t)(product->m * product->n)},
                 task);
 }
 
@@ -161,8 +168,11 @@ static void run_task(const void *argument) {
         if (task->conv.direction == LS_LIB_FORWARD)
             finish(out, task->n_out / (size_t)task->conv.o, (size_t)task->conv.o, run->bias, task->conv.relu);
     } else {
-        ls_plain_product(&task->product, a, b, out, scratch);
-        finish(out, (size_t)task->product.m, (size_t)task->product.n, run->bias, task->product.relu);
+        const struct ls_lib_product *p = &task->product;
+        for (int64_t i = 0; i < batch_of(p); i++)
+            ls_plain_product(p, a + i * p->m * p->k, b + i * p->k * p->n, out + i * p->m * p->n, scratch);
+        for (size_t i = 0; p->scale != 0 && i < task->n_out; i++) out[i] *= p->scale;
+        finish(out, task->n_out / (size_t)p->n, (size_t)p->n, run->bias, p->relu);
     }
     narrow(run->out, out, task->n_out, task->output);
 }

@@ -179,6 +179,18 @@ static void linear_problem(struct problem *problem, enum ls_op_id id, ls_dtype t
     }
 }
 
+static void matmul_problem(struct problem *problem, ls_dtype type, int64_t batch, int64_t m, int64_t n,
+                           int64_t k, int transposed, double scale) {
+    const bool ta = transposed & 1, tb = transposed & 2;
+    problem_open(problem, LS_OP_MATMUL, "matmul");
+    problem_in(problem, type, LS_SHAPE(batch, ta ? k : m, ta ? m : k));
+    problem_in(problem, type, LS_SHAPE(batch, tb ? n : k, tb ? k : n));
+    problem_out(problem, type, LS_SHAPE(batch, m, n));
+    problem->terms = (double)k + 1;
+    problem->node.attr[LS_MATMUL_TRANSPOSE_A].i = ta, problem->node.attr[LS_MATMUL_TRANSPOSE_B].i = tb;
+    problem->node.attr[LS_MATMUL_SCALE].f = scale;
+}
+
 // ---- running
 struct tensors {
     struct block in[LS_MAX_IN];
@@ -423,6 +435,27 @@ static void test_linear(void **state) {
         assert_int_equal(check_linear(LS_F32, between(1, 40), between(1, 70), between(1, 70), draw() & 1), 4);
 }
 
+static bool check_matmul(ls_dtype type, int64_t batch, int64_t m, int64_t n, int64_t k, int transposed,
+                         double scale) {
+    struct problem problem;
+    matmul_problem(&problem, type, batch, m, n, k, transposed, scale);
+    const bool supported = check(&problem);
+    problem_close(&problem);
+    return supported;
+}
+
+static void test_matmul(void **state) {
+    (void)state;
+    for (int t = 0; t < 4; t++) {
+        assert_true(check_matmul(LS_F32, 1, 1, 1, 1, t, 1));
+        assert_true(check_matmul(LS_F32, 6, 50, 50, 64, t, 0.125));
+        assert_true(check_matmul(LS_F32, 6, 50, 64, 50, t, 1));
+        for (int i = 0; i < 10; i++)
+            assert_true(check_matmul(LS_F32, between(1, 4), between(1, 40), between(1, 40), between(1, 70), t,
+                                     draw() & 1 ? 0.3 : 1));
+    }
+}
+
 // The path is the same code; without the instructions every kernel must say no, and leave it to the plain
 // ones.
 static void test_bf16(void **state) {
@@ -448,6 +481,8 @@ static void test_bf16(void **state) {
         conv = draw_conv();
         convs += check_conv(LS_BF16, &conv);
         linears += check_linear(LS_BF16, between(1, 40), between(1, 70), between(1, 70), draw() & 1);
+        (void)check_matmul(LS_BF16, between(1, 4), between(1, 40), between(1, 40), between(1, 70), i % 4,
+                           0.3);
     }
     print_message("bf16: oneDNN runs %d of 200 random convolutions, %d of 200 linear ops\n", convs, linears);
     assert_true(convs > 100);
@@ -537,6 +572,9 @@ static void test_threads_agree(void **state) {
         linear_problem(&problem, linear_ops[k], LS_F32, 64, 512, 100, true);
         check_side_by_side(&problem);
         problem_close(&problem);
+        matmul_problem(&problem, LS_F32, 12, 65, 64, 65, k, 0.125);
+        check_side_by_side(&problem);
+        problem_close(&problem);
     }
 }
 
@@ -568,6 +606,7 @@ int main(void) {
         cmocka_unit_test(test_depthwise),
         cmocka_unit_test(test_wide_convs),
         cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_matmul),
         cmocka_unit_test(test_bf16),
         cmocka_unit_test(test_relu_keeps_nan),
         cmocka_unit_test(test_threads_agree),

@@ -21,7 +21,6 @@ static void ok(ls_status status) {
 
 static bool can_run(const struct ls_case *of, ls_dtype type) {
     switch (of->op) {
-    case LS_OP_SOFTMAX:
     case LS_OP_CROSS_ENTROPY:
     case LS_OP_MSE:
     case LS_OP_BINARY_CROSS_ENTROPY: return type != LS_BF16;

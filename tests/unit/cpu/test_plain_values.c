@@ -343,9 +343,36 @@ static void test_bf16_needs_its_instructions_or_plain_kernels(void **state) {
     ls_trial_close(&s.trial);
 }
 
+static void test_an_index_that_is_no_row(void **state) {
+    (void)state;
+    for (int backward = 0; backward < 2; backward++) {
+        const union ls_attr attrs[LS_MAX_ATTRS] = {[LS_EMBEDDING_ROWS].i = 3};
+        struct small s = small_open();
+        small_in(&s, LS_I32, LS_SHAPE(3), (double[]){2, 3, -1});
+        small_in(&s, LS_F32, LS_SHAPE(3, 2), (double[]){1, 2, 3, 4, 5, 6});
+        assert_int_equal(small_run(&s, backward ? LS_OP_EMBEDDING_GRAD : LS_OP_EMBEDDING, attrs), LS_INPUT);
+        assert_non_null(strstr(ls_error_last()->text, "index 1 is 3; expected 0..2"));
+        ls_trial_close(&s.trial);
+    }
+}
+
+// Rows that are meant twice are added; what is not meant is 0.
+static void test_embedding_gradient(void **state) {
+    (void)state;
+    const union ls_attr attrs[LS_MAX_ATTRS] = {[LS_EMBEDDING_ROWS].i = 3};
+    struct small s = small_open();
+    small_in(&s, LS_I32, LS_SHAPE(3), (double[]){2, 0, 2});
+    small_in(&s, LS_F32, LS_SHAPE(3, 2), (double[]){1, 2, 3, 4, 5, 6});
+    ok(small_run(&s, LS_OP_EMBEDDING_GRAD, attrs));
+    small_expect(&s, 0, (double[]){3, 4, 0, 0, 6, 8});
+    ls_trial_close(&s.trial);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_activations_keep_nan),
+        cmocka_unit_test(test_an_index_that_is_no_row),
+        cmocka_unit_test(test_embedding_gradient),
         cmocka_unit_test(test_max_pool_ties_and_nan),
         cmocka_unit_test(test_avg_pool_divisors),
         cmocka_unit_test(test_batchnorm_far_from_zero),

@@ -32,6 +32,7 @@ static inline void define_product(const struct ls_matrix_product *p, const void 
                     const int64_t b = g * p->next_b + (of->transpose_b ? j * row_b + k : k * row_b + j);
                     sum += get(a_matrix, a, of->input) * get(b_matrix, b, of->input);
                 }
+                if (of->scale != 0) sum *= of->scale;
                 if (of->bias) sum += ((const float *)bias)[g * p->next_bias + j];
                 put(out, at, of->output, of->relu && sum < 0 ? 0 : sum);
             }

@@ -313,6 +313,27 @@ static void test_parts(void **state) {
     ls_cublas_close(lib.cublas);
 }
 
+// As a batch asks for: matrices one behind the other, of numbers that no power of two divides, and a scale.
+static void test_batches(void **state) {
+    struct ls_lib lib = {0};
+    (void)state;
+    assert_int_equal(ls_cublas_open(&lib.cublas), LS_OK);
+    for (int bits = 0; bits < 8; bits++) {
+        const ls_dtype t = bits & 4 ? LS_BF16 : LS_F32;
+        struct ls_matrix_product p = {
+            .of = {.m = 5, .n = 7, .k = 9, .input = t, .output = t, .scale = 0.125f},
+            .batch = 3,
+            .next_a = 45,
+            .next_b = 63,
+            .next_c = 35,
+            .align = 2};
+        p.of.transpose_a = bits & 1, p.of.transpose_b = bits & 2;
+        check(&lib, &p);
+    }
+    ls_cublas_close(lib.cublas);
+    assert_int_equal(refused_runs, 0);
+}
+
 static void test_tf32(void **state) {
     struct ls_matrix_product p = {.of = {.m = 2, .n = 2, .k = 2}};
     struct ls_lib lib = {0};
@@ -331,6 +352,6 @@ static void test_tf32(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_tf32)};
+                                       cmocka_unit_test(test_batches), cmocka_unit_test(test_tf32)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -133,6 +133,43 @@ static const struct {
               "%100 = cast \"grad:a\" (%99) -> f32 1x3\n"
               "  output %100 \"grad:a\" of %1\n"},
 
+    {"products, with one factor transposed, and both",
+     "%1 = param \"a\" f32 4x2 constant(0)\n"
+     "%2 = param \"b\" f32 4x3 constant(0)\n"
+     "%3 = param \"c\" f32 3x3 constant(0)\n"
+     "%4 = matmul \"one\" (%1, %2) transpose_a=1 scale=0.5\n"
+     "%10 = matmul \"two\" (%4, %3) transpose_b=1\n" LOSS,
+     MSE_GRAD "%97 = matmul \"two/matmul\" (%96, %3) -> f32 2x3\n"
+              "%98 = matmul \"two/matmul\" (%96, %4) transpose_a=1 -> f32 3x3\n"
+              "  output %98 \"grad:c\" of %3\n"
+              "%99 = matmul \"one/matmul\" (%2, %97) transpose_b=1 scale=0.5 -> f32 4x2\n"
+              "  output %99 \"grad:a\" of %1\n"
+              "%100 = matmul \"one/matmul\" (%1, %97) scale=0.5 -> f32 4x3\n"
+              "  output %100 \"grad:b\" of %2\n"},
+
+    {"normalization of rows and of groups, and rows of a table",
+     "%0 = target \"target\" i32 2\n"
+     "%1 = param \"table\" f32 5x3 constant(0)\n"
+     "%2 = param \"scale\" f32 3 constant(0)\n"
+     "%3 = param \"shift\" f32 3 constant(0)\n"
+     "%4 = embedding \"words\" (%0, %1)\n"
+     "%5 = layernorm \"norm\" (%4, %2, %3) epsilon=0.001\n"
+     "%10 = groupnorm \"groups\" (%5, %2, %3)\n"
+     "%91 = weight \"weight\" f32 2\n"
+     "%92 = seed \"seed\" f32 scalar\n"
+     "%93, %94, %95 = cross_entropy \"loss\" (%10, %0, %91)\n"
+     "  output %93 \"metric:loss\"\n",
+     "%96 = cross_entropy_grad \"loss/cross_entropy_grad\" (%10, %0, %91, %92) -> f32 2x3\n"
+     "%97, %98, %99 = groupnorm_grad \"groups/groupnorm_grad\" (%5, %96, %2) -> f32 2x3, f32 3, f32 3\n"
+     "%100, %101, %102 = layernorm_grad \"norm/layernorm_grad\" (%4, %97, %2) epsilon=0.001 -> f32 2x3, f32 "
+     "3, f32 3\n"
+     "%103 = add \"scale/grad_sum7\" (%98, %101) -> f32 3\n"
+     "  output %103 \"grad:scale\" of %2\n"
+     "%104 = add \"shift/grad_sum8\" (%99, %102) -> f32 3\n"
+     "  output %104 \"grad:shift\" of %3\n"
+     "%105 = embedding_grad \"words/embedding_grad\" (%0, %100) rows=5 -> f32 5x3\n"
+     "  output %105 \"grad:table\" of %1\n"},
+
     {"a cast back to the type of what was cast",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
      "%2 = cast \"half\" (%1) to=bf16\n"

@@ -114,6 +114,27 @@ static void batchnorm_in_evaluation(void **state) {
     ls_graph_free(&graph);
 }
 
+static void attention_of_a_vector(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    ls_value index = ls_graph_add_value(&graph, LS_INPUT_TARGET, "target", LS_I32, LS_SHAPE(2, 3));
+    ls_value x = ls_embedding(&graph, index, "words", 10, 8);
+    assert_true(ls_shape_equal(&ls_info(&graph, x)->shape, &LS_SHAPE(2, 3, 8)));
+    assert_true(named(&graph, "words.weight")->init.value == (float)sqrt(3.0));
+    x = ls_layernorm(&graph, x, "norm", 1e-6);
+    assert_true(named(&graph, "norm.weight")->init.value == 1 && !named(&graph, "norm.weight")->decays);
+    assert_true(named(&graph, "norm.bias")->init.value == 0);
+    assert_true(graph.nodes[1].attr[LS_GROUPNORM_EPSILON].f == 1e-6);
+    x = ls_softmax(&graph, ls_matmul(&graph, x, x, false, true, 0.5));
+    assert_true(ls_shape_equal(&ls_info(&graph, x)->shape, &LS_SHAPE(2, 3, 3)));
+    x = ls_groupnorm(&graph, ls_reshape(&graph, x, LS_SHAPE(2, 9)), "groups", 3, 1e-5);
+    assert_true(ls_shape_equal(&named(&graph, "groups.weight")->shape, &LS_SHAPE(9)));
+    assert_int_equal(graph.status, LS_OK);
+    assert_int_equal(ls_graph_verify(&graph), LS_OK);
+    ls_graph_free(&graph);
+}
+
 static void dropout_sites_differ(void **state) {
     (void)state;
     struct ls_graph graph;
@@ -172,6 +193,12 @@ static void builders_stop_at_the_first_error(void **state) {
     y = ls_add(&graph, ls_avg_pool(&graph, y, 1, 1, 0, true), x);
     y = ls_flatten(&graph, ls_global_avg_pool(&graph, ls_dropout(&graph, y, 0.5)));
     y = ls_softmax(&graph, ls_linear(&graph, y, "fc", 3));
+    y = ls_transpose(&graph, ls_reshape(&graph, y, LS_SHAPE(3, 1)), (int[]){1, 0});
+    y = ls_pad(&graph, ls_slice(&graph, y, 1, 0, 1), 1, 0, 3);
+    y = ls_concat(&graph, (ls_value[]){y, ls_repeat(&graph, y, 2)}, 2, 0);
+    y = ls_matmul(&graph, y, y, true, false, 1);
+    y = ls_groupnorm(&graph, ls_layernorm(&graph, y, "ln", 1e-5), "gn", 1, 1e-5);
+    y = ls_embedding(&graph, y, "table", 5, 3);
     assert_int_equal(y, LS_NONE);
     assert_int_equal(ls_cross_entropy(&graph, y, 0, LS_NONE), LS_INPUT);
     assert_int_equal(ls_mse(&graph, y), LS_INPUT);
@@ -218,6 +245,7 @@ int main(void) {
         cmocka_unit_test(one_dimension),
         cmocka_unit_test(batchnorm_in_training),
         cmocka_unit_test(batchnorm_in_evaluation),
+        cmocka_unit_test(attention_of_a_vector),
         cmocka_unit_test(dropout_sites_differ),
         cmocka_unit_test(losses_make_their_inputs_and_metrics),
         cmocka_unit_test(builders_stop_at_the_first_error),
