@@ -11,9 +11,9 @@
 struct ls_lib;
 
 // What a kernel reads when it is enqueued. All pointers lead to device memory; tensors lie as graph.h says,
-// dense, at multiples of LS_ALIGN bytes. out[0] may be in[0] where the op is LS_OP_ELEMENTWISE; nothing else
-// overlaps. Outputs and workspace hold anything when the kernel starts; every element of every output is
-// written.
+// dense, at multiples of LS_ALIGN bytes. out[0] may be in[0] where the op is LS_OP_ELEMENTWISE and both are
+// as large; nothing else overlaps. Outputs and workspace hold anything when the kernel starts; every element
+// of every output is written.
 struct ls_cuda_call {
     const struct ls_graph *graph;
     const struct ls_node *node;

@@ -1,4 +1,4 @@
-// Element by element: activations, sums, casts, dropout.
+// Element by element: activations, casts, dropout.
 #include "cuda/kernels/elementwise.h"
 #include "cuda/kernels/dropout.h"
 #include "cuda/ops/node.h"
@@ -26,10 +26,14 @@ static int64_t count_of(const struct ls_cuda_call *call) {
 
 ONE_INPUT(relu, ls_cuda_relu);
 ONE_INPUT(sigmoid, ls_cuda_sigmoid);
+ONE_INPUT(tanh, ls_cuda_tanh);
+ONE_INPUT(silu, ls_cuda_silu);
+ONE_INPUT(hard_swish, ls_cuda_hard_swish);
 TWO_INPUTS(relu_grad, ls_cuda_relu_grad);
 TWO_INPUTS(sigmoid_grad, ls_cuda_sigmoid_grad);
-TWO_INPUTS(add, ls_cuda_sum);
-TWO_INPUTS(add_relu, ls_cuda_sum_relu);
+TWO_INPUTS(tanh_grad, ls_cuda_tanh_grad);
+TWO_INPUTS(silu_grad, ls_cuda_silu_grad);
+TWO_INPUTS(hard_swish_grad, ls_cuda_hard_swish_grad);
 
 static ls_status run_clip(const struct ls_cuda_call *call) {
     const union ls_attr *attr = call->node->attr;
@@ -41,6 +45,26 @@ static ls_status run_clip_grad(const struct ls_cuda_call *call) {
     const union ls_attr *attr = call->node->attr;
     return ls_cuda_clip_grad(type_of(call), call->in[0], call->in[1], call->out[0], count_of(call),
                              (float)attr[LS_CLIP_LOW].f, (float)attr[LS_CLIP_HIGH].f, call->stream);
+}
+
+static ls_status run_leaky_relu(const struct ls_cuda_call *call) {
+    return ls_cuda_leaky_relu(type_of(call), call->in[0], call->out[0], count_of(call),
+                              (float)call->node->attr[LS_LEAKY_RELU_SLOPE].f, call->stream);
+}
+
+static ls_status run_leaky_relu_grad(const struct ls_cuda_call *call) {
+    return ls_cuda_leaky_relu_grad(type_of(call), call->in[0], call->in[1], call->out[0], count_of(call),
+                                   (float)call->node->attr[LS_LEAKY_RELU_SLOPE].f, call->stream);
+}
+
+static ls_status run_gelu(const struct ls_cuda_call *call) {
+    return ls_cuda_gelu(type_of(call), call->in[0], call->out[0], count_of(call),
+                        call->node->attr[LS_GELU_TANH].i != 0, call->stream);
+}
+
+static ls_status run_gelu_grad(const struct ls_cuda_call *call) {
+    return ls_cuda_gelu_grad(type_of(call), call->in[0], call->in[1], call->out[0], count_of(call),
+                             call->node->attr[LS_GELU_TANH].i != 0, call->stream);
 }
 
 static ls_status run_cast(const struct ls_cuda_call *call) {
@@ -57,5 +81,9 @@ static ls_status run_dropout(const struct ls_cuda_call *call) {
 
 const struct ls_cuda_op ls_cuda_clip_op = {.signature = "x:x", .run = run_clip};
 const struct ls_cuda_op ls_cuda_clip_grad_op = {.signature = "xx:x", .run = run_clip_grad};
+const struct ls_cuda_op ls_cuda_leaky_relu_op = {.signature = "x:x", .run = run_leaky_relu};
+const struct ls_cuda_op ls_cuda_leaky_relu_grad_op = {.signature = "xx:x", .run = run_leaky_relu_grad};
+const struct ls_cuda_op ls_cuda_gelu_op = {.signature = "x:x", .run = run_gelu};
+const struct ls_cuda_op ls_cuda_gelu_grad_op = {.signature = "xx:x", .run = run_gelu_grad};
 const struct ls_cuda_op ls_cuda_cast_op = {.signature = "f:f", .run = run_cast};
 const struct ls_cuda_op ls_cuda_dropout_op = {.signature = "x:x", .run = run_dropout};

@@ -49,6 +49,16 @@ struct ls_cuda_op {
     X(LS_OP_CLIP_GRAD, clip_grad)                                                                            \
     X(LS_OP_SIGMOID, sigmoid)                                                                                \
     X(LS_OP_SIGMOID_GRAD, sigmoid_grad)                                                                      \
+    X(LS_OP_LEAKY_RELU, leaky_relu)                                                                          \
+    X(LS_OP_LEAKY_RELU_GRAD, leaky_relu_grad)                                                                \
+    X(LS_OP_TANH, tanh)                                                                                      \
+    X(LS_OP_TANH_GRAD, tanh_grad)                                                                            \
+    X(LS_OP_GELU, gelu)                                                                                      \
+    X(LS_OP_GELU_GRAD, gelu_grad)                                                                            \
+    X(LS_OP_SILU, silu)                                                                                      \
+    X(LS_OP_SILU_GRAD, silu_grad)                                                                            \
+    X(LS_OP_HARD_SWISH, hard_swish)                                                                          \
+    X(LS_OP_HARD_SWISH_GRAD, hard_swish_grad)                                                                \
     X(LS_OP_MAX_POOL, max_pool)                                                                              \
     X(LS_OP_MAX_POOL_GRAD, max_pool_grad)                                                                    \
     X(LS_OP_AVG_POOL, avg_pool)                                                                              \
@@ -56,6 +66,8 @@ struct ls_cuda_op {
     X(LS_OP_GLOBAL_AVG_POOL, global_avg_pool)                                                                \
     X(LS_OP_GLOBAL_AVG_POOL_GRAD, global_avg_pool_grad)                                                      \
     X(LS_OP_ADD, add)                                                                                        \
+    X(LS_OP_MUL, mul)                                                                                        \
+    X(LS_OP_SUM_TO, sum_to)                                                                                  \
     X(LS_OP_DROPOUT, dropout)                                                                                \
     X(LS_OP_SOFTMAX, softmax)                                                                                \
     X(LS_OP_SOFTMAX_GRAD, softmax_grad)                                                                      \

@@ -8,8 +8,9 @@
 #include "ops/ops.h"
 
 // What a kernel reads when it runs. Tensors lie as graph.h says, dense, at multiples of LS_ALIGN bytes.
-// out[0] may be the memory of in[0] where the op is LS_OP_ELEMENTWISE; nothing else overlaps. Outputs and
-// workspace hold anything (NaN in tests) when the kernel starts; every element of every output is written.
+// out[0] may be the memory of in[0] where the op is LS_OP_ELEMENTWISE and both are as large; nothing else
+// overlaps. Outputs and workspace hold anything (NaN in tests) when the kernel starts; every element of every
+// output is written.
 struct ls_kernel_call {
     const struct ls_graph *graph;
     const struct ls_node *node;

@@ -1,4 +1,4 @@
-// Elementwise: relu, clip, sigmoid, dropout.
+// Elementwise: relu and the activations like it, clip, dropout.
 #include "ops/rule.h"
 
 static ls_status pair_infer(const struct ls_graph *graph, const struct ls_node *node,
@@ -14,22 +14,50 @@ static ls_status clip_infer(const struct ls_graph *graph, const struct ls_node *
     return node->n_in == 2 ? pair_infer(graph, node, out) : ls_infer_same(graph, node, out);
 }
 
-static ls_status relu_gradient(struct ls_gradient *gradient, int at) {
+// The gradient by what came out, of an op whose attributes its gradient shares.
+static ls_status gradient_by_y(struct ls_gradient *gradient, int at, enum ls_op_id op) {
     const struct ls_node node = gradient->graph->nodes[at];
     const ls_value in[] = {node.out[0], ls_gradient_out(gradient, &node, 0)};
-    return ls_emit(gradient, at, LS_OP_RELU_GRAD, in, 2, NULL, node.in);
+    return ls_emit(gradient, at, op, in, 2, node.attr, node.in);
+}
+
+// … by what went in.
+static ls_status gradient_by_x(struct ls_gradient *gradient, int at, enum ls_op_id op) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    const ls_value in[] = {node.in[0], ls_gradient_out(gradient, &node, 0)};
+    return ls_emit(gradient, at, op, in, 2, node.attr, node.in);
+}
+
+static ls_status relu_gradient(struct ls_gradient *gradient, int at) {
+    return gradient_by_y(gradient, at, LS_OP_RELU_GRAD);
 }
 
 static ls_status clip_gradient(struct ls_gradient *gradient, int at) {
-    const struct ls_node node = gradient->graph->nodes[at];
-    const ls_value in[] = {node.in[0], ls_gradient_out(gradient, &node, 0)};
-    return ls_emit(gradient, at, LS_OP_CLIP_GRAD, in, 2, node.attr, node.in);
+    return gradient_by_x(gradient, at, LS_OP_CLIP_GRAD);
 }
 
 static ls_status sigmoid_gradient(struct ls_gradient *gradient, int at) {
-    const struct ls_node node = gradient->graph->nodes[at];
-    const ls_value in[] = {node.out[0], ls_gradient_out(gradient, &node, 0)};
-    return ls_emit(gradient, at, LS_OP_SIGMOID_GRAD, in, 2, NULL, node.in);
+    return gradient_by_y(gradient, at, LS_OP_SIGMOID_GRAD);
+}
+
+static ls_status leaky_relu_gradient(struct ls_gradient *gradient, int at) {
+    return gradient_by_y(gradient, at, LS_OP_LEAKY_RELU_GRAD);
+}
+
+static ls_status tanh_gradient(struct ls_gradient *gradient, int at) {
+    return gradient_by_y(gradient, at, LS_OP_TANH_GRAD);
+}
+
+static ls_status gelu_gradient(struct ls_gradient *gradient, int at) {
+    return gradient_by_x(gradient, at, LS_OP_GELU_GRAD);
+}
+
+static ls_status silu_gradient(struct ls_gradient *gradient, int at) {
+    return gradient_by_x(gradient, at, LS_OP_SILU_GRAD);
+}
+
+static ls_status hard_swish_gradient(struct ls_gradient *gradient, int at) {
+    return gradient_by_x(gradient, at, LS_OP_HARD_SWISH_GRAD);
 }
 
 static ls_status dropout_gradient(struct ls_gradient *gradient, int at) {
@@ -42,6 +70,9 @@ static const struct ls_attr_info clip_attrs[] = {
     LS_FLOAT("low", 0, -3e38, 3e38),
     LS_FLOAT("high", 6, -3e38, 3e38),
 };
+// Not below 0: y has the sign of x then, which is what the gradient goes by.
+static const struct ls_attr_info leaky_relu_attrs[] = {LS_FLOAT("slope", 0.01, 0, 1)};
+static const struct ls_attr_info gelu_attrs[] = {LS_INT("tanh", 0, 0, 1)};
 static const struct ls_attr_info dropout_attrs[] = {
     LS_FLOAT("rate", 0.5, 0, 0.999),
     LS_INT("site", 0, 0, (1 << 24) - 1), // above the 40 bits of the element in the counter
@@ -114,6 +145,119 @@ const struct ls_op ls_sigmoid_grad_op = {
     .infer = pair_infer,
 };
 
+const struct ls_op ls_leaky_relu_op = {
+    .id = LS_OP_LEAKY_RELU,
+    .name = "leaky_relu",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 1,
+    .attrs = leaky_relu_attrs,
+    .infer = ls_infer_same,
+    .gradient = leaky_relu_gradient,
+};
+
+const struct ls_op ls_leaky_relu_grad_op = {
+    .id = LS_OP_LEAKY_RELU_GRAD,
+    .name = "leaky_relu_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 1,
+    .attrs = leaky_relu_attrs,
+    .infer = pair_infer,
+};
+
+const struct ls_op ls_tanh_op = {
+    .id = LS_OP_TANH,
+    .name = "tanh",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = ls_infer_same,
+    .gradient = tanh_gradient,
+};
+
+const struct ls_op ls_tanh_grad_op = {
+    .id = LS_OP_TANH_GRAD,
+    .name = "tanh_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = pair_infer,
+};
+
+const struct ls_op ls_gelu_op = {
+    .id = LS_OP_GELU,
+    .name = "gelu",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 1,
+    .attrs = gelu_attrs,
+    .infer = ls_infer_same,
+    .gradient = gelu_gradient,
+};
+
+const struct ls_op ls_gelu_grad_op = {
+    .id = LS_OP_GELU_GRAD,
+    .name = "gelu_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 1,
+    .attrs = gelu_attrs,
+    .infer = pair_infer,
+};
+
+const struct ls_op ls_silu_op = {
+    .id = LS_OP_SILU,
+    .name = "silu",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = ls_infer_same,
+    .gradient = silu_gradient,
+};
+
+const struct ls_op ls_silu_grad_op = {
+    .id = LS_OP_SILU_GRAD,
+    .name = "silu_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = pair_infer,
+};
+
+const struct ls_op ls_hard_swish_op = {
+    .id = LS_OP_HARD_SWISH,
+    .name = "hard_swish",
+    .min_in = 1,
+    .max_in = 1,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = ls_infer_same,
+    .gradient = hard_swish_gradient,
+};
+
+const struct ls_op ls_hard_swish_grad_op = {
+    .id = LS_OP_HARD_SWISH_GRAD,
+    .name = "hard_swish_grad",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = pair_infer,
+};
+
 const struct ls_op ls_dropout_op = {
     .id = LS_OP_DROPOUT,
     .name = "dropout",
@@ -133,6 +277,28 @@ ls_value ls_relu(struct ls_graph *graph, ls_value x) {
 
 ls_value ls_sigmoid(struct ls_graph *graph, ls_value x) {
     return ls_build(graph, LS_OP_SIGMOID, NULL, &x, 1, NULL);
+}
+
+ls_value ls_leaky_relu(struct ls_graph *graph, ls_value x, double slope) {
+    const union ls_attr attr[] = {[LS_LEAKY_RELU_SLOPE].f = slope};
+    return ls_build(graph, LS_OP_LEAKY_RELU, NULL, &x, 1, attr);
+}
+
+ls_value ls_tanh(struct ls_graph *graph, ls_value x) {
+    return ls_build(graph, LS_OP_TANH, NULL, &x, 1, NULL);
+}
+
+ls_value ls_gelu(struct ls_graph *graph, ls_value x, bool tanh) {
+    const union ls_attr attr[] = {[LS_GELU_TANH].i = tanh};
+    return ls_build(graph, LS_OP_GELU, NULL, &x, 1, attr);
+}
+
+ls_value ls_silu(struct ls_graph *graph, ls_value x) {
+    return ls_build(graph, LS_OP_SILU, NULL, &x, 1, NULL);
+}
+
+ls_value ls_hard_swish(struct ls_graph *graph, ls_value x) {
+    return ls_build(graph, LS_OP_HARD_SWISH, NULL, &x, 1, NULL);
 }
 
 ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high) {

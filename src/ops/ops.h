@@ -42,14 +42,30 @@ enum ls_op_id {
     LS_OP_BIAS_GRAD,          // dy -> f32 [C]: sum over all but the channel
     // x, scale [C], shift [C] -> y, mean [C], var [C] (f32; of the lane, var biased). Two passes over x.
     LS_OP_BATCHNORM,
-    LS_OP_BATCHNORM_GRAD, // x, dy, scale, mean, var -> dx, dscale, dshift
-    LS_OP_BATCHNORM_EVAL, // x, scale, shift, running mean, running var -> y
-    LS_OP_RELU,           // x -> max(x, 0); NaN stays NaN
-    LS_OP_RELU_GRAD,      // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
-    LS_OP_CLIP,           // x -> min(max(x, low), high); NaN stays NaN
-    LS_OP_CLIP_GRAD,      // x, dy -> dy where low < x < high, else 0
-    LS_OP_SIGMOID,        // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
-    LS_OP_SIGMOID_GRAD,   // y, dy -> dy * (y * (1 - y))
+    LS_OP_BATCHNORM_GRAD,  // x, dy, scale, mean, var -> dx, dscale, dshift
+    LS_OP_BATCHNORM_EVAL,  // x, scale, shift, running mean, running var -> y
+    LS_OP_RELU,            // x -> max(x, 0); NaN stays NaN
+    LS_OP_RELU_GRAD,       // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
+    LS_OP_CLIP,            // x -> min(max(x, low), high); NaN stays NaN
+    LS_OP_CLIP_GRAD,       // x, dy -> dy where low < x < high, else 0
+    LS_OP_SIGMOID,         // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
+    LS_OP_SIGMOID_GRAD,    // y, dy -> dy * (y * (1 - y))
+    LS_OP_LEAKY_RELU,      // x -> x where x > 0, else slope * x; NaN stays NaN
+    LS_OP_LEAKY_RELU_GRAD, // y, dy -> dy where y > 0, else slope * dy (NaN in y: dy)
+    LS_OP_TANH,            // x -> tanh(x)
+    LS_OP_TANH_GRAD,       // y, dy -> dy * ((1 - y) * (1 + y))
+    // x -> x P(x) (Hendrycks, Gimpel 2016), P(x) = erfc(-x / sqrt(2)) / 2, the normal distribution's; where
+    // the
+    // attribute tanh is 1, their approximation: P(x) = (1 + tanh(u)) / 2 = sigmoid(2u), u = sqrt(2 / pi) *
+    // (x + 0.044715 x^3)
+    LS_OP_GELU,
+    // x, dy -> dy * (P(x) + x p(x)), p the derivative of P: exp(-x^2 / 2) / sqrt(2 pi), or with tanh 2 P(x)
+    // (1 - P(x)) du/dx
+    LS_OP_GELU_GRAD,
+    LS_OP_SILU,            // x -> x * sigmoid(x)
+    LS_OP_SILU_GRAD,       // x, dy -> dy * (s * (1 + x * (1 - s))), s = sigmoid(x)
+    LS_OP_HARD_SWISH,      // x -> x * (min(max(x + 3, 0), 6) / 6); NaN stays NaN
+    LS_OP_HARD_SWISH_GRAD, // x, dy -> 0 where x <= -3, dy where x >= 3, else dy * (x / 3 + 1/2)
     // x -> y, index (u8 where the window has at most 255 places, else i32): place kh * KW + kw of the first
     // maximum. Padding is never chosen. NaN in the window: y is NaN and index its place.
     LS_OP_MAX_POOL,
@@ -58,9 +74,17 @@ enum ls_op_id {
     LS_OP_AVG_POOL_GRAD,        // dy -> dx
     LS_OP_GLOBAL_AVG_POOL,      // x -> y [N,C,1,1]
     LS_OP_GLOBAL_AVG_POOL_GRAD, // dy -> dx; height and width of x
-    LS_OP_ADD,                  // a, b -> a + b, same shape
-    LS_OP_FLATTEN,              // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
-    LS_OP_UNFLATTEN,            // x [N, H*W*C] -> [N,C,H,W], a view: the gradient of flatten
+    // a, b -> a + b. Shapes broadcast as in numpy, over the axes as shapes name them (N, C, H, W); where they
+    // differ,
+    // the rank is 2 or more, and rank 4 goes with rank 4 alone.
+    LS_OP_ADD,
+    LS_OP_MUL, // a, b -> a * b, shapes as of add
+    // x, optional factor -> f32 (f64 among f64) of the shape that the attributes say: x, or x * factor, whose
+    // shape
+    // broadcasts to x's, summed over what that shape lacks. The gradient of add and mul by what was spread.
+    LS_OP_SUM_TO,
+    LS_OP_FLATTEN,   // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
+    LS_OP_UNFLATTEN, // x [N, H*W*C] -> [N,C,H,W], a view: the gradient of flatten
     // x -> y, same bits for forward and backward (the gradient of dropout is dropout of the gradient, same
     // site). Element e (in memory order, inside sample n): word e % 4 of philox(seed, LS_RANDOM_DROPOUT,
     // (site << 40) + e / 4, first_position + n); kept where ls_uniform(word) >= rate, then times (float)(1 /
@@ -155,7 +179,10 @@ enum {               // convolutions and pools
 enum { LS_BATCHNORM_EPSILON };
 enum { LS_CLIP_LOW, LS_CLIP_HIGH };
 enum { LS_DROPOUT_RATE, LS_DROPOUT_SITE };
+enum { LS_LEAKY_RELU_SLOPE };
+enum { LS_GELU_TANH };
 enum { LS_LOSS_SMOOTHING };
+enum { LS_SUM_TO_RANK, LS_SUM_TO_DIMS, LS_SUM_TO_ATTRS = LS_SUM_TO_DIMS + LS_MAX_RANK };
 enum { LS_GLOBAL_SIZE_H, LS_GLOBAL_SIZE_W };
 enum { LS_UNFLATTEN_C, LS_UNFLATTEN_H, LS_UNFLATTEN_W };
 enum { LS_RESHAPE_DIM };    // … and the LS_MAX_RANK - 1 behind it
@@ -199,6 +226,11 @@ ls_value ls_batchnorm(struct ls_graph *graph, ls_value x, const char *name, floa
 ls_value ls_relu(struct ls_graph *graph, ls_value x);
 ls_value ls_sigmoid(struct ls_graph *graph, ls_value x);
 ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high);
+ls_value ls_leaky_relu(struct ls_graph *graph, ls_value x, double slope);
+ls_value ls_tanh(struct ls_graph *graph, ls_value x);
+ls_value ls_gelu(struct ls_graph *graph, ls_value x, bool tanh); // tanh: the approximation
+ls_value ls_silu(struct ls_graph *graph, ls_value x);
+ls_value ls_hard_swish(struct ls_graph *graph, ls_value x);
 ls_value ls_max_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad);
 ls_value ls_avg_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
                      bool count_padding);
@@ -207,6 +239,7 @@ ls_value ls_avg_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64
                        bool count_padding);
 ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x);
 ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
+ls_value ls_mul(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_flatten(struct ls_graph *graph, ls_value x);
 ls_value ls_reshape(struct ls_graph *graph, ls_value x, struct ls_shape shape);
 ls_value ls_transpose(struct ls_graph *graph, ls_value x, const int *axes); // one for each of x

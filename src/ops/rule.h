@@ -73,7 +73,8 @@ ls_value ls_build(struct ls_graph *graph, enum ls_op_id op, const char *name, co
 const char *ls_scoped(struct ls_graph *graph, const char *name);
 
 // ---- the ops, by file ----
-extern const struct ls_op ls_input_op, ls_cast_op, ls_flatten_op, ls_unflatten_op, ls_add_op, ls_add_relu_op;
+extern const struct ls_op ls_input_op, ls_cast_op, ls_flatten_op, ls_unflatten_op, ls_add_op, ls_add_relu_op,
+    ls_mul_op, ls_sum_to_op;
 extern const struct ls_op ls_conv_op, ls_conv_relu_op, ls_conv_input_grad_op, ls_conv_weight_grad_op;
 extern const struct ls_op ls_linear_op, ls_linear_relu_op, ls_linear_input_grad_op, ls_linear_weight_grad_op,
     ls_bias_grad_op;
@@ -81,6 +82,8 @@ extern const struct ls_op ls_batchnorm_op, ls_batchnorm_relu_op, ls_batchnorm_gr
     ls_batchnorm_relu_grad_op, ls_batchnorm_eval_op, ls_batchnorm_eval_relu_op;
 extern const struct ls_op ls_relu_op, ls_relu_grad_op, ls_clip_op, ls_clip_grad_op, ls_sigmoid_op,
     ls_sigmoid_grad_op, ls_dropout_op;
+extern const struct ls_op ls_leaky_relu_op, ls_leaky_relu_grad_op, ls_tanh_op, ls_tanh_grad_op, ls_gelu_op,
+    ls_gelu_grad_op, ls_silu_op, ls_silu_grad_op, ls_hard_swish_op, ls_hard_swish_grad_op;
 extern const struct ls_op ls_max_pool_op, ls_max_pool_grad_op, ls_avg_pool_op, ls_avg_pool_grad_op,
     ls_global_avg_pool_op, ls_global_avg_pool_grad_op;
 extern const struct ls_op ls_softmax_op, ls_softmax_grad_op, ls_cross_entropy_op, ls_cross_entropy_grad_op,

@@ -1,22 +1,5 @@
-// Sums of values, and values seen in another shape or type.
+// Values seen in another shape or type.
 #include "ops/rule.h"
-
-static ls_status add_infer(const struct ls_graph *graph, const struct ls_node *node,
-                           struct ls_value_info *out) {
-    const struct ls_value_info *a = ls_in(graph, node, 0);
-    if (!ls_is_float(a->dtype))
-        return LS_FAIL(LS_INPUT, "a is %s; expected a float type", ls_dtype_name(a->dtype));
-    LS_TRY(ls_expect_same(graph, node, 1, "b"));
-    ls_set(&out[0], a->shape, a->dtype);
-    return LS_OK;
-}
-
-static ls_status add_gradient(struct ls_gradient *gradient, int at) {
-    const struct ls_node node = gradient->graph->nodes[at];
-    ls_value dy = ls_gradient_out(gradient, &node, 0);
-    LS_TRY(ls_gradient_flow(gradient, node.in[0], dy));
-    return ls_gradient_flow(gradient, node.in[1], dy);
-}
 
 static ls_status cast_infer(const struct ls_graph *graph, const struct ls_node *node,
                             struct ls_value_info *out) {
@@ -77,27 +60,6 @@ static const struct ls_attr_info cast_attrs[] = {
 static const struct ls_attr_info unflatten_attrs[] = {
     LS_INT("channels", 1, 1, 1 << 20), LS_INT("height", 1, 1, 1 << 20), LS_INT("width", 1, 1, 1 << 20)};
 
-const struct ls_op ls_add_op = {
-    .id = LS_OP_ADD,
-    .name = "add",
-    .min_in = 2,
-    .max_in = 2,
-    .n_out = 1,
-    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
-    .infer = add_infer,
-    .gradient = add_gradient,
-};
-
-const struct ls_op ls_add_relu_op = {
-    .id = LS_OP_ADD_RELU,
-    .name = "add_relu",
-    .min_in = 2,
-    .max_in = 2,
-    .n_out = 1,
-    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE | LS_OP_FUSED,
-    .infer = add_infer,
-};
-
 const struct ls_op ls_cast_op = {
     .id = LS_OP_CAST,
     .name = "cast",
@@ -133,10 +95,6 @@ const struct ls_op ls_unflatten_op = {
     .infer = unflatten_infer,
     .gradient = unflatten_gradient,
 };
-
-ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b) {
-    return ls_build(graph, LS_OP_ADD, NULL, (ls_value[]){a, b}, 2, NULL);
-}
 
 ls_value ls_flatten(struct ls_graph *graph, ls_value x) {
     if (!ls_builder_ready(graph, x, "flatten")) return LS_NONE;

@@ -238,6 +238,30 @@ def repeats(numbers):
                             {"times": 5})
 
 
+def activations(numbers):
+    for name, function, attrs in [("leaky_relu", lambda x: F.leaky_relu(x, 0.125), {"slope": 0.125}),
+                                  ("tanh", torch.tanh, {}),
+                                  ("gelu", F.gelu, {"tanh": 0}),
+                                  ("gelu tanh", lambda x: F.gelu(x, approximate="tanh"), {"tanh": 1}),
+                                  ("silu", F.silu, {}),
+                                  ("hard_swish", F.hardswish, {})]:
+        x = 2.5 * numbers.signed(3, 5, 4, 3)  # both sides of hard_swish's kinks, and none of them: they are 3 and -3
+        yield differentiate(numbers, name, name.split()[0], function, [torch.where(x.abs() == 3, 2.5, x)], attrs)
+
+
+def broadcasts(numbers):
+    for name, a, b in [("add gate", (2, 9, 3, 5), (2, 9, 1, 1)), ("add both", (2, 1, 4, 1), (1, 3, 4, 5)),
+                       ("add lower rank", (2, 3, 5), (3, 1)), ("mul", (2, 3, 3, 5), (2, 3, 3, 5)),
+                       ("mul gate", (2, 9, 3, 5), (2, 9, 1, 1)), ("mul mask", (2, 6, 3, 5), (2, 1, 3, 5)),
+                       ("mul both", (7, 1), (1, 9)), ("mul one", (1, 1, 1, 1), (2, 3, 4, 2)),
+                       ("mul lower rank", (3, 1), (2, 3, 5)), ("mul rank 5", (2, 3, 2, 3, 2), (2, 1, 2, 1, 2))]:
+        op = name.split()[0]
+        pair = [numbers.signed(*a), numbers.signed(*b)]
+        yield differentiate(numbers, name, op, torch.add if op == "add" else torch.mul, pair)
+    pair = [numbers.signed(2, 3, 3, 5), numbers.signed(1, 3, 1, 5)]
+    yield Case("add_relu spread", "add_relu", pair, [F.relu(pair[0] + pair[1])])
+
+
 def place_in_window(index, width, kernel, stride, pad):
     """PyTorch's index h * W + w of each maximum, as kh * KW + kw."""
     h = index // width - (torch.arange(index.shape[2]) * stride[0] - pad[0])[:, None]
@@ -351,6 +375,7 @@ def lie(tensor, channels_first=False):
 
 
 def cases():
-    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves, repeats, attention]
+    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves,
+                repeats, attention, activations, broadcasts]
     for seed, family in enumerate(families):
         yield from family(Numbers(seed))

@@ -23,7 +23,13 @@ bool ls_is_exact(enum ls_op_id op) {
     case LS_OP_CLIP:
     case LS_OP_CLIP_GRAD:
     case LS_OP_SIGMOID_GRAD:
+    case LS_OP_LEAKY_RELU:
+    case LS_OP_LEAKY_RELU_GRAD:
+    case LS_OP_TANH_GRAD:
+    case LS_OP_HARD_SWISH:
+    case LS_OP_HARD_SWISH_GRAD:
     case LS_OP_ADD:
+    case LS_OP_MUL:
     case LS_OP_ADD_RELU:
     case LS_OP_DROPOUT:
     case LS_OP_MAX_POOL:
@@ -301,6 +307,25 @@ static void bounds_of_sigmoid(const struct ls_trial *trial, double *const bound[
         bound[0][i] = 8 * u * out(trial, 0, i) + 1e-45;
 }
 
+// expf, tanhf and erfcf are good to 4 units, and go with the size of their argument: that of the exponential
+// in silu is exact, those in gelu (x^2, or u with its x^3) are rounded to a few units of 8 x^2 at most. A
+// slope is a sum, of terms up to 1 and |x|. Results near the least normal number may have lost digits on
+// their way.
+static void bounds_of_activation(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
+    const struct ls_node *node = &trial->graph.nodes[0];
+    const enum ls_op_id op = (enum ls_op_id)node->op->id;
+    for (int64_t i = 0; i < ls_trial_count(trial, node->out[0]); i++) {
+        double x = in(trial, 0, i), size = fabs(out(trial, 0, i)), units = 16;
+        if (op == LS_OP_GELU || op == LS_OP_GELU_GRAD) units += 16 * x * x;
+        if (op == LS_OP_SILU_GRAD || op == LS_OP_GELU_GRAD) {
+            const double part = op == LS_OP_SILU_GRAD ? 1 / (1 + exp(-x)) : erfc(-x / sqrt(2)) / 2;
+            const double tail = greatest(part, exp(-x * x / 2));
+            size = fabs(in(trial, 1, i)) * tail * (1 + fabs(x));
+        }
+        bound[0][i] = units * u * size + 1e-37;
+    }
+}
+
 ls_status ls_bounds_of(struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
     switch (trial->graph.nodes[0].op->id) {
     case LS_OP_BATCHNORM:
@@ -322,6 +347,11 @@ ls_status ls_bounds_of(struct ls_trial *trial, double *const bound[LS_MAX_OUT]) 
     case LS_OP_BINARY_CROSS_ENTROPY_GRAD:
     case LS_OP_MSE_GRAD: bounds_of_loss_grad(trial, bound); return LS_OK;
     case LS_OP_SIGMOID: bounds_of_sigmoid(trial, bound); return LS_OK;
+    case LS_OP_TANH:
+    case LS_OP_GELU:
+    case LS_OP_GELU_GRAD:
+    case LS_OP_SILU:
+    case LS_OP_SILU_GRAD: bounds_of_activation(trial, bound); return LS_OK;
     default: return bounds_of_sums(trial, bound);
     }
 }

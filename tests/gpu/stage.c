@@ -62,7 +62,8 @@ static ls_status lay_out(struct ls_stage *stage, bool in_place) {
     for (int i = 0; i < graph->n_nodes; i++) {
         const struct ls_node *node = &graph->nodes[i];
         plan->segment_end[i] = i + 1;
-        if (in_place && (node->op->flags & LS_OP_ELEMENTWISE))
+        const bool as_large = bytes_of(stage->trial, node->in[0]) == bytes_of(stage->trial, node->out[0]);
+        if (in_place && as_large && (node->op->flags & LS_OP_ELEMENTWISE))
             plan->places[node->out[0]] = plan->places[node->in[0]];
         LS_TRY(stage->device->api->node_workspace(stage->device, graph, node, &plan->workspace_bytes[i]));
         plan->workspace[i] = place(plan, plan->workspace_bytes[i]);

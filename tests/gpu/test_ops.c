@@ -245,15 +245,62 @@ static void test_elementwise(void **state) {
     static const struct {
         enum ls_op_id op;
         int n_in;
-    } ops[] = {{LS_OP_RELU, 1}, {LS_OP_CLIP, 1},     {LS_OP_SIGMOID, 1},
-               {LS_OP_ADD, 2},  {LS_OP_ADD_RELU, 2}, {LS_OP_DROPOUT, 1}};
+    } ops[] = {{LS_OP_RELU, 1},     {LS_OP_CLIP, 1},    {LS_OP_SIGMOID, 1},    {LS_OP_ADD, 2},
+               {LS_OP_ADD_RELU, 2}, {LS_OP_DROPOUT, 1}, {LS_OP_LEAKY_RELU, 1}, {LS_OP_TANH, 1},
+               {LS_OP_GELU, 1},     {LS_OP_SILU, 1},    {LS_OP_HARD_SWISH, 1}};
     for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++)
         for (size_t o = 0; o < sizeof ops / sizeof ops[0]; o++) {
             struct ls_case of = {.name = "elementwise", .op = ops[o].op, .n_in = ops[o].n_in};
             for (int k = 0; k < of.n_in; k++)
                 of.in[k] = stored_input(LS_FILL_SIGNED, LS_SHAPE(c % 2 ? 3 : 1, counts[c]));
             if (of.op == LS_OP_CLIP) of.attrs[LS_CLIP_LOW].f = -0.5, of.attrs[LS_CLIP_HIGH].f = 1;
+            if (of.op == LS_OP_LEAKY_RELU) of.attrs[LS_LEAKY_RELU_SLOPE].f = 0.2;
+            if (of.op == LS_OP_GELU) of.attrs[LS_GELU_TANH].i = (int64_t)(c % 2);
             if (of.op == LS_OP_DROPOUT) of.attrs[LS_DROPOUT_RATE].f = 0.3, of.attrs[LS_DROPOUT_SITE].i = 5;
+            check_case(&of);
+        }
+}
+
+// Up to 64 on both sides, and down to 2^-24: where exponentials vanish, and where a function is its argument.
+static void test_activations_far_and_near(void **state) {
+    (void)state;
+    static const struct {
+        enum ls_op_id op;
+        int tanh;
+    } ops[] = {{LS_OP_SIGMOID, 0}, {LS_OP_TANH, 0}, {LS_OP_GELU, 0},       {LS_OP_GELU, 1},
+               {LS_OP_SILU, 0},    {LS_OP_CLIP, 0}, {LS_OP_LEAKY_RELU, 0}, {LS_OP_HARD_SWISH, 0}};
+    enum { N = 1500 };
+    for (size_t o = 0; o < sizeof ops / sizeof ops[0]; o++) {
+        struct ls_case of = {.name = "far and near", .op = ops[o].op, .n_in = 1};
+        if (of.op == LS_OP_GELU) of.attrs[LS_GELU_TANH].i = ops[o].tanh;
+        if (of.op == LS_OP_CLIP) of.attrs[LS_CLIP_HIGH].f = 6;
+        of.in[0] = stored_input(LS_FILL_SIGNED, LS_SHAPE(3, N / 3));
+        struct ls_case_trial trial;
+        ok(ls_case_make(&of, LS_F32, &trial), of.name);
+        fill(&trial, 4);
+        for (int64_t i = 0; i < N; i++)
+            ls_trial_put(&trial.trial, trial.in[0], i, ldexp(draw(4, 0, i), 5 - (int)(i % 30)));
+        check_trial(of.name, &trial.trial);
+        ls_case_close(&trial);
+    }
+}
+
+// Channels that packs divide or not, each of the two spread along each axis or not, and sums of many terms.
+static void test_broadcasts(void **state) {
+    (void)state;
+    static const int64_t shapes[][2][4] = {
+        {{3, 8, 5, 7}, {3, 8, 1, 1}},       {{3, 5, 5, 7}, {3, 5, 1, 1}},    {{1, 8, 1, 1}, {2, 8, 9, 3}},
+        {{2, 16, 3, 3}, {2, 1, 3, 3}},      {{2, 1, 40, 41}, {1, 3, 1, 41}}, {{40, 1, 1, 1}, {1, 33, 2, 1}},
+        {{2, 1030, 2, 1}, {1, 1030, 1, 1}}, {{1, 1, 1, 1}, {1, 1, 1, 1}},    {{700, 4, 2, 3}, {1, 4, 1, 3}},
+        {{2, 3, 100, 120}, {1, 1, 1, 1}}};
+    static const enum ls_op_id ops[] = {LS_OP_ADD, LS_OP_ADD_RELU, LS_OP_MUL};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+        for (size_t o = 0; o < sizeof ops / sizeof ops[0]; o++) {
+            struct ls_case of = {.name = "broadcast", .op = ops[o], .n_in = 2};
+            for (int k = 0; k < 2; k++) {
+                const int64_t *d = shapes[s][k];
+                of.in[k] = stored_input(LS_FILL_SIGNED, LS_SHAPE(d[0], d[1], d[2], d[3]));
+            }
             check_case(&of);
         }
 }
@@ -634,6 +681,8 @@ int main(void) {
         cmocka_unit_test(test_cases_bf16),
         cmocka_unit_test(test_cases_f16),
         cmocka_unit_test(test_elementwise),
+        cmocka_unit_test(test_activations_far_and_near),
+        cmocka_unit_test(test_broadcasts),
         cmocka_unit_test(test_casts),
         cmocka_unit_test(test_batchnorm),
         cmocka_unit_test(test_batchnorm_far_from_zero),

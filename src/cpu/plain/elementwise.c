@@ -1,5 +1,6 @@
-// Element by element: activations, sums, dropout. The result may take the place of the first input.
+// Element by element: relu, clip, sigmoid, dropout. The result may take the place of the first input.
 #include "base/philox.h"
+#include "cpu/plain/functions.h"
 #include "cpu/plain/plain.h"
 
 #include <math.h>
@@ -13,6 +14,4 @@ PLAIN_OP(clip, "x:x", NULL);
 PLAIN_OP(clip_grad, "xx:x", NULL);
 PLAIN_OP(sigmoid, "x:x", NULL);
 PLAIN_OP(sigmoid_grad, "xx:x", NULL);
-PLAIN_OP(add, "xx:x", NULL);
-PLAIN_OP(add_relu, "xx:x", NULL);
 PLAIN_OP(dropout, "x:x", NULL);

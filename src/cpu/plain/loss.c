@@ -1,4 +1,5 @@
 // Softmax and the losses. All sums are f64: they are short beside the layers before them.
+#include "cpu/plain/functions.h"
 #include "cpu/plain/plain.h"
 
 #include <math.h>

@@ -70,6 +70,16 @@ struct plain_op {
     X(LS_OP_CLIP_GRAD, clip_grad)                                                                            \
     X(LS_OP_SIGMOID, sigmoid)                                                                                \
     X(LS_OP_SIGMOID_GRAD, sigmoid_grad)                                                                      \
+    X(LS_OP_LEAKY_RELU, leaky_relu)                                                                          \
+    X(LS_OP_LEAKY_RELU_GRAD, leaky_relu_grad)                                                                \
+    X(LS_OP_TANH, tanh)                                                                                      \
+    X(LS_OP_TANH_GRAD, tanh_grad)                                                                            \
+    X(LS_OP_GELU, gelu)                                                                                      \
+    X(LS_OP_GELU_GRAD, gelu_grad)                                                                            \
+    X(LS_OP_SILU, silu)                                                                                      \
+    X(LS_OP_SILU_GRAD, silu_grad)                                                                            \
+    X(LS_OP_HARD_SWISH, hard_swish)                                                                          \
+    X(LS_OP_HARD_SWISH_GRAD, hard_swish_grad)                                                                \
     X(LS_OP_MAX_POOL, max_pool)                                                                              \
     X(LS_OP_MAX_POOL_GRAD, max_pool_grad)                                                                    \
     X(LS_OP_AVG_POOL, avg_pool)                                                                              \
@@ -77,6 +87,8 @@ struct plain_op {
     X(LS_OP_GLOBAL_AVG_POOL, global_avg_pool)                                                                \
     X(LS_OP_GLOBAL_AVG_POOL_GRAD, global_avg_pool_grad)                                                      \
     X(LS_OP_ADD, add)                                                                                        \
+    X(LS_OP_MUL, mul)                                                                                        \
+    X(LS_OP_SUM_TO, sum_to)                                                                                  \
     X(LS_OP_DROPOUT, dropout)                                                                                \
     X(LS_OP_SOFTMAX, softmax)                                                                                \
     X(LS_OP_SOFTMAX_GRAD, softmax_grad)                                                                      \
@@ -151,12 +163,6 @@ static inline int64_t plain_max(int64_t a, int64_t b) {
 
 static inline int64_t plain_round_up(int64_t n, int64_t multiple) {
     return (n + multiple - 1) / multiple * multiple;
-}
-
-// The exponential is of a number that is not above 0: no overflow.
-static inline double plain_sigmoid(double x) {
-    double e = exp(-fabs(x));
-    return x < 0 ? e / (1 + e) : 1 / (1 + e);
 }
 
 // The window that starts at `position`, where windows start at multiples of `stride`; -1 where none does.

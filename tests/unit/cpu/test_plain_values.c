@@ -82,6 +82,121 @@ static void test_activations_keep_nan(void **state) {
     ls_trial_close(&s.trial);
 }
 
+static void expect_of_one(enum ls_op_id op, union ls_attr attr, struct ls_shape shape, const double *x,
+                          const double *y) {
+    const union ls_attr attrs[LS_MAX_ATTRS] = {attr};
+    struct small s = small_open();
+    small_in(&s, LS_F32, shape, x);
+    ok(small_run(&s, op, attrs));
+    small_expect(&s, 0, y);
+    ls_trial_close(&s.trial);
+}
+
+static void expect_of_two(enum ls_op_id op, union ls_attr attr, struct ls_shape shape, const double *x,
+                          const double *dy, const double *dx) {
+    const union ls_attr attrs[LS_MAX_ATTRS] = {attr};
+    struct small s = small_open();
+    small_in(&s, LS_F32, shape, x);
+    small_in(&s, LS_F32, shape, dy);
+    ok(small_run(&s, op, attrs));
+    small_expect(&s, 0, dx);
+    ls_trial_close(&s.trial);
+}
+
+static void test_activations_at_their_corners(void **state) {
+    (void)state;
+    const double nan_ = (double)NAN, far = (double)INFINITY, ones[] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const union ls_attr none = {.i = 0}, quarter = {.f = 0.25}, by_tanh = {.i = 1};
+    const struct ls_shape five = LS_SHAPE(1, 5), eight = LS_SHAPE(1, 8);
+    expect_of_one(LS_OP_LEAKY_RELU, quarter, five, (double[]){-4, 0, 4, nan_, -far},
+                  (double[]){-1, 0, 4, nan_, -far});
+    expect_of_two(LS_OP_LEAKY_RELU_GRAD, quarter, five, (double[]){-4, 0, 4, nan_, -far},
+                  (double[]){4, 4, 4, 4, 4}, (double[]){1, 1, 4, 4, 1});
+    expect_of_one(LS_OP_TANH, none, five, (double[]){-far, 0, far, nan_, 1e-30},
+                  (double[]){-1, 0, 1, nan_, 1e-30});
+    expect_of_two(LS_OP_TANH_GRAD, none, five, (double[]){-1, 0, 1, nan_, 0.5}, ones,
+                  (double[]){0, 1, 0, nan_, 0.75});
+    for (int i = 0; i < 2; i++)
+        expect_of_one(LS_OP_GELU, i ? by_tanh : none, five, (double[]){-1e30, 0, 1e30, nan_, far},
+                      (double[]){0, 0, 1e30, nan_, far});
+    for (int i = 0; i < 2; i++)
+        expect_of_two(LS_OP_GELU_GRAD, i ? by_tanh : none, five, (double[]){-1e30, 0, 1e30, nan_, 1e15}, ones,
+                      (double[]){0, 0.5, 1, nan_, 1});
+    expect_of_one(LS_OP_SILU, none, five, (double[]){-1e30, 0, 1e30, nan_, far},
+                  (double[]){0, 0, 1e30, nan_, far});
+    expect_of_two(LS_OP_SILU_GRAD, none, five, (double[]){-1e30, 0, 1e30, nan_, 1e15}, ones,
+                  (double[]){0, 0.5, 1, nan_, 1});
+    expect_of_one(LS_OP_HARD_SWISH, none, eight, (double[]){-1e30, -3, -1, 0, 1, 3, 3e38, nan_},
+                  (double[]){0, 0, -1.0 / 3, 0, 2.0 / 3, 3, 3e38, nan_});
+    expect_of_two(LS_OP_HARD_SWISH_GRAD, none, eight, (double[]){-1e30, -3, -1.5, 0, 1.5, 3, 3e38, nan_},
+                  ones, (double[]){0, 0, 0, 0.5, 1, 1, 1, nan_});
+}
+
+// ---- what is transcendental is rounded once: half a unit, and next to nothing for the function in f64
+
+static double sigmoid(double x) {
+    return 1 / (1 + exp(-x));
+}
+
+static double silu(double x) {
+    return x / (1 + exp(-x));
+}
+
+static double silu_slope(double x) {
+    const double s = 1 / (1 + exp(-x));
+    return s + x * s * (1 / (1 + exp(x)));
+}
+
+static double gelu(double x) {
+    return x * erfc(-x / sqrt(2)) / 2;
+}
+
+static double gelu_slope(double x) {
+    return erfc(-x / sqrt(2)) / 2 + x * exp(-x * x / 2) / sqrt(8 * atan(1));
+}
+
+static double gelu_by_tanh(double x) {
+    return x / (1 + exp(-2 * sqrt(2 / (4 * atan(1))) * (x + 0.044715 * x * x * x)));
+}
+
+static void test_activations_are_rounded_once(void **state) {
+    (void)state;
+    static const struct {
+        enum ls_op_id op;
+        int tanh;
+        double (*of)(double x);
+        double less; // what the function here is good to
+    } functions[] = {{LS_OP_SIGMOID, 0, sigmoid, 0},
+                     {LS_OP_TANH, 0, tanh, 0},
+                     {LS_OP_SILU, 0, silu, 0},
+                     {LS_OP_GELU, 0, gelu, 0},
+                     {LS_OP_GELU, 1, gelu_by_tanh, 0},
+                     {LS_OP_SILU_GRAD, 0, silu_slope, 1e-15},
+                     {LS_OP_GELU_GRAD, 0, gelu_slope, 1e-15}};
+    enum { N = 40000 };
+    static double x[N], one[N];
+    for (int i = 0; i < N; i++) { // from 2^-40 to 2^7, of both signs, in steps that are no power of two
+        x[i] = (double)(float)((i % 2 ? -1 : 1) * pow(2, -40 + 47.0 * i / N));
+        one[i] = 1;
+    }
+    for (size_t f = 0; f < sizeof functions / sizeof functions[0]; f++) {
+        const union ls_attr attrs[LS_MAX_ATTRS] = {[LS_GELU_TANH].i = functions[f].tanh};
+        struct small s = small_open();
+        small_in(&s, LS_F32, LS_SHAPE(N / 100, 100), x);
+        if (ls_op_table[functions[f].op]->min_in == 2) small_in(&s, LS_F32, LS_SHAPE(N / 100, 100), one);
+        ok(small_run(&s, functions[f].op, attrs));
+        for (int i = 0; i < N; i++) {
+            const double expected = functions[f].of(x[i]);
+            const double found = ls_trial_get(&s.trial, s.trial.graph.nodes[0].out[0], i);
+            const double half_a_unit = 0x1.00001p-24 * fabs(expected) + 0x1p-126; // the least normal number
+            if (!(fabs(found - expected) <= half_a_unit + functions[f].less))
+                fail_msg("%s(%.9g): expected %.17g, found %.9g", ls_op_table[functions[f].op]->name, x[i],
+                         expected, found);
+        }
+        ls_trial_close(&s.trial);
+    }
+}
+
 #define POOL(kernel, stride, pad)                                                                            \
     {                                                                                                        \
         [LS_STRIDE_H].i = (stride), [LS_STRIDE_W].i = (stride), [LS_PAD_H].i = (pad), [LS_PAD_W].i = (pad),  \
@@ -373,6 +488,8 @@ int main(void) {
         cmocka_unit_test(test_activations_keep_nan),
         cmocka_unit_test(test_an_index_that_is_no_row),
         cmocka_unit_test(test_embedding_gradient),
+        cmocka_unit_test(test_activations_at_their_corners),
+        cmocka_unit_test(test_activations_are_rounded_once),
         cmocka_unit_test(test_max_pool_ties_and_nan),
         cmocka_unit_test(test_avg_pool_divisors),
         cmocka_unit_test(test_batchnorm_far_from_zero),

@@ -170,6 +170,33 @@ static const struct {
      "%105 = embedding_grad \"words/embedding_grad\" (%0, %100) rows=5 -> f32 5x3\n"
      "  output %105 \"grad:table\" of %1\n"},
 
+    {"products, and sums over what was spread",
+     "%1 = param \"a\" f32 2x1 constant(0)\n"
+     "%2 = param \"b\" f32 2x3 constant(0)\n"
+     "%3 = param \"c\" f32 1x3 constant(0)\n"
+     "%4 = mul \"gated\" (%2, %1)\n"
+     "%10 = add \"shifted\" (%3, %4)\n" LOSS,
+     MSE_GRAD "%97 = sum_to \"shifted/sum_to\" (%96) d1=3 -> f32 1x3\n"
+              "  output %97 \"grad:c\" of %3\n"
+              "%98 = mul \"gated/mul\" (%96, %1) -> f32 2x3\n"
+              "  output %98 \"grad:b\" of %2\n"
+              "%99 = sum_to \"gated/sum_to\" (%96, %2) d0=2 -> f32 2x1\n"
+              "  output %99 \"grad:a\" of %1\n"},
+
+    {"activations: some by what came out, some by what went in",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%2 = leaky_relu \"leaky\" (%1) slope=0.25\n"
+     "%3 = tanh \"tanh\" (%2)\n"
+     "%4 = gelu \"gelu\" (%3) tanh=1\n"
+     "%5 = silu \"silu\" (%4)\n"
+     "%10 = hard_swish \"swish\" (%5)\n" LOSS,
+     MSE_GRAD "%97 = hard_swish_grad \"swish/hard_swish_grad\" (%5, %96) -> f32 2x3\n"
+              "%98 = silu_grad \"silu/silu_grad\" (%4, %97) -> f32 2x3\n"
+              "%99 = gelu_grad \"gelu/gelu_grad\" (%3, %98) tanh=1 -> f32 2x3\n"
+              "%100 = tanh_grad \"tanh/tanh_grad\" (%3, %99) -> f32 2x3\n"
+              "%101 = leaky_relu_grad \"leaky/leaky_relu_grad\" (%2, %100) slope=0.25 -> f32 2x3\n"
+              "  output %101 \"grad:a\" of %1\n"},
+
     {"a cast back to the type of what was cast",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
      "%2 = cast \"half\" (%1) to=bf16\n"

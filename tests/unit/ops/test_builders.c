@@ -177,6 +177,25 @@ static void losses_make_their_inputs_and_metrics(void **state) {
     }
 }
 
+static void activations_have_their_attributes(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    ls_value x = image(&graph, 2, 4, 3, 5);
+    x = ls_leaky_relu(&graph, x, 0.25);
+    x = ls_gelu(&graph, ls_gelu(&graph, x, true), false);
+    x = ls_hard_swish(&graph, ls_silu(&graph, ls_tanh(&graph, x)));
+    assert_int_equal(graph.status, LS_OK);
+    static const enum ls_op_id expected[] = {LS_OP_INPUT, LS_OP_LEAKY_RELU, LS_OP_GELU,      LS_OP_GELU,
+                                             LS_OP_TANH,  LS_OP_SILU,       LS_OP_HARD_SWISH};
+    for (int i = 0; i < 7; i++) assert_int_equal(graph.nodes[i].op->id, expected[i]);
+    assert_true(graph.nodes[1].attr[LS_LEAKY_RELU_SLOPE].f == 0.25);
+    assert_int_equal(graph.nodes[2].attr[LS_GELU_TANH].i, 1);
+    assert_int_equal(graph.nodes[3].attr[LS_GELU_TANH].i, 0);
+    assert_true(ls_shape_equal(&ls_info(&graph, x)->shape, &LS_SHAPE(2, 4, 3, 5)));
+    ls_graph_free(&graph);
+}
+
 // The first error stays; what follows does nothing, whatever it is given.
 static void builders_stop_at_the_first_error(void **state) {
     (void)state;
@@ -248,6 +267,7 @@ int main(void) {
         cmocka_unit_test(attention_of_a_vector),
         cmocka_unit_test(dropout_sites_differ),
         cmocka_unit_test(losses_make_their_inputs_and_metrics),
+        cmocka_unit_test(activations_have_their_attributes),
         cmocka_unit_test(builders_stop_at_the_first_error),
         cmocka_unit_test(an_input_that_is_no_value),
         cmocka_unit_test(sizes_that_builders_refuse),
