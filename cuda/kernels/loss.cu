@@ -216,33 +216,65 @@ static __global__ void __launch_bounds__(ROW_THREADS)
     }
 }
 
-// ---- mean square error
+// ---- the losses of predictions: what a value counts that is `apart` from its target, and by what it changes
 
-static __global__ void __launch_bounds__(ROW_THREADS)
-    mse(const float *prediction, const float *target, const float *weight_of, int64_t n,
-        struct metrics *out) {
+struct square_of {
+    __device__ float value(float apart) const {
+        return apart * apart;
+    }
+    __device__ float slope(float apart) const {
+        return 2 * apart;
+    }
+};
+
+struct size_of {
+    __device__ float value(float apart) const {
+        return fabsf(apart);
+    }
+    __device__ float slope(float apart) const {
+        return apart > 0 ? 1 : apart < 0 ? -1 : apart;
+    }
+};
+
+struct huber_of {
+    float delta;
+    __device__ float value(float apart) const {
+        float size = fabsf(apart);
+        return size > delta ? delta * (size - delta / 2) : apart * apart / 2;
+    }
+    __device__ float slope(float apart) const {
+        return apart > delta ? delta : apart < -delta ? -delta : apart;
+    }
+};
+
+template <typename Distance>
+__global__ void __launch_bounds__(ROW_THREADS)
+    prediction_loss(Distance distance, const float *prediction, const float *target, const float *weight_of,
+                    int64_t n, struct metrics *out) {
     __shared__ float shared[ROW_THREADS];
     int64_t first = blockIdx.x * n;
-    float weight = weight_of[blockIdx.x], squares = 0, sizes = 0;
+    float weight = weight_of[blockIdx.x], losses = 0, sizes = 0;
     for (int64_t i = threadIdx.x; weight != 0 && i < n; i += ROW_THREADS) {
         float apart = prediction[first + i] - target[first + i];
-        squares += apart * apart;
+        losses += distance.value(apart);
         sizes += fabsf(apart);
     }
-    squares = over_block(squares, shared, add_two());
+    losses = over_block(losses, shared, add_two());
     sizes = over_block(sizes, shared, add_two());
     if (threadIdx.x > 0) return;
     double share = (double)weight / (double)n;
-    out[blockIdx.x] = {share * (double)squares, share * (double)sizes, (double)weight};
+    out[blockIdx.x] = {share * (double)losses, share * (double)sizes, (double)weight};
 }
 
-static __global__ void __launch_bounds__(ROW_THREADS)
-    mse_grad(const float *prediction, const float *target, const float *weight_of, const float *seed,
-             float *dprediction, int64_t n) {
+template <typename Distance>
+__global__ void __launch_bounds__(ROW_THREADS)
+    prediction_loss_grad(Distance distance, const float *prediction, const float *target,
+                         const float *weight_of, const float *seed, float *dprediction, int64_t n) {
     int64_t first = blockIdx.x * n;
-    float weight = weight_of[blockIdx.x], factor = (float)((double)*seed * (double)weight * 2 / (double)n);
+    float weight = weight_of[blockIdx.x], factor = (float)((double)*seed * (double)weight / (double)n);
     for (int64_t i = threadIdx.x; i < n; i += ROW_THREADS)
-        dprediction[first + i] = weight == 0 ? 0 : factor * (prediction[first + i] - target[first + i]);
+        dprediction[first + i] =
+            weight == 0 ? 0 : factor * distance.slope(prediction[first + i] - target[first + i]);
 }
 
 // ---- binary cross entropy
@@ -328,20 +360,41 @@ ls_status ls_cuda_cross_entropy_grad(const float *logits, const int32_t *target,
     return ls_cuda_launched();
 }
 
-ls_status ls_cuda_mse(const float *prediction, const float *target, const float *weight, int64_t samples,
-                      int64_t each, float *const out[3], void *workspace, cudaStream_t stream) {
-    LS_LAUNCH(mse, (unsigned)samples, ROW_THREADS, stream, prediction, target, weight, each,
-              (struct metrics *)workspace);
+template <typename Distance>
+static ls_status run_loss(Distance distance, const struct ls_cuda_predictions *of, float *const out[3],
+                          void *workspace, cudaStream_t stream) {
+    auto *kernel = prediction_loss<Distance>;
+    LS_LAUNCH(kernel, (unsigned)of->samples, ROW_THREADS, stream, distance, of->prediction, of->target,
+              of->weight, of->each, (struct metrics *)workspace);
     LS_TRY(ls_cuda_launched());
-    return add_up(workspace, samples, out, stream);
+    return add_up(workspace, of->samples, out, stream);
 }
 
-ls_status ls_cuda_mse_grad(const float *prediction, const float *target, const float *weight,
-                           const float *seed, float *dprediction, int64_t samples, int64_t each,
-                           cudaStream_t stream) {
-    LS_LAUNCH(mse_grad, (unsigned)samples, ROW_THREADS, stream, prediction, target, weight, seed, dprediction,
-              each);
+template <typename Distance>
+static ls_status run_loss_grad(Distance distance, const struct ls_cuda_predictions *of, const float *seed,
+                               float *dprediction, cudaStream_t stream) {
+    auto *kernel = prediction_loss_grad<Distance>;
+    LS_LAUNCH(kernel, (unsigned)of->samples, ROW_THREADS, stream, distance, of->prediction, of->target,
+              of->weight, seed, dprediction, of->each);
     return ls_cuda_launched();
+}
+
+ls_status ls_cuda_prediction_loss(const struct ls_cuda_predictions *of, float *const out[3], void *workspace,
+                                  cudaStream_t stream) {
+    switch (of->distance) {
+    case LS_CUDA_SIZE: return run_loss(size_of(), of, out, workspace, stream);
+    case LS_CUDA_HUBER: return run_loss(huber_of{(float)of->delta}, of, out, workspace, stream);
+    default: return run_loss(square_of(), of, out, workspace, stream);
+    }
+}
+
+ls_status ls_cuda_prediction_loss_grad(const struct ls_cuda_predictions *of, const float *seed,
+                                       float *dprediction, cudaStream_t stream) {
+    switch (of->distance) {
+    case LS_CUDA_SIZE: return run_loss_grad(size_of(), of, seed, dprediction, stream);
+    case LS_CUDA_HUBER: return run_loss_grad(huber_of{(float)of->delta}, of, seed, dprediction, stream);
+    default: return run_loss_grad(square_of(), of, seed, dprediction, stream);
+    }
 }
 
 ls_status ls_cuda_binary_cross_entropy(const float *logits, const float *target, const float *weight,

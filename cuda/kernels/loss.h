@@ -32,11 +32,20 @@ ls_status ls_cuda_cross_entropy(const float *logits, const int32_t *target, cons
 ls_status ls_cuda_cross_entropy_grad(const float *logits, const int32_t *target, const float *weight,
                                      const float *seed, const struct ls_augment *augment, float *dlogits,
                                      int64_t samples, int64_t classes, double smoothing, cudaStream_t stream);
-ls_status ls_cuda_mse(const float *prediction, const float *target, const float *weight, int64_t samples,
-                      int64_t each, float *const out[3], void *workspace, cudaStream_t stream);
-ls_status ls_cuda_mse_grad(const float *prediction, const float *target, const float *weight,
-                           const float *seed, float *dprediction, int64_t samples, int64_t each,
-                           cudaStream_t stream);
+
+// mse, mae and huber: by the square of how far prediction and target [samples][each] are apart, by its size,
+// or as Huber counts it.
+enum ls_cuda_distance { LS_CUDA_SQUARE, LS_CUDA_SIZE, LS_CUDA_HUBER };
+struct ls_cuda_predictions {
+    enum ls_cuda_distance distance;
+    double delta; // Huber's
+    const float *prediction, *target, *weight;
+    int64_t samples, each;
+};
+ls_status ls_cuda_prediction_loss(const struct ls_cuda_predictions *of, float *const out[3], void *workspace,
+                                  cudaStream_t stream);
+ls_status ls_cuda_prediction_loss_grad(const struct ls_cuda_predictions *of, const float *seed,
+                                       float *dprediction, cudaStream_t stream);
 
 ls_status ls_cuda_binary_cross_entropy(const float *logits, const float *target, const float *weight,
                                        int64_t samples, int64_t labels, double smoothing, float *const out[3],

@@ -55,15 +55,31 @@ static ls_status run_cross_entropy_grad(const struct ls_cuda_call *call) {
                                       call->stream);
 }
 
-static ls_status run_mse(const struct ls_cuda_call *call) {
-    float *const out[3] = {call->out[0], call->out[1], call->out[2]};
-    return ls_cuda_mse(call->in[0], call->in[1], call->in[2], dims_of(call).n, dims_of(call).c, out,
-                       call->workspace, call->stream);
+static struct ls_cuda_predictions predictions_of(const struct ls_cuda_call *call) {
+    struct ls_cuda_predictions of = {.prediction = call->in[0],
+                                     .target = call->in[1],
+                                     .weight = call->in[2],
+                                     .samples = dims_of(call).n,
+                                     .each = dims_of(call).c};
+    switch (call->node->op->id) {
+    case LS_OP_MAE:
+    case LS_OP_MAE_GRAD: of.distance = LS_CUDA_SIZE; break;
+    case LS_OP_HUBER:
+    case LS_OP_HUBER_GRAD: of.distance = LS_CUDA_HUBER, of.delta = call->node->attr[LS_HUBER_DELTA].f; break;
+    default: of.distance = LS_CUDA_SQUARE;
+    }
+    return of;
 }
 
-static ls_status run_mse_grad(const struct ls_cuda_call *call) {
-    return ls_cuda_mse_grad(call->in[0], call->in[1], call->in[2], call->in[3], call->out[0], dims_of(call).n,
-                            dims_of(call).c, call->stream);
+static ls_status run_prediction_loss(const struct ls_cuda_call *call) {
+    float *const out[3] = {call->out[0], call->out[1], call->out[2]};
+    const struct ls_cuda_predictions of = predictions_of(call);
+    return ls_cuda_prediction_loss(&of, out, call->workspace, call->stream);
+}
+
+static ls_status run_prediction_loss_grad(const struct ls_cuda_call *call) {
+    const struct ls_cuda_predictions of = predictions_of(call);
+    return ls_cuda_prediction_loss_grad(&of, call->in[3], call->out[0], call->stream);
 }
 
 static ls_status run_binary_cross_entropy(const struct ls_cuda_call *call) {
@@ -89,8 +105,15 @@ const struct ls_cuda_op ls_cuda_cross_entropy_op = {
     .signature = "wiwi:www", .fits = loss_fits, .run = run_cross_entropy};
 const struct ls_cuda_op ls_cuda_cross_entropy_grad_op = {.signature = "wiwwi:w",
                                                          .run = run_cross_entropy_grad};
-const struct ls_cuda_op ls_cuda_mse_op = {.signature = "www:www", .fits = loss_fits, .run = run_mse};
-const struct ls_cuda_op ls_cuda_mse_grad_op = {.signature = "wwww:w", .run = run_mse_grad};
+const struct ls_cuda_op ls_cuda_mse_op = {
+    .signature = "www:www", .fits = loss_fits, .run = run_prediction_loss};
+const struct ls_cuda_op ls_cuda_mse_grad_op = {.signature = "wwww:w", .run = run_prediction_loss_grad};
+const struct ls_cuda_op ls_cuda_mae_op = {
+    .signature = "www:www", .fits = loss_fits, .run = run_prediction_loss};
+const struct ls_cuda_op ls_cuda_mae_grad_op = {.signature = "wwww:w", .run = run_prediction_loss_grad};
+const struct ls_cuda_op ls_cuda_huber_op = {
+    .signature = "www:www", .fits = loss_fits, .run = run_prediction_loss};
+const struct ls_cuda_op ls_cuda_huber_grad_op = {.signature = "wwww:w", .run = run_prediction_loss_grad};
 const struct ls_cuda_op ls_cuda_binary_cross_entropy_op = {
     .signature = "www:www", .fits = loss_fits, .run = run_binary_cross_entropy};
 const struct ls_cuda_op ls_cuda_binary_cross_entropy_grad_op = {.signature = "wwww:w",

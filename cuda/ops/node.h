@@ -75,6 +75,10 @@ struct ls_cuda_op {
     X(LS_OP_CROSS_ENTROPY_GRAD, cross_entropy_grad)                                                          \
     X(LS_OP_MSE, mse)                                                                                        \
     X(LS_OP_MSE_GRAD, mse_grad)                                                                              \
+    X(LS_OP_MAE, mae)                                                                                        \
+    X(LS_OP_MAE_GRAD, mae_grad)                                                                              \
+    X(LS_OP_HUBER, huber)                                                                                    \
+    X(LS_OP_HUBER_GRAD, huber_grad)                                                                          \
     X(LS_OP_BINARY_CROSS_ENTROPY, binary_cross_entropy)                                                      \
     X(LS_OP_BINARY_CROSS_ENTROPY_GRAD, binary_cross_entropy_grad)                                            \
     X(LS_OP_RANK_FLAGS, rank_flags)                                                                          \

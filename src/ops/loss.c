@@ -80,8 +80,8 @@ static ls_status values_infer(const struct ls_graph *graph, const struct ls_node
     return LS_OK;
 }
 
-static ls_status mse_infer(const struct ls_graph *graph, const struct ls_node *node,
-                           struct ls_value_info *out) {
+static ls_status prediction_infer(const struct ls_graph *graph, const struct ls_node *node,
+                                  struct ls_value_info *out) {
     return values_infer(graph, node, "the prediction", out);
 }
 
@@ -106,6 +106,14 @@ static ls_status mse_gradient(struct ls_gradient *gradient, int at) {
     return loss_gradient(gradient, at, LS_OP_MSE_GRAD);
 }
 
+static ls_status mae_gradient(struct ls_gradient *gradient, int at) {
+    return loss_gradient(gradient, at, LS_OP_MAE_GRAD);
+}
+
+static ls_status huber_gradient(struct ls_gradient *gradient, int at) {
+    return loss_gradient(gradient, at, LS_OP_HUBER_GRAD);
+}
+
 static ls_status binary_cross_entropy_gradient(struct ls_gradient *gradient, int at) {
     return loss_gradient(gradient, at, LS_OP_BINARY_CROSS_ENTROPY_GRAD);
 }
@@ -124,6 +132,7 @@ static double softmax_flops(const struct ls_graph *graph, const struct ls_node *
 }
 
 static const struct ls_attr_info loss_attrs[] = {LS_FLOAT("smoothing", 0, 0, 0.999)};
+static const struct ls_attr_info huber_attrs[] = {LS_FLOAT("delta", 1, 1e-30, 1e30)};
 
 const struct ls_op ls_softmax_op = {
     .id = LS_OP_SOFTMAX,
@@ -179,7 +188,7 @@ const struct ls_op ls_mse_op = {
     .min_in = 3,
     .max_in = 3,
     .n_out = 3,
-    .infer = mse_infer,
+    .infer = prediction_infer,
     .gradient = mse_gradient,
 };
 
@@ -189,7 +198,49 @@ const struct ls_op ls_mse_grad_op = {
     .min_in = 4,
     .max_in = 4,
     .n_out = 1,
-    .infer = mse_infer,
+    .infer = prediction_infer,
+};
+
+const struct ls_op ls_mae_op = {
+    .id = LS_OP_MAE,
+    .name = "mae",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 3,
+    .infer = prediction_infer,
+    .gradient = mae_gradient,
+};
+
+const struct ls_op ls_mae_grad_op = {
+    .id = LS_OP_MAE_GRAD,
+    .name = "mae_grad",
+    .min_in = 4,
+    .max_in = 4,
+    .n_out = 1,
+    .infer = prediction_infer,
+};
+
+const struct ls_op ls_huber_op = {
+    .id = LS_OP_HUBER,
+    .name = "huber",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 3,
+    .n_attrs = 1,
+    .attrs = huber_attrs,
+    .infer = prediction_infer,
+    .gradient = huber_gradient,
+};
+
+const struct ls_op ls_huber_grad_op = {
+    .id = LS_OP_HUBER_GRAD,
+    .name = "huber_grad",
+    .min_in = 4,
+    .max_in = 4,
+    .n_out = 1,
+    .n_attrs = 1,
+    .attrs = huber_attrs,
+    .infer = prediction_infer,
 };
 
 const struct ls_op ls_binary_cross_entropy_op = {
@@ -267,9 +318,23 @@ ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoot
     return add_loss(graph, LS_OP_CROSS_ENTROPY, logits, LS_I32, LS_SHAPE(n), augment, attr);
 }
 
-ls_status ls_mse(struct ls_graph *graph, ls_value prediction) {
+static ls_status add_prediction_loss(struct ls_graph *graph, enum ls_op_id op, ls_value prediction,
+                                     const union ls_attr *attrs) {
     if (!ls_builder_ready(graph, prediction, "loss")) return graph->status;
-    return add_loss(graph, LS_OP_MSE, prediction, LS_F32, ls_info(graph, prediction)->shape, LS_NONE, NULL);
+    return add_loss(graph, op, prediction, LS_F32, ls_info(graph, prediction)->shape, LS_NONE, attrs);
+}
+
+ls_status ls_mse(struct ls_graph *graph, ls_value prediction) {
+    return add_prediction_loss(graph, LS_OP_MSE, prediction, NULL);
+}
+
+ls_status ls_mae(struct ls_graph *graph, ls_value prediction) {
+    return add_prediction_loss(graph, LS_OP_MAE, prediction, NULL);
+}
+
+ls_status ls_huber(struct ls_graph *graph, ls_value prediction, double delta) {
+    const union ls_attr attr[] = {[LS_HUBER_DELTA].f = delta};
+    return add_prediction_loss(graph, LS_OP_HUBER, prediction, attr);
 }
 
 ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing) {

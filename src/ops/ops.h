@@ -109,6 +109,13 @@ enum ls_op_id {
     // over D of (prediction - target)². Score: mean over D of |prediction - target|.
     LS_OP_MSE,
     LS_OP_MSE_GRAD, // prediction, target, weight, seed -> dprediction
+    // Like mse, with d = prediction - target. Loss of a sample: mean over D of |d|. Its gradient is 0 where d
+    // is.
+    LS_OP_MAE,
+    LS_OP_MAE_GRAD,
+    // … of d² / 2 where |d| <= delta, else delta * (|d| - delta / 2) (Huber 1964).
+    LS_OP_HUBER,
+    LS_OP_HUBER_GRAD,
     // logits [N,L], target f32 [N,L], 0 to 1, weight f32 [N] -> loss, score, weight sum. Loss of a sample:
     // mean over L of max(x, 0) - x q + log(1 + exp(-|x|)), which is that of sigmoid(x) against q, the
     // target smoothed: q = (1 - s) * target + s / 2. Score: 1 where, for every label, x > 0 just where
@@ -182,6 +189,7 @@ enum { LS_DROPOUT_RATE, LS_DROPOUT_SITE };
 enum { LS_LEAKY_RELU_SLOPE };
 enum { LS_GELU_TANH };
 enum { LS_LOSS_SMOOTHING };
+enum { LS_HUBER_DELTA };
 enum { LS_SUM_TO_RANK, LS_SUM_TO_DIMS, LS_SUM_TO_ATTRS = LS_SUM_TO_DIMS + LS_MAX_RANK };
 enum { LS_GLOBAL_SIZE_H, LS_GLOBAL_SIZE_W };
 enum { LS_UNFLATTEN_C, LS_UNFLATTEN_H, LS_UNFLATTEN_W };
@@ -260,4 +268,6 @@ ls_value ls_softmax(struct ls_graph *graph, ls_value x);
 // inputs. `augment`: the input of augmentation parameters where samples are mixed, else LS_NONE.
 ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing, ls_value augment);
 ls_status ls_mse(struct ls_graph *graph, ls_value prediction);
+ls_status ls_mae(struct ls_graph *graph, ls_value prediction);
+ls_status ls_huber(struct ls_graph *graph, ls_value prediction, double delta);
 ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing);

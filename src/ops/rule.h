@@ -91,3 +91,4 @@ extern const struct ls_op ls_softmax_op, ls_softmax_grad_op, ls_cross_entropy_op
 extern const struct ls_op ls_reshape_op, ls_transpose_op, ls_concat_op, ls_slice_op, ls_pad_op, ls_repeat_op;
 extern const struct ls_op ls_matmul_op, ls_layernorm_op, ls_layernorm_grad_op, ls_groupnorm_op,
     ls_groupnorm_grad_op, ls_embedding_op, ls_embedding_grad_op;
+extern const struct ls_op ls_mae_op, ls_mae_grad_op, ls_huber_op, ls_huber_grad_op;

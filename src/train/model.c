@@ -21,7 +21,9 @@ struct ls_sample_shape ls_sample_shape_of(const struct ls_dataset_info *info) {
 enum ls_targets ls_targets_of(const struct ls_recipe *recipe) {
     switch (recipe->train.loss) {
     case LS_RECIPE_CROSS_ENTROPY: return LS_TARGETS_CLASSES;
-    case LS_RECIPE_MSE: return LS_TARGETS_VALUES;
+    case LS_RECIPE_MSE:
+    case LS_RECIPE_MAE:
+    case LS_RECIPE_HUBER: return LS_TARGETS_VALUES;
     case LS_RECIPE_BINARY_CROSS_ENTROPY: return LS_TARGETS_LABELS;
     }
     return LS_TARGETS_AS_STORED;
@@ -31,7 +33,9 @@ enum ls_outputs ls_outputs_of(const struct ls_recipe *recipe) {
     switch (recipe->train.loss) {
     case LS_RECIPE_CROSS_ENTROPY: return LS_CLASSES;
     case LS_RECIPE_BINARY_CROSS_ENTROPY: return LS_LABELS;
-    case LS_RECIPE_MSE: break;
+    case LS_RECIPE_MSE:
+    case LS_RECIPE_MAE:
+    case LS_RECIPE_HUBER: break;
     }
     return LS_VALUES;
 }
@@ -47,17 +51,29 @@ static ls_status check_target(const struct ls_recipe *recipe, const struct ls_sa
             "regression",
             recipe->data.target);
     if (classes && values > 1 && values != outputs)
-        return LS_FAIL(LS_INPUT,
-                       "model.classes: the model has %lld, but the rows of dataset \"%s\" have %lld values: "
-                       "train.loss: cross_entropy takes them for one-hot (mse is for regression, "
-                       "binary_cross_entropy for labels that may hold together)",
-                       outputs, recipe->data.target, values);
+        return LS_FAIL(
+            LS_INPUT,
+            "model.classes: the model has %lld, but the rows of dataset \"%s\" have %lld values: "
+            "train.loss: cross_entropy takes them for one-hot (mse, mae and huber are for regression, "
+            "binary_cross_entropy for labels that may hold together)",
+            outputs, recipe->data.target, values);
     if (!classes && values != outputs)
         return LS_FAIL(
             LS_INPUT,
             "model.classes: the model has %lld output(s), but dataset \"%s\" has %lld value(s) per sample",
             outputs, recipe->data.target, values);
     return LS_OK;
+}
+
+static enum ls_zoo_loss loss_of(const struct ls_recipe *recipe) {
+    switch (recipe->train.loss) {
+    case LS_RECIPE_CROSS_ENTROPY: break;
+    case LS_RECIPE_MSE: return LS_LOSS_MSE;
+    case LS_RECIPE_MAE: return LS_LOSS_MAE;
+    case LS_RECIPE_HUBER: return LS_LOSS_HUBER;
+    case LS_RECIPE_BINARY_CROSS_ENTROPY: return LS_LOSS_BINARY_CROSS_ENTROPY;
+    }
+    return LS_LOSS_CROSS_ENTROPY;
 }
 
 ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
@@ -93,10 +109,9 @@ ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sampl
         .mean = recipe->data.mean.items,
         .std = recipe->data.std.items,
         .n_normalize = n,
-        .loss = recipe->train.loss == LS_RECIPE_MSE                    ? LS_LOSS_MSE
-                : recipe->train.loss == LS_RECIPE_BINARY_CROSS_ENTROPY ? LS_LOSS_BINARY_CROSS_ENTROPY
-                                                                       : LS_LOSS_CROSS_ENTROPY,
+        .loss = loss_of(recipe),
         .smoothing = recipe->train.smoothing,
+        .huber_delta = recipe->train.huber_delta,
     };
     return LS_OK;
 }

@@ -33,7 +33,13 @@ struct ls_weights {
     struct ls_numbers given;
 };
 
-enum ls_recipe_loss { LS_RECIPE_CROSS_ENTROPY, LS_RECIPE_MSE, LS_RECIPE_BINARY_CROSS_ENTROPY };
+enum ls_recipe_loss {
+    LS_RECIPE_CROSS_ENTROPY,
+    LS_RECIPE_MSE,
+    LS_RECIPE_BINARY_CROSS_ENTROPY,
+    LS_RECIPE_MAE,
+    LS_RECIPE_HUBER,
+};
 enum ls_recipe_optimizer { LS_RECIPE_SGD, LS_RECIPE_ADAMW };
 enum ls_recipe_schedule { LS_RECIPE_CONSTANT, LS_RECIPE_STEP, LS_RECIPE_COSINE };
 
@@ -70,7 +76,7 @@ struct ls_recipe {
         ls_dtype precision; // LS_F32, LS_BF16, LS_F16; tf32 is LS_F32 with tf32 set
         bool tf32;
         enum ls_recipe_loss loss;
-        double smoothing;
+        double smoothing, huber_delta;
         struct ls_weights class_weights;
         enum ls_recipe_optimizer optimizer;
         double momentum, weight_decay, beta1, beta2, epsilon;

@@ -157,6 +157,13 @@ const struct ls_key ls_schema[] = {
     RESULT("train.loss.binary_cross_entropy.smoothing", NUMBER, AT(train.smoothing), .preset = "0",
            RANGE(0, 1), .below = true, .help = "moves targets from 0 and 1 towards 1/2, by half of this"),
     OPTION("train.loss.mse", LS_RECIPE_MSE, "targets are numbers: mean squared error"),
+    OPTION("train.loss.mae", LS_RECIPE_MAE, "targets are numbers: mean absolute error"),
+    OPTION("train.loss.huber", LS_RECIPE_HUBER,
+           "targets are numbers: half the square of small errors, and the size of large ones"),
+    RESULT(
+        "train.loss.huber.delta", NUMBER, AT(train.huber_delta), .preset = "1", RANGE(1e-30, 1e30),
+        .help =
+            "the error d from which on its size counts: d^2 / 2 up to delta, delta (|d| - delta / 2) beyond"),
     RESULT("train.class_weights", WEIGHTS, AT(train.class_weights), .preset = "none", RANGE(0, 1e6),
            .help = "what a training sample counts in the loss, by its class: [1, 1, 5], or balanced, which "
                    "is samples "

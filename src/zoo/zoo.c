@@ -62,6 +62,8 @@ static ls_status add_loss(struct ls_graph *graph, ls_value y, const struct ls_mo
         if (graph->mode == LS_EVAL) result = ls_softmax(graph, y);
         break;
     case LS_LOSS_MSE: LS_TRY(ls_mse(graph, y)); break;
+    case LS_LOSS_MAE: LS_TRY(ls_mae(graph, y)); break;
+    case LS_LOSS_HUBER: LS_TRY(ls_huber(graph, y, spec->huber_delta)); break;
     case LS_LOSS_BINARY_CROSS_ENTROPY:
         LS_TRY(ls_binary_cross_entropy(graph, y, spec->smoothing));
         if (graph->mode == LS_EVAL) result = ls_sigmoid(graph, y);

@@ -22,6 +22,14 @@ struct ls_zoo_model {
 const struct ls_zoo_model *ls_zoo_find(const char *name); // or NULL
 const struct ls_zoo_model *ls_zoo_at(int i);              // NULL behind the last
 
+enum ls_zoo_loss {
+    LS_LOSS_CROSS_ENTROPY,
+    LS_LOSS_MSE,
+    LS_LOSS_BINARY_CROSS_ENTROPY,
+    LS_LOSS_MAE,
+    LS_LOSS_HUBER,
+};
+
 // A whole graph in `mode`: input op, model, and the loss (LS_TRAIN and LS_EVAL) and probabilities (LS_EVAL).
 struct ls_model_spec {
     const struct ls_zoo_model *model;
@@ -36,8 +44,9 @@ struct ls_model_spec {
     double scale;
     const double *mean, *std; // [n_normalize], 1 or `channels` of them
     int n_normalize;
-    enum { LS_LOSS_CROSS_ENTROPY, LS_LOSS_MSE, LS_LOSS_BINARY_CROSS_ENTROPY } loss;
-    double smoothing;
+    enum ls_zoo_loss loss;
+    double smoothing;   // of cross entropies
+    double huber_delta; // of LS_LOSS_HUBER
 };
 struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec); // its input op, as ls_zoo_build makes it
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);

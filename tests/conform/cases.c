@@ -196,6 +196,11 @@ const struct ls_case ls_cases[] = {
             FIXED(MIX, LS_I32, 6, LS_AUGMENT_WORDS)},
      .attrs = {[LS_LOSS_SMOOTHING].f = 0.1}, .classes = 7},
     {CASE("mse", MSE, 3), .in = {X(SIGNED, 5, 3), WIDE(SIGNED, 5, 3), WIDE(WEIGHT, 5)}},
+    {CASE("mae", MAE, 3), .in = {X(SIGNED, 5, 3), WIDE(BETWEEN, 5, 3), WIDE(WEIGHT, 5)}},
+    {CASE("huber", HUBER, 3), .in = {X(SIGNED, 5, 3), WIDE(BETWEEN, 5, 3), WIDE(WEIGHT, 5)},
+     .attrs = {[LS_HUBER_DELTA].f = 0.75}},
+    {CASE("huber far", HUBER, 3), .in = {X(SIGNED, 4, 2), WIDE(BETWEEN, 4, 2), WIDE(WEIGHT, 4)},
+     .attrs = {[LS_HUBER_DELTA].f = 8}},
     {CASE("binary_cross_entropy", BINARY_CROSS_ENTROPY, 3),
      .in = {X(SIGNED, 5, 3), WIDE(LABEL, 5, 3), WIDE(WEIGHT, 5)}},
     {CASE("binary_cross_entropy smooth", BINARY_CROSS_ENTROPY, 3),
@@ -272,6 +277,7 @@ static double number(const struct ls_case *of, int input, int64_t i) {
         int step = (int)ls_below(word, 127) - 63;
         return (step >= 0 ? step + 1 : step) / 32.0;
     }
+    case LS_FILL_BETWEEN: return ((int)ls_below(word, 127) - 63 + 0.5) / 32.0;
     case LS_FILL_DISTINCT: return (double)((i * 37) % 251 - 125) / 64; // 251 is prime: no two in a row alike
     case LS_FILL_POSITIVE: return 0.5 + ls_below(word, 64) / 64.0;
     case LS_FILL_RAW: return ls_below(word, 256);

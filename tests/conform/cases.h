@@ -8,6 +8,7 @@
 enum ls_fill {
     LS_FILL_NONE,     // the caller puts in what it wants
     LS_FILL_SIGNED,   // multiples of 1/32 in [-2, 2), none of them 0
+    LS_FILL_BETWEEN,  // half way between those: no difference of the two is 0, or a multiple of 1/32
     LS_FILL_DISTINCT, // signed, and no two alike within reach of a window
     LS_FILL_POSITIVE, // [1/2, 3/2)
     LS_FILL_RAW,      // 0..255

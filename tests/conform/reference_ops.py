@@ -328,6 +328,17 @@ def losses(numbers):
                             {"smoothing": smoothing}, (1, 2), [right, weight.sum()])
 
 
+def regressions(numbers):
+    weight = torch.tensor([1, 0, 0.5, 1, 1], dtype=torch.float64)
+    for name, function, attrs in [("mae", lambda p, t: F.l1_loss(p, t, reduction="none"), {}),
+                                  ("huber", lambda p, t: F.huber_loss(p, t, reduction="none", delta=0.75), {"delta": 0.75}),
+                                  ("huber far", lambda p, t: F.huber_loss(p, t, reduction="none", delta=8), {"delta": 8})]:
+        prediction, target = numbers.signed(5, 3), numbers.signed(5, 3) + 2**-9  # never equal, never delta apart
+        score = ((prediction - target).abs().mean(1) * weight).sum()
+        yield differentiate(numbers, name, name.split()[0], lambda p, t, w, f=function: (f(p, t).mean(1) * w).sum(),
+                            [prediction, target, weight], attrs, (1, 2), [score, weight.sum()])
+
+
 def normalized(x, scale, mean, std):
     """x = raw * a + b in f32, rounded twice; a and b rounded from f64."""
     a = torch.tensor([scale / s for s in std]).float()[:, None, None]
@@ -377,5 +388,8 @@ def lie(tensor, channels_first=False):
 def cases():
     families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves,
                 repeats, attention, activations, broadcasts]
+
+
+                repeats, activations, broadcasts, regressions]
     for seed, family in enumerate(families):
         yield from family(Numbers(seed))

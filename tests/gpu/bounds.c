@@ -274,6 +274,18 @@ static void bounds_of_softmax_grad(const struct ls_trial *trial, double *const b
     }
 }
 
+static bool is_of_predictions(const struct ls_node *node) {
+    switch (node->op->id) {
+    case LS_OP_MSE:
+    case LS_OP_MSE_GRAD:
+    case LS_OP_MAE:
+    case LS_OP_MAE_GRAD:
+    case LS_OP_HUBER:
+    case LS_OP_HUBER_GRAD: return true;
+    default: return false;
+    }
+}
+
 // The loss of a sample is a few numbers of the size of its range, or is a mean of numbers that are off as
 // little. The score and the weights of cross entropies are sums of the weights themselves.
 static void bounds_of_loss(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
@@ -282,7 +294,7 @@ static void bounds_of_loss(const struct ls_trial *trial, double *const bound[LS_
     double loss = 0, weights = out(trial, 2, 0);
     for (int64_t n = 0; n < x.n; n++) loss += fabs(in(trial, 2, n)) * (range_of(trial, n, x.c) + 2);
     bound[0][0] = DEPTH * u * (loss + fabs(out(trial, 0, 0)));
-    bound[1][0] = (node->op->id == LS_OP_MSE ? DEPTH : 1) * u * fabs(out(trial, 1, 0));
+    bound[1][0] = (is_of_predictions(node) ? DEPTH : 1) * u * fabs(out(trial, 1, 0));
     bound[2][0] = u * fabs(weights);
 }
 
@@ -294,7 +306,7 @@ static void bounds_of_loss_grad(const struct ls_trial *trial, double *const boun
         double size = seed * fabs(in(trial, 2, i / x.c));
         if (node->op->id == LS_OP_CROSS_ENTROPY_GRAD)
             bound[0][i] = size * (range_of(trial, i / x.c, x.c) + DEPTH) * u;
-        else if (node->op->id == LS_OP_MSE_GRAD)
+        else if (is_of_predictions(node))
             bound[0][i] = 8 * u * fabs(out(trial, 0, i));
         else
             bound[0][i] = size / (double)x.c * 16 * u; // of a difference of numbers up to 1
@@ -342,9 +354,13 @@ ls_status ls_bounds_of(struct ls_trial *trial, double *const bound[LS_MAX_OUT]) 
     case LS_OP_SOFTMAX_GRAD: bounds_of_softmax_grad(trial, bound); return LS_OK;
     case LS_OP_CROSS_ENTROPY:
     case LS_OP_BINARY_CROSS_ENTROPY:
+    case LS_OP_MAE:
+    case LS_OP_HUBER:
     case LS_OP_MSE: bounds_of_loss(trial, bound); return LS_OK;
     case LS_OP_CROSS_ENTROPY_GRAD:
     case LS_OP_BINARY_CROSS_ENTROPY_GRAD:
+    case LS_OP_MAE_GRAD:
+    case LS_OP_HUBER_GRAD:
     case LS_OP_MSE_GRAD: bounds_of_loss_grad(trial, bound); return LS_OK;
     case LS_OP_SIGMOID: bounds_of_sigmoid(trial, bound); return LS_OK;
     case LS_OP_TANH:

@@ -158,7 +158,9 @@ static bool has_type(enum ls_op_id op, ls_dtype type) {
     case LS_OP_INPUT:
     case LS_OP_CROSS_ENTROPY:
     case LS_OP_BINARY_CROSS_ENTROPY:
-    case LS_OP_MSE: return type == LS_F32;
+    case LS_OP_MSE:
+    case LS_OP_MAE:
+    case LS_OP_HUBER: return type == LS_F32;
     default: return true;
     }
 }
@@ -542,12 +544,18 @@ static void test_losses(void **state) {
             {.name = "softmax", .op = LS_OP_SOFTMAX, .n_in = 1, .in = {logits}},
             {.name = "cross_entropy", .op = LS_OP_CROSS_ENTROPY, .n_in = 3, .in = {logits, classes, weight}},
             {.name = "mse", .op = LS_OP_MSE, .n_in = 3, .in = {logits, numbers, weight}},
+            {.name = "mae", .op = LS_OP_MAE, .n_in = 3, .in = {logits, numbers, weight}},
+            {.name = "huber",
+             .op = LS_OP_HUBER,
+             .n_in = 3,
+             .in = {logits, numbers, weight},
+             .attrs = {[LS_HUBER_DELTA].f = 0.75}},
             {.name = "binary_cross_entropy",
              .op = LS_OP_BINARY_CROSS_ENTROPY,
              .n_in = 3,
              .in = {logits, numbers, weight}},
         };
-        for (int i = 0; i < 4; i++) {
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             cases[i].classes = (int)shapes[s][1];
             check_case(&cases[i]);
             if (cases[i].op != LS_OP_CROSS_ENTROPY && cases[i].op != LS_OP_BINARY_CROSS_ENTROPY) continue;

@@ -161,6 +161,25 @@ class Recipes(Tasks):
         self.assertAlmostEqual(line["mae"], abs(found - values).mean(), delta=1e-6 * line["mae"] + 1e-6)
         self.assertAlmostEqual(line["mse"], ((found - values)**2).mean(), delta=1e-6 * line["mse"] + 1e-6)
 
+    def test_other_losses_of_regression(self):
+        # The same figures as with mse, and other weights; a few steps are enough.
+        recipe, few = self.recipe("regression"), ("train.steps=40", "eval.every=20 steps")
+        found = {}
+        for loss in ("mse", "mae", "huber", "{huber: {delta: 0.1}}"):
+            done, run = self.on_all_ranks(recipe, f"train.loss={loss}", *few)
+            line = self.scores(done, run, "mae", "mse")
+            first, last = lockstep.metrics(run, "eval")[0], lockstep.metrics(run, "eval")[-1]
+            self.assertLess(last["loss"], first["loss"])
+            self.assertAlmostEqual(line["mse" if loss == "mse" else "mae"], line["loss"],
+                                   delta=1e-5 * line["loss"] if loss[0] == "m" else 1e9)
+            found[loss] = done["params"]
+        self.assertEqual(len(set(found.values())), len(found), found)
+        # Huber's loss of errors that are all below delta is half the square.
+        done = lockstep.done_line(self.train(recipe, "train.loss={huber: {delta: 1000}}", *few, out="all below"))
+        self.assertAlmostEqual(float(done["mse"]) / 2, float(done["loss"]), delta=1e-3 * float(done["loss"]))
+        result = self.train(recipe, "train.loss={huber: {delta: 0}}", *few, out="none", expect=2)
+        self.assertIn("train.loss.huber.delta", result.stderr)
+
     def test_labels(self):
         done, run = self.on_all_ranks(self.recipe("labels"), *self.LENGTH)
         line = self.scores(done, run, "label_accuracy", "f1")

@@ -84,6 +84,28 @@ static size_t row_workspace(const struct ls_graph *graph, const struct ls_node *
     return (size_t)rows_of(graph, node).c * sizeof(double);
 }
 
+// The losses of predictions: what a value counts that is `apart` from its target, and by what it changes with
+// it.
+enum distance { SQUARE, SIZE, HUBER };
+
+static inline double counted(enum distance distance, double apart, double delta) {
+    const double size = fabs(apart);
+    if (distance == SQUARE) return apart * apart;
+    if (distance == SIZE) return size;
+    return size > delta ? delta * (size - delta / 2) : apart * apart / 2;
+}
+
+static inline double slope_at(enum distance distance, double apart, double delta) {
+    if (distance == SQUARE) return 2 * apart;
+    const double most = distance == SIZE ? 0 : delta, size = distance == SIZE ? 1 : delta;
+    return apart > most ? size : apart < -most ? -size : apart;
+}
+
+// Of the node, where it has one.
+static double delta_of(const struct ls_kernel_call *call, enum distance distance) {
+    return distance == HUBER ? call->node->attr[LS_HUBER_DELTA].f : 0;
+}
+
 #define PLAIN_FAMILY "cpu/plain/loss.inc"
 #include "cpu/plain/each_type.h"
 
@@ -99,6 +121,10 @@ PLAIN_OP(cross_entropy, "xiwi:www", NULL);
 PLAIN_OP(cross_entropy_grad, "xiwwi:x", NULL);
 PLAIN_OP(mse, "xww:www", NULL);
 PLAIN_OP(mse_grad, "xwww:x", NULL);
+PLAIN_OP(mae, "xww:www", NULL);
+PLAIN_OP(mae_grad, "xwww:x", NULL);
+PLAIN_OP(huber, "xww:www", NULL);
+PLAIN_OP(huber_grad, "xwww:x", NULL);
 PLAIN_OP(binary_cross_entropy, "xww:www", NULL);
 PLAIN_OP(binary_cross_entropy_grad, "xwww:x", NULL);
 const struct plain_op LS_LEVEL(plain_rank_flags) = {":ww", {rank_flags, rank_flags, rank_flags}, NULL};

@@ -23,6 +23,8 @@ static bool can_run(const struct ls_case *of, ls_dtype type) {
     switch (of->op) {
     case LS_OP_CROSS_ENTROPY:
     case LS_OP_MSE:
+    case LS_OP_MAE:
+    case LS_OP_HUBER:
     case LS_OP_BINARY_CROSS_ENTROPY: return type != LS_BF16;
     case LS_OP_INPUT: return type == LS_F32;
     default: return true;

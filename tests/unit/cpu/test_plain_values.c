@@ -361,6 +361,44 @@ static void test_mse(void **state) {
     ls_trial_close(&s.trial);
 }
 
+// Inside delta, at it, beyond it on both sides, no distance, and a sample of weight 0 whose target is
+// anything.
+static void test_mae_and_huber(void **state) {
+    (void)state;
+    const double x[] = {1, 2, 5, -3, 0, 7}, target[] = {1.5, 0, 0, 0, 0, (double)NAN}, weight[] = {1, 2, 0};
+    const double dmae[] = {-2, 2, 4, -4, 0, 0}, dhuber[] = {-1, 4, 8, -8, 0, 0};
+    const union ls_attr none[LS_MAX_ATTRS] = {{0}}, two[LS_MAX_ATTRS] = {[LS_HUBER_DELTA].f = 2};
+    for (int huber = 0; huber < 2; huber++) {
+        struct small s = small_open();
+        small_in(&s, LS_F32, LS_SHAPE(3, 2), x);
+        small_in(&s, LS_F32, LS_SHAPE(3, 2), target);
+        small_in(&s, LS_F32, LS_SHAPE(3), weight);
+        ok(small_run(&s, huber ? LS_OP_HUBER : LS_OP_MAE, huber ? two : none));
+        small_expect(&s, 0, (double[]){huber ? (0.125 + 2) / 2 + 2 * (8 + 4) / 2.0 : 1.25 + 2 * 4});
+        small_expect(&s, 1, (double[]){1.25 + 2 * 4});
+        small_expect(&s, 2, (double[]){3});
+        ls_trial_close(&s.trial);
+
+        s = small_open();
+        small_in(&s, LS_F32, LS_SHAPE(3, 2), x);
+        small_in(&s, LS_F32, LS_SHAPE(3, 2), target);
+        small_in(&s, LS_F32, LS_SHAPE(3), weight);
+        small_in(&s, LS_F32, (struct ls_shape){.rank = 0}, (double[]){4});
+        ok(small_run(&s, huber ? LS_OP_HUBER_GRAD : LS_OP_MAE_GRAD, huber ? two : none));
+        small_expect(&s, 0, huber ? dhuber : dmae);
+        ls_trial_close(&s.trial);
+    }
+
+    struct small s = small_open(); // no distance, and none that is known
+    small_in(&s, LS_F32, LS_SHAPE(1, 2), (double[]){3, (double)NAN});
+    small_in(&s, LS_F32, LS_SHAPE(1, 2), (double[]){3, 1});
+    small_in(&s, LS_F32, LS_SHAPE(1), (double[]){1});
+    small_in(&s, LS_F32, (struct ls_shape){.rank = 0}, (double[]){1});
+    ok(small_run(&s, LS_OP_MAE_GRAD, none));
+    small_expect(&s, 0, (double[]){0, (double)NAN});
+    ls_trial_close(&s.trial);
+}
+
 static void test_binary_cross_entropy(void **state) {
     (void)state;
     const union ls_attr none[LS_MAX_ATTRS] = {{0}}, half[LS_MAX_ATTRS] = {[LS_LOSS_SMOOTHING].f = 0.5};
@@ -496,6 +534,7 @@ int main(void) {
         cmocka_unit_test(test_cross_entropy),
         cmocka_unit_test(test_cross_entropy_of_mixed_samples),
         cmocka_unit_test(test_mse),
+        cmocka_unit_test(test_mae_and_huber),
         cmocka_unit_test(test_binary_cross_entropy),
         cmocka_unit_test(test_sigmoid_far_from_zero),
         cmocka_unit_test(test_rank_flags),

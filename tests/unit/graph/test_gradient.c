@@ -252,6 +252,16 @@ static const struct {
      "%96 = cross_entropy_grad \"loss/cross_entropy_grad\" (%1, %90, %91, %92) smoothing=0.1 -> f32 2x3\n"
      "  output %96 \"grad:a\" of %1\n"},
 
+    {"Huber's loss",
+     "%1 = param \"a\" f32 2x3 constant(0)\n"
+     "%90 = target \"target\" f32 2x3\n"
+     "%91 = weight \"weight\" f32 2\n"
+     "%92 = seed \"seed\" f32 scalar\n"
+     "%93, %94, %95 = huber \"loss\" (%1, %90, %91) delta=0.5\n"
+     "  output %93 \"metric:loss\"\n",
+     "%96 = huber_grad \"loss/huber_grad\" (%1, %90, %91, %92) delta=0.5 -> f32 2x3\n"
+     "  output %96 \"grad:a\" of %1\n"},
+
     {"binary cross entropy",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
      "%90 = target \"target\" f32 2x3\n"

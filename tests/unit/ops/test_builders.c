@@ -169,11 +169,20 @@ static void losses_make_their_inputs_and_metrics(void **state) {
         assert_true((ls_graph_find(&graph, "metric:fault") == LS_NONE) == (mode == LS_EVAL));
         ls_graph_free(&graph);
 
-        ls_graph_init(&graph, (enum ls_mode)mode);
-        assert_int_equal(ls_mse(&graph, ls_flatten(&graph, image(&graph, 2, 4, 1, 1))), LS_OK);
-        assert_true(ls_shape_equal(&named(&graph, "target")->shape, &LS_SHAPE(2, 4)));
-        assert_int_equal(named(&graph, "target")->dtype, LS_F32);
-        ls_graph_free(&graph);
+        for (int loss = 0; loss < 3; loss++) {
+            ls_graph_init(&graph, (enum ls_mode)mode);
+            ls_value x = ls_flatten(&graph, image(&graph, 2, 4, 1, 1));
+            assert_int_equal(loss == 0   ? ls_mse(&graph, x)
+                             : loss == 1 ? ls_mae(&graph, x)
+                                         : ls_huber(&graph, x, 0.5),
+                             LS_OK);
+            assert_true(ls_shape_equal(&named(&graph, "target")->shape, &LS_SHAPE(2, 4)));
+            assert_int_equal(named(&graph, "target")->dtype, LS_F32);
+            if (loss == 2)
+                assert_true(graph.nodes[named(&graph, "metric:loss")->producer].attr[LS_HUBER_DELTA].f ==
+                            0.5);
+            ls_graph_free(&graph);
+        }
     }
 }
 

@@ -110,6 +110,16 @@ static void empty_sections_are_left_out(void **state) {
     assert_int_equal(r.train.loss, LS_RECIPE_MSE);
     assert_true(r.train.length.unit == LS_SPAN_STEPS && r.train.length.amount == 5);
     ls_recipe_free(&r);
+    r = must_parse(LEAST, "train.loss=mae");
+    assert_int_equal(r.train.loss, LS_RECIPE_MAE);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "train.loss=huber");
+    assert_int_equal(r.train.loss, LS_RECIPE_HUBER);
+    assert_true(r.train.huber_delta == 1);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "train.loss={huber: {delta: 0.25}}");
+    assert_true(r.train.loss == LS_RECIPE_HUBER && r.train.huber_delta == 0.25);
+    ls_recipe_free(&r);
 }
 
 // The field that an override sets, as the resolved recipe has it.

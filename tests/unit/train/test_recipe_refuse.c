@@ -173,6 +173,8 @@ static void out_of_range(void **state) {
         "device.threads=-1",
         "train.loss.cross_entropy.smoothing=1",
         "train.loss.cross_entropy.smoothing=-0.1",
+        "train.loss={huber: {delta: 0}}",
+        "train.loss={huber: {delta: -1}}",
         "train.optimizer.sgd.momentum=1",
         "train.optimizer.sgd.weight_decay=-1",
         "train.optimizer.adamw.beta1=1",
