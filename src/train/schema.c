@@ -1,5 +1,7 @@
 #include "train/schema.h"
 
+#include "zoo/zoo.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +72,8 @@ const struct ls_key ls_schema[] = {
     RESULT("model.depth", INTEGER, AT(model.depth), .preset = "2", RANGE(1, 1000),
            .help = "hidden layers (mlp)"),
     RESULT("model.dropout", NUMBER, AT(model.dropout), .preset = "0", RANGE(0, 1), .below = true,
-           .help = "part of the values dropped, where the model has a place for it"),
+           .help = "part of the values dropped before the last layer; 0.2 where the model is mobilenetv2 or "
+                   "efficientnet_b0 and this is left out"),
     RESULT("model.from", FILE, AT(model.from), .preset = "''",
            .help = "a checkpoint: start from its weights where names and shapes match"),
 
@@ -287,6 +290,8 @@ bool ls_schema_is_idle(const struct ls_key *key, const struct ls_recipe *recipe)
 const char *ls_schema_preset(const struct ls_key *key, const struct ls_recipe *recipe) {
     bool is_rate = key->offset == offsetof(struct ls_recipe, train.peak) && key->kind == LS_KEY_NUMBER;
     if (is_rate && recipe->train.optimizer == LS_RECIPE_ADAMW) return "0.001";
+    if (key->kind == LS_KEY_NUMBER && key->offset == offsetof(struct ls_recipe, model.dropout))
+        return ls_zoo_usual_dropout(recipe->model.zoo);
     return key->preset;
 }
 

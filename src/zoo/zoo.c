@@ -15,6 +15,10 @@ static const struct ls_zoo_model models[] = {
     {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3, false},
     {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3, false},
     {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3, false},
+    {"mobilenetv2", "inverted residual blocks, relu6 (Sandler et al. 2018)", ls_build_mobilenetv2, 224, 3,
+     false},
+    {"efficientnet_b0", "inverted residual blocks with squeeze and excitation, silu (Tan, Le 2019)",
+     ls_build_efficientnet_b0, 224, 3, false},
 };
 enum { MODELS = sizeof models / sizeof *models };
 
@@ -26,6 +30,24 @@ const struct ls_zoo_model *ls_zoo_find(const char *name) {
     for (int i = 0; i < MODELS; i++)
         if (strcmp(models[i].name, name) == 0) return &models[i];
     return NULL;
+}
+
+const char *ls_zoo_usual_dropout(const char *model) {
+    static const char *const with_a_fifth[] = {"mobilenetv2", "efficientnet_b0"};
+    for (size_t i = 0; i < sizeof with_a_fifth / sizeof *with_a_fifth; i++)
+        if (strcmp(model, with_a_fifth[i]) == 0) return "0.2";
+    return "0";
+}
+
+bool ls_is_small(const struct ls_graph *graph, ls_value image) {
+    if (graph->status) return false;
+    const struct ls_shape *shape = &ls_info(graph, image)->shape;
+    return shape->dim[2] < 64 || shape->dim[3] < 64;
+}
+
+ls_value ls_conv_norm_named(struct ls_graph *graph, ls_value x, const char *conv, const char *norm,
+                            const struct ls_conv_spec *spec) {
+    return ls_batchnorm(graph, ls_conv(graph, x, conv, spec), norm, 1);
 }
 
 ls_value ls_conv_norm(struct ls_graph *graph, ls_value x, int number, const struct ls_conv_spec *spec,

@@ -21,6 +21,9 @@ struct ls_zoo_model {
 
 const struct ls_zoo_model *ls_zoo_find(const char *name); // or NULL
 const struct ls_zoo_model *ls_zoo_at(int i);              // NULL behind the last
+// The dropout that a model was published with, as a recipe writes it: what it has where a recipe says
+// nothing.
+const char *ls_zoo_usual_dropout(const char *model);
 
 enum ls_zoo_loss {
     LS_LOSS_CROSS_ENTROPY,

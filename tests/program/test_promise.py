@@ -60,6 +60,12 @@ class Promise(lockstep.Case):
         self.compare({"train.lanes": 5, "train.batch": 5, "train.bucket": 4096, "model.dropout": 0.0, "model.zoo": "lenet"},
                      [(1, 1), (1, 2), (2, 1), (3, 2), (5, 1)])
 
+    def test_inverted_residuals(self):
+        # Depthwise convolutions and relu6; silu, gates that are spread over images, and biases of 1x1 convolutions.
+        for model in ("mobilenetv2", "efficientnet_b0"):
+            self.compare({"model.zoo": model, "model.dropout": 0.2, "train.batch": 12, "train.lanes": 3},
+                         [(1, 1), (1, 2), (2, 1), (3, 1)])
+
     def test_more_ranks_than_lanes(self):
         recipe = lockstep.recipe(self.folder, {"train.lanes": 2})
         result = self.train(recipe, ranks=3, expect=2)

@@ -110,6 +110,17 @@ static void empty_sections_are_left_out(void **state) {
     assert_int_equal(r.train.loss, LS_RECIPE_MSE);
     assert_true(r.train.length.unit == LS_SPAN_STEPS && r.train.length.amount == 5);
     ls_recipe_free(&r);
+    r = must_parse(LEAST, "model.zoo=mobilenetv2");
+    assert_true(r.model.dropout == 0.2);
+    ls_recipe_free(&r);
+    r = must_parse(
+        "model: {zoo: efficientnet_b0, classes: 10, dropout: 0}\ndata: {train: a.h5}\ntrain: {steps: 5}",
+        NULL);
+    assert_true(r.model.dropout == 0);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "model.zoo=resnet18");
+    assert_true(r.model.dropout == 0);
+    ls_recipe_free(&r);
     r = must_parse(LEAST, "train.loss=mae");
     assert_int_equal(r.train.loss, LS_RECIPE_MAE);
     ls_recipe_free(&r);

@@ -54,6 +54,10 @@ static void parameter_counts(void **state) {
         {"resnet34", 224, 3, 1000, 21797672},
         {"resnet50", 224, 3, 1000, 25557032},
         {"resnet18", 32, 3, 10, 11173962}, // a 3x3 stem
+        {"mobilenetv2", 224, 3, 1000, 3504872},
+        {"mobilenetv2", 32, 3, 1000, 3504872},
+        {"efficientnet_b0", 224, 3, 1000, 5288548},
+        {"efficientnet_b0", 32, 3, 1000, 5288548},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         struct ls_model_spec spec =
@@ -147,6 +151,78 @@ static void stem_goes_by_the_smaller_side(void **state) {
         assert_int_equal(pools, sizes[i].kernel == 7);
         ls_graph_free(&graph);
     }
+}
+
+// The image that the last pool sees: large ones are halved five times, small ones three times.
+static void inverted_residuals_by_the_size_of_the_image(void **state) {
+    (void)state;
+    static const char *const models[] = {"mobilenetv2", "efficientnet_b0"};
+    static const struct {
+        int64_t height, width, last_height, last_width;
+    } sizes[] = {{224, 224, 7, 7}, {96, 96, 3, 3}, {64, 64, 2, 2},
+                 {63, 64, 8, 8},   {32, 32, 4, 4}, {1, 300, 1, 38}};
+    for (size_t m = 0; m < 2; m++)
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct ls_model_spec spec = spec_of(models[m], 64, 3, 10);
+            spec.height = sizes[i].height, spec.width = sizes[i].width;
+            struct ls_graph graph;
+            assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, &spec), LS_OK);
+            ls_value last = LS_NONE;
+            for (int at = 0; at < graph.n_nodes; at++)
+                if (graph.nodes[at].op->id == LS_OP_GLOBAL_AVG_POOL) last = graph.nodes[at].in[0];
+            const struct ls_shape expected = LS_SHAPE(2, 1280, sizes[i].last_height, sizes[i].last_width);
+            assert_true(ls_shape_equal(&ls_info(&graph, last)->shape, &expected));
+            ls_graph_free(&graph);
+        }
+}
+
+static int count_of(const struct ls_graph *graph, enum ls_op_id op) {
+    int n = 0;
+    for (int at = 0; at < graph->n_nodes; at++) n += graph->nodes[at].op->id == (int)op;
+    return n;
+}
+
+static void inverted_residuals_are_named_as_torchvision_does(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    struct ls_model_spec spec = spec_of("mobilenetv2", 224, 3, 1000);
+    assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, &spec), LS_OK);
+    assert_true(ls_shape_equal(&named(&graph, "features.0.0.weight")->shape, &LS_SHAPE(32, 3, 3, 3)));
+    assert_true(ls_shape_equal(&named(&graph, "features.1.conv.0.0.weight")->shape, &LS_SHAPE(32, 1, 3, 3)));
+    assert_true(ls_shape_equal(&named(&graph, "features.1.conv.1.weight")->shape, &LS_SHAPE(16, 32, 1, 1)));
+    assert_true(ls_shape_equal(&named(&graph, "features.1.conv.2.running_var")->shape, &LS_SHAPE(16)));
+    assert_true(
+        ls_shape_equal(&named(&graph, "features.17.conv.0.0.weight")->shape, &LS_SHAPE(960, 160, 1, 1)));
+    assert_true(ls_shape_equal(&named(&graph, "features.17.conv.1.1.weight")->shape, &LS_SHAPE(960)));
+    assert_true(
+        ls_shape_equal(&named(&graph, "features.17.conv.2.weight")->shape, &LS_SHAPE(320, 960, 1, 1)));
+    assert_true(ls_shape_equal(&named(&graph, "features.17.conv.3.bias")->shape, &LS_SHAPE(320)));
+    assert_true(ls_shape_equal(&named(&graph, "features.18.0.weight")->shape, &LS_SHAPE(1280, 320, 1, 1)));
+    assert_true(ls_shape_equal(&named(&graph, "classifier.1.weight")->shape, &LS_SHAPE(1000, 1280)));
+    assert_int_equal(count_of(&graph, LS_OP_ADD), 10);
+    assert_int_equal(count_of(&graph, LS_OP_CLIP), 35);
+    ls_graph_free(&graph);
+
+    spec = spec_of("efficientnet_b0", 224, 3, 1000);
+    assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, &spec), LS_OK);
+    assert_true(
+        ls_shape_equal(&named(&graph, "features.1.0.block.0.0.weight")->shape, &LS_SHAPE(32, 1, 3, 3)));
+    assert_true(
+        ls_shape_equal(&named(&graph, "features.1.0.block.1.fc1.weight")->shape, &LS_SHAPE(8, 32, 1, 1)));
+    assert_true(ls_shape_equal(&named(&graph, "features.1.0.block.1.fc2.bias")->shape, &LS_SHAPE(32)));
+    assert_true(
+        ls_shape_equal(&named(&graph, "features.1.0.block.2.0.weight")->shape, &LS_SHAPE(16, 32, 1, 1)));
+    assert_true(
+        ls_shape_equal(&named(&graph, "features.6.3.block.1.0.weight")->shape, &LS_SHAPE(1152, 1, 5, 5)));
+    assert_true(
+        ls_shape_equal(&named(&graph, "features.6.3.block.2.fc1.weight")->shape, &LS_SHAPE(48, 1152, 1, 1)));
+    assert_true(ls_shape_equal(&named(&graph, "features.7.0.block.3.1.running_mean")->shape, &LS_SHAPE(320)));
+    assert_true(ls_shape_equal(&named(&graph, "features.8.0.weight")->shape, &LS_SHAPE(1280, 320, 1, 1)));
+    assert_true(ls_shape_equal(&named(&graph, "classifier.1.bias")->shape, &LS_SHAPE(1000)));
+    assert_int_equal(count_of(&graph, LS_OP_ADD), 9);
+    assert_int_equal(count_of(&graph, LS_OP_MUL), 16);
+    assert_int_equal(count_of(&graph, LS_OP_SIGMOID), 16);
+    ls_graph_free(&graph);
 }
 
 static void result_of_an_evaluation(void **state) {
@@ -276,7 +352,7 @@ static void table(void **state) {
     assert_null(ls_zoo_at(-1));
     int n = 0;
     for (; ls_zoo_at(n); n++) assert_ptr_equal(ls_zoo_find(ls_zoo_at(n)->name), ls_zoo_at(n));
-    assert_int_equal(n, 8);
+    assert_int_equal(n, 10);
 }
 
 int main(void) {
@@ -285,6 +361,8 @@ int main(void) {
         cmocka_unit_test(training_and_evaluation_agree),
         cmocka_unit_test(names_of_torchvision),
         cmocka_unit_test(stem_goes_by_the_smaller_side),
+        cmocka_unit_test(inverted_residuals_by_the_size_of_the_image),
+        cmocka_unit_test(inverted_residuals_are_named_as_torchvision_does),
         cmocka_unit_test(result_of_an_evaluation),
         cmocka_unit_test(dropout_stands_before_the_last_layer),
         cmocka_unit_test(width_and_depth_of_an_mlp),
