@@ -139,8 +139,9 @@ static __global__ void __launch_bounds__(THREADS)
 // ---- y = (x - mean) * factor + shift
 
 template <typename T, int N, bool RELU>
-__global__ void __launch_bounds__(THREADS) normalize(struct columns c, const T *x, const float *mean_of,
-                                                     const float *factor_of, const float *shift_of, T *y) {
+__global__ void __launch_bounds__(THREADS)
+    normalize(struct columns c, const T *x, const float *mean_of, const float *factor_of,
+              const float *shift_of, float most, T *y) {
     struct place p = place_in(c, N);
     if (p.channel >= c.channels) return;
     float mean[N], factor[N], shift[N];
@@ -157,7 +158,8 @@ __global__ void __launch_bounds__(THREADS) normalize(struct columns c, const T *
 #pragma unroll
             for (int k = 0; k < N; k++) {
                 float value = (get(in[u].at[k]) - mean[k]) * factor[k] + shift[k];
-                out.at[k] = put<T>(RELU && value <= 0 ? 0 : value);
+                if (RELU) value = value <= 0 ? 0 : value > most ? most : value;
+                out.at[k] = put<T>(value);
             }
             store<T, N>(y + (row + u * p.deep) * c.channels + p.channel, out);
         }
@@ -166,15 +168,16 @@ __global__ void __launch_bounds__(THREADS) normalize(struct columns c, const T *
 
 // ---- backward
 
-// What flows into the normalization: dy, or where a relu follows, dy where it let y through.
-template <bool RELU, typename T> static __device__ __forceinline__ float inflow(T y, T dy) {
-    return RELU && get(y) <= 0 ? 0 : get(dy);
+// What flows into the normalization: dy, or where a relu follows, dy where it let y through. `most` is NaN
+// where there is no bound: nothing is above that.
+template <bool RELU, typename T> static __device__ __forceinline__ float inflow(T y, T dy, float most) {
+    return RELU && (get(y) <= 0 || get(y) >= most) ? 0 : get(dy);
 }
 
 // For each part: Σ dy and Σ dy (x - mean).
 template <typename T, int N, bool RELU>
 __global__ void __launch_bounds__(THREADS, 2)
-    inflow_of_parts(struct columns c, const T *x, const T *y, const T *dy, const float *mean_of,
+    inflow_of_parts(struct columns c, const T *x, const T *y, const T *dy, const float *mean_of, float most,
                     float *sum_out, float *product_out) {
     __shared__ float shared[N * THREADS];
     struct place p = place_in(c, N);
@@ -191,7 +194,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                 float few = 0, few_products = 0; // rows that are not there hold dy = 0
 #pragma unroll
                 for (int u = 0; u < ROWS_AT_ONCE; u++) {
-                    float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k]);
+                    float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k], most);
                     few += flow;
                     few_products += flow * (get(in_x[u].at[k]) - mean[k]);
                 }
@@ -238,7 +241,8 @@ enum { PAIR = 2 }; // rows at once, where a thread holds three tensors and four 
 template <typename T, int N, bool RELU>
 __global__ void __launch_bounds__(THREADS, 2)
     inflow_to_input(struct columns c, const T *x, const T *y, const T *dy, const float *mean_of,
-                    const float *factor_of, const float *average_of, const float *slope_of, T *dx) {
+                    const float *factor_of, const float *average_of, const float *slope_of, float most,
+                    T *dx) {
     struct place p = place_in(c, N);
     if (p.channel >= c.channels) return;
     float mean[N], factor[N], average[N], slope[N];
@@ -257,7 +261,7 @@ __global__ void __launch_bounds__(THREADS, 2)
             pack<T, N> out;
 #pragma unroll
             for (int k = 0; k < N; k++) {
-                float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k]);
+                float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k], most);
                 out.at[k] =
                     put<T>(factor[k] * (flow - average[k] - (get(in_x[u].at[k]) - mean[k]) * slope[k]));
             }
@@ -275,7 +279,8 @@ static ls_status launch_normalize(const struct ls_cuda_norm *of, const void *x, 
         typedef decltype(one) T;
         auto *kernel =
             of->relu ? normalize<T, decltype(width)::N, true> : normalize<T, decltype(width)::N, false>;
-        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, mean, factor, shift, (T *)y);
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, mean, factor, shift, of->most,
+                  (T *)y);
     });
 }
 
@@ -315,7 +320,7 @@ ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, c
         auto *kernel = of->relu ? inflow_of_parts<T, decltype(width)::N, true>
                                 : inflow_of_parts<T, decltype(width)::N, false>;
         LS_LAUNCH(kernel, blocks_of(sums), THREADS, stream, sums, (const T *)x, (const T *)y, (const T *)dy,
-                  mean, s.first, s.second);
+                  mean, of->most, s.first, s.second);
     }));
     LS_LAUNCH(inflow_of_all, blocks_for(sums.channels, PART_CHANNELS), PART_THREADS, stream, sums, s.first,
               s.second, scale, var, of->epsilon, dscale, dshift, s.factor, s.average, s.slope);
@@ -325,6 +330,6 @@ ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, c
         auto *kernel = of->relu ? inflow_to_input<T, decltype(width)::N, true>
                                 : inflow_to_input<T, decltype(width)::N, false>;
         LS_LAUNCH(kernel, blocks_of(pass), THREADS, stream, pass, (const T *)x, (const T *)y, (const T *)dy,
-                  mean, s.factor, s.average, s.slope, (T *)dx);
+                  mean, s.factor, s.average, s.slope, of->most, (T *)dx);
     });
 }

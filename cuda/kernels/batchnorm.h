@@ -18,6 +18,7 @@ struct ls_cuda_norm {
     int64_t rows, channels;
     double epsilon;
     bool relu;
+    float most; // the bound of relu, which is clip then; NaN: none
 };
 
 // Bytes that every function below may use of `workspace`.

@@ -27,8 +27,8 @@ struct clip_of {
 
 struct clip_grad_of {
     float low, high;
-    __device__ float operator()(float x, float dy) const {
-        return x > low && x < high ? dy : 0;
+    __device__ float operator()(float y, float dy) const {
+        return y > low && y < high ? dy : 0;
     }
 };
 
@@ -171,9 +171,9 @@ ls_status ls_cuda_clip(ls_dtype type, const void *x, void *y, int64_t n, float l
     return map_type<1>(type, clip_of{low, high}, x, NULL, y, n, stream);
 }
 
-ls_status ls_cuda_clip_grad(ls_dtype type, const void *x, const void *dy, void *dx, int64_t n, float low,
+ls_status ls_cuda_clip_grad(ls_dtype type, const void *y, const void *dy, void *dx, int64_t n, float low,
                             float high, cudaStream_t stream) {
-    return map_type<2>(type, clip_grad_of{low, high}, x, dy, dx, n, stream);
+    return map_type<2>(type, clip_grad_of{low, high}, y, dy, dx, n, stream);
 }
 
 ls_status ls_cuda_sigmoid(ls_dtype type, const void *x, void *y, int64_t n, cudaStream_t stream) {

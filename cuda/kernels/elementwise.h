@@ -17,7 +17,7 @@ ls_status ls_cuda_relu_grad(ls_dtype type, const void *y, const void *dy, void *
                             cudaStream_t stream);
 ls_status ls_cuda_clip(ls_dtype type, const void *x, void *y, int64_t n, float low, float high,
                        cudaStream_t stream);
-ls_status ls_cuda_clip_grad(ls_dtype type, const void *x, const void *dy, void *dx, int64_t n, float low,
+ls_status ls_cuda_clip_grad(ls_dtype type, const void *y, const void *dy, void *dx, int64_t n, float low,
                             float high, cudaStream_t stream);
 ls_status ls_cuda_sigmoid(ls_dtype type, const void *x, void *y, int64_t n, cudaStream_t stream);
 ls_status ls_cuda_sigmoid_grad(ls_dtype type, const void *y, const void *dy, void *dx, int64_t n,

@@ -2,16 +2,22 @@
 #include "cuda/kernels/batchnorm.h"
 #include "cuda/ops/node.h"
 
+#include <math.h>
+
 static struct ls_cuda_norm describe(const struct ls_graph *graph, const struct ls_node *node) {
     struct ls_cuda_dims x = ls_cuda_dims(graph, node->in[0]);
+    const ls_dtype type = ls_cuda_type(graph, node->in[0]);
     int op = node->op->id;
+    const bool relu =
+        op == LS_OP_BATCHNORM_RELU || op == LS_OP_BATCHNORM_EVAL_RELU || op == LS_OP_BATCHNORM_RELU_GRAD;
+    const bool bounded = relu && node->attr[LS_BATCHNORM_MOST].f != 0;
     return (struct ls_cuda_norm){
-        .type = ls_cuda_type(graph, node->in[0]),
+        .type = type,
         .rows = x.n * x.h * x.w,
         .channels = x.c,
         .epsilon = node->attr[LS_BATCHNORM_EPSILON].f,
-        .relu =
-            op == LS_OP_BATCHNORM_RELU || op == LS_OP_BATCHNORM_EVAL_RELU || op == LS_OP_BATCHNORM_RELU_GRAD,
+        .relu = relu,
+        .most = bounded ? ls_cuda_stored(type, node->attr[LS_BATCHNORM_MOST].f) : NAN,
     };
 }
 

@@ -44,7 +44,8 @@ static ls_status run_clip(const struct ls_cuda_call *call) {
 static ls_status run_clip_grad(const struct ls_cuda_call *call) {
     const union ls_attr *attr = call->node->attr;
     return ls_cuda_clip_grad(type_of(call), call->in[0], call->in[1], call->out[0], count_of(call),
-                             (float)attr[LS_CLIP_LOW].f, (float)attr[LS_CLIP_HIGH].f, call->stream);
+                             ls_cuda_stored(type_of(call), attr[LS_CLIP_LOW].f),
+                             ls_cuda_stored(type_of(call), attr[LS_CLIP_HIGH].f), call->stream);
 }
 
 static ls_status run_leaky_relu(const struct ls_cuda_call *call) {

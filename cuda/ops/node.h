@@ -122,6 +122,13 @@ static inline int64_t ls_cuda_count(const struct ls_graph *graph, ls_value value
     return ls_shape_count(&ls_info(graph, value)->shape);
 }
 
+// The number that `type` stores for it.
+static inline float ls_cuda_stored(ls_dtype type, double number) {
+    if (type == LS_BF16) return ls_bf16_to_f32(ls_bf16_from_f32((float)number));
+    if (type == LS_F16) return ls_f16_to_f32(ls_f16_from_f32((float)number));
+    return (float)number;
+}
+
 static inline ls_dtype ls_cuda_type(const struct ls_graph *graph, ls_value value) {
     return ls_info(graph, value)->dtype;
 }

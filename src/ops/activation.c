@@ -33,7 +33,7 @@ static ls_status relu_gradient(struct ls_gradient *gradient, int at) {
 }
 
 static ls_status clip_gradient(struct ls_gradient *gradient, int at) {
-    return gradient_by_x(gradient, at, LS_OP_CLIP_GRAD);
+    return gradient_by_y(gradient, at, LS_OP_CLIP_GRAD);
 }
 
 static ls_status sigmoid_gradient(struct ls_gradient *gradient, int at) {

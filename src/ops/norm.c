@@ -78,7 +78,9 @@ static double grad_flops(const struct ls_graph *graph, const struct ls_node *nod
     return 11 * (double)ls_shape_count(&ls_in(graph, node, 0)->shape);
 }
 
-static const struct ls_attr_info batchnorm_attrs[] = {LS_FLOAT("epsilon", 1e-5, 1e-12, 1)};
+#define EPSILON LS_FLOAT("epsilon", 1e-5, 1e-12, 1)
+static const struct ls_attr_info batchnorm_attrs[] = {EPSILON};
+static const struct ls_attr_info fused_attrs[] = {EPSILON, LS_FLOAT("most", 0, 0, 3e38)};
 
 const struct ls_op ls_batchnorm_op = {
     .id = LS_OP_BATCHNORM,
@@ -101,8 +103,8 @@ const struct ls_op ls_batchnorm_relu_op = {
     .max_in = 3,
     .n_out = 3,
     .flags = LS_OP_HALF | LS_OP_FUSED,
-    .n_attrs = 1,
-    .attrs = batchnorm_attrs,
+    .n_attrs = 2,
+    .attrs = fused_attrs,
     .infer = batchnorm_infer,
     .flops = batchnorm_flops,
 };
@@ -127,8 +129,8 @@ const struct ls_op ls_batchnorm_relu_grad_op = {
     .max_in = 6,
     .n_out = 3,
     .flags = LS_OP_HALF | LS_OP_FUSED,
-    .n_attrs = 1,
-    .attrs = batchnorm_attrs,
+    .n_attrs = 2,
+    .attrs = fused_attrs,
     .infer = grad_infer,
     .flops = grad_flops,
 };
@@ -153,8 +155,8 @@ const struct ls_op ls_batchnorm_eval_relu_op = {
     .max_in = 5,
     .n_out = 1,
     .flags = LS_OP_HALF | LS_OP_FUSED,
-    .n_attrs = 1,
-    .attrs = batchnorm_attrs,
+    .n_attrs = 2,
+    .attrs = fused_attrs,
     .infer = eval_infer,
     .flops = eval_flops,
 };

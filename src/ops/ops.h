@@ -47,7 +47,7 @@ enum ls_op_id {
     LS_OP_RELU,            // x -> max(x, 0); NaN stays NaN
     LS_OP_RELU_GRAD,       // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
     LS_OP_CLIP,            // x -> min(max(x, low), high); NaN stays NaN
-    LS_OP_CLIP_GRAD,       // x, dy -> dy where low < x < high, else 0
+    LS_OP_CLIP_GRAD,       // y, dy -> dy where low < y < high, both rounded to the type of y, else 0
     LS_OP_SIGMOID,         // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
     LS_OP_SIGMOID_GRAD,    // y, dy -> dy * (y * (1 - y))
     LS_OP_LEAKY_RELU,      // x -> x where x > 0, else slope * x; NaN stays NaN
@@ -153,8 +153,10 @@ enum ls_op_id {
     // ---- made by the fusion pass ----
     LS_OP_CONV_RELU,
     LS_OP_LINEAR_RELU,
-    LS_OP_BATCHNORM_RELU,      // as LS_OP_BATCHNORM, y = relu(…)
-    LS_OP_BATCHNORM_RELU_GRAD, // x, y, dy, scale, mean, var -> dx, dscale, dshift: dy counts where y > 0
+    // As LS_OP_BATCHNORM, y = relu(…), or where the attribute most is not 0, clip from 0 to that (relu6).
+    LS_OP_BATCHNORM_RELU,
+    LS_OP_BATCHNORM_RELU_GRAD, // x, y, dy, scale, mean, var -> dx, dscale, dshift: dy counts where relu_grad
+                               // or clip_grad let it through
     LS_OP_BATCHNORM_EVAL_RELU,
     LS_OP_ADD_RELU,
     LS_OPS,
@@ -183,7 +185,7 @@ enum {               // convolutions and pools
     LS_SIZE_W,        // of x, for gradients of inputs
     LS_COUNT_PADDING, // average pools
 };
-enum { LS_BATCHNORM_EPSILON };
+enum { LS_BATCHNORM_EPSILON, LS_BATCHNORM_MOST }; // the second of the fused ones
 enum { LS_CLIP_LOW, LS_CLIP_HIGH };
 enum { LS_DROPOUT_RATE, LS_DROPOUT_SITE };
 enum { LS_LEAKY_RELU_SLOPE };

@@ -146,6 +146,13 @@ def batchnorms(numbers):
         y = F.relu(norm(x, scale, shift))
         yield Case(name.replace("batchnorm", "batchnorm_relu"), "batchnorm_relu", [x, scale, shift], [y, mean, var],
                    attrs)
+        most = 0.75  # relu6 is as this, but with a bound that these numbers reach
+        yield Case(name.replace("batchnorm", "batchnorm_relu bounded"), "batchnorm_relu", [x, scale, shift],
+                   [y.clamp(max=most), mean, var], attrs | {"most": most})
+        held = differentiate(numbers, name, "", lambda *t, norm=norm, most=most: norm(*t).clamp(0, most), [x, scale, shift])
+        yield Case(name.replace("batchnorm", "batchnorm_relu_grad bounded"), "batchnorm_relu_grad",
+                   [x, y.clamp(max=most), held.dy, scale, mean, var], [held.gradients[k] for k in range(3)],
+                   attrs | {"most": most})
         fused = differentiate(numbers, name, "", lambda *t, norm=norm: F.relu(norm(*t)), [x, scale, shift])
         yield Case(name.replace("batchnorm", "batchnorm_relu_grad"), "batchnorm_relu_grad",
                    [x, y, fused.dy, scale, mean, var], [fused.gradients[k] for k in range(3)], attrs)
@@ -154,6 +161,8 @@ def batchnorms(numbers):
     y = F.batch_norm(x, mean, var, scale, shift, training=False, eps=1e-5)
     yield Case("batchnorm_eval", "batchnorm_eval", [x, scale, shift, mean, var], [y], attrs)
     yield Case("batchnorm_eval_relu", "batchnorm_eval_relu", [x, scale, shift, mean, var], [F.relu(y)], attrs)
+    yield Case("batchnorm_eval_relu bounded", "batchnorm_eval_relu", [x, scale, shift, mean, var], [y.clamp(0, 0.75)],
+               attrs | {"most": 0.75})
 
 
 def elementwise(numbers):

@@ -58,6 +58,37 @@ static void batchnorm_and_its_gradient_take_the_relu(void **state) {
            "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS);
 }
 
+static void batchnorm_and_its_gradient_take_a_clip_from_0(void **state) {
+    (void)state;
+    expect(
+        ls_pass_fuse,
+        NORM_INPUTS
+        "%5, %6, %7 = batchnorm \"norm\" (%0, %1, %2) epsilon=0.5 -> f32 2x3x4x4, f32 3, f32 3\n" NORM_OUTPUTS
+        "%8 = clip \"relu6\" (%5) -> f32 2x3x4x4\n"
+        "%9 = clip_grad \"g\" (%8, %4) -> f32 2x3x4x4\n"
+        "%10, %11, %12 = batchnorm_grad \"dnorm\" (%0, %9, %1, %6, %7) epsilon=0.5 -> "
+        "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS,
+        NORM_INPUTS
+        "%8, %6, %7 = batchnorm_relu \"norm\" (%0, %1, %2) epsilon=0.5 most=6 -> f32 2x3x4x4, f32 3, f32 "
+        "3\n" NORM_OUTPUTS
+        "%10, %11, %12 = batchnorm_relu_grad \"dnorm\" (%0, %8, %4, %1, %6, %7) epsilon=0.5 most=6 -> "
+        "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS);
+}
+
+static void a_clip_from_elsewhere_or_behind_something_else_stays(void **state) {
+    (void)state;
+    expect_unchanged(ls_pass_fuse, "graph eval\n"
+                                   "%0 = raw \"raw\" f32 2x3\n"
+                                   "%1 = param \"b\" f32 3 constant(0)\n"
+                                   "%2 = batchnorm_eval \"norm\" (%0, %1, %1, %1, %1) -> f32 2x3\n"
+                                   "%3 = clip \"clip\" (%2) low=-1 -> f32 2x3\n"
+                                   "%4 = add \"add\" (%3, %3) -> f32 2x3\n"
+                                   "%5 = clip \"relu6\" (%4) -> f32 2x3\n"
+                                   "%6 = batchnorm_eval \"norm2\" (%5, %1, %1, %1, %1) -> f32 2x3\n"
+                                   "%7 = clip \"nothing\" (%6) high=0 -> f32 2x3\n"
+                                   "result %7\n");
+}
+
 static void a_gradient_of_relu_with_other_readers_stays(void **state) {
     (void)state;
     expect(ls_pass_fuse,
@@ -126,6 +157,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_op_takes_its_relu),
         cmocka_unit_test(batchnorm_and_its_gradient_take_the_relu),
+        cmocka_unit_test(batchnorm_and_its_gradient_take_a_clip_from_0),
+        cmocka_unit_test(a_clip_from_elsewhere_or_behind_something_else_stays),
         cmocka_unit_test(a_gradient_of_relu_with_other_readers_stays),
         cmocka_unit_test(what_others_read_stays),
         cmocka_unit_test(a_relu_of_something_else_stays),

@@ -101,7 +101,7 @@ static const struct {
      MSE_GRAD "%97 = softmax_grad \"soft/softmax_grad\" (%10, %96) -> f32 2x3\n"
               "%98 = sigmoid_grad \"gate/sigmoid_grad\" (%5, %97) -> f32 2x3\n"
               "%99 = dropout \"drop/dropout\" (%98) rate=0.25 site=3 -> f32 2x3\n"
-              "%100 = clip_grad \"clip/clip_grad\" (%2, %99) low=-1 high=1 -> f32 2x3\n"
+              "%100 = clip_grad \"clip/clip_grad\" (%3, %99) low=-1 high=1 -> f32 2x3\n"
               "%101 = relu_grad \"relu/relu_grad\" (%2, %100) -> f32 2x3\n"
               "  output %101 \"grad:a\" of %1\n"},
 
