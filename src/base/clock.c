@@ -12,6 +12,14 @@ double ls_now(void) {
     return read_clock(CLOCK_MONOTONIC);
 }
 
+double ls_thread_time(void) {
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+double ls_process_time(void) {
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 double ls_unix_time(void) {
     return read_clock(CLOCK_REALTIME);
 }

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "base/philox.h"
 #include "cli/bench.h"
+#include "cli/bench_profile.h"
 #include "cli/world.h"
 #include "train/setup.h"
 
@@ -12,7 +13,7 @@
 struct bench {
     const char *model, *precision, *kernels;
     int64_t size, batch, lanes, threads, steps;
-    bool eager, json;
+    bool eager, profile, json;
 };
 
 // Every word goes through an override, and so through the schema: none can smuggle in another key.
@@ -106,30 +107,43 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+struct outcome {
+    double median, mean; // seconds of a step
+    double processor;    // seconds of processors that this rank takes for a step
+    int64_t peak_bytes;
+};
+
 static ls_status timed_steps(const struct bench *bench, struct ls_comm *comm, struct ls_engine *engine,
-                             const struct ls_batch *batch, double *median) {
+                             struct ls_profile *profile, const struct ls_batch *batch,
+                             struct outcome *outcome) {
     double *seconds = calloc((size_t)bench->steps, sizeof *seconds);
     if (!seconds) return LS_FAIL(LS_SYSTEM, "out of memory");
     ls_status status = LS_OK;
     for (int64_t step = -1; step < bench->steps && status == LS_OK; step++) { // one step to warm up
         status = ls_comm_barrier(comm);
-        const double start = ls_now();
+        ls_profile_step(profile, step);
+        const double start = ls_now(), processor = ls_process_time();
         const struct ls_step_control control = {
             .step = (uint64_t)(step + 1), .updates = (uint64_t)(step + 1), .lr = 0.01f};
         struct ls_step_result result;
         if (status == LS_OK) status = ls_engine_step(engine, batch, &control, &result);
-        if (step >= 0) seconds[step] = ls_now() - start;
+        if (step < 0) continue;
+        seconds[step] = ls_now() - start;
+        outcome->mean += seconds[step] / (double)bench->steps;
+        outcome->processor += (ls_process_time() - processor) / (double)bench->steps;
     }
     qsort(seconds, (size_t)bench->steps, sizeof *seconds, compare);
-    *median = seconds[bench->steps / 2];
+    outcome->median = seconds[bench->steps / 2];
+    outcome->peak_bytes = ls_peak_bytes();
     free(seconds);
     return status;
 }
 
 static void print_result(const struct bench *bench, const struct ls_comm *comm,
-                         const struct ls_device *device, const struct ls_memory *memory, double seconds) {
-    const double rate = (double)bench->batch / seconds;
-    const long long peak = (long long)ls_peak_bytes();
+                         const struct ls_device *device, const struct ls_memory *memory,
+                         const struct outcome *outcome) {
+    const double seconds = outcome->median, rate = (double)bench->batch / seconds;
+    const long long peak = (long long)outcome->peak_bytes;
     char peak_text[32], plan_text[32];
     if (!bench->json) {
         printf("%s, %lldx%lld, batch %lld, %lld lanes, %s, %d rank(s), %s\n", bench->model,
@@ -143,11 +157,30 @@ static void print_result(const struct bench *bench, const struct ls_comm *comm,
     printf("{\"bench\": \"step\", \"model\": \"%s\", \"size\": %lld, \"batch\": %lld, \"lanes\": %lld, "
            "\"precision\": \"%s\", "
            "\"threads\": %lld, \"queues\": %d, \"ranks\": %d, \"device\": \"%s\", \"steps\": %lld, "
-           "\"samples_per_s\": %.4f, \"step_ms\": %.4f, "
+           "\"samples_per_s\": %.4f, \"step_ms\": %.4f, \"processor_ms\": %.4f, "
            "\"peak_bytes\": %lld, \"plan_bytes\": %zu}\n",
            bench->model, (long long)bench->size, (long long)bench->batch, (long long)bench->lanes,
            bench->precision, (long long)bench->threads, device->compute_queues, comm->size, device->name,
-           (long long)bench->steps, rate, seconds * 1e3, peak, memory->total);
+           (long long)bench->steps, rate, seconds * 1e3, outcome->processor * 1e3, peak, memory->total);
+}
+
+// With --profile first a row an op; the peak is measured by all ranks at once, as they share the machine.
+static ls_status measure(const struct bench *bench, struct ls_comm *comm, const struct ls_recipe *recipe,
+                         const struct ls_model *model, struct ls_engine *engine, struct ls_device *device,
+                         const struct ls_batch *batch, struct outcome *outcome) {
+    struct ls_profile *profile = NULL;
+    ls_status status = LS_OK;
+    if (bench->profile) status = ls_profile_open(comm, model, engine, bench->steps, &profile);
+    if (status == LS_OK) status = timed_steps(bench, comm, engine, profile, batch, outcome);
+    struct ls_peak peak = {0};
+    if (status == LS_OK && profile) status = ls_comm_barrier(comm);
+    if (status == LS_OK && profile)
+        status = ls_comm_agree(
+            comm, ls_peak_measure(device, ls_engine_queues(engine), recipe->train.precision, &peak));
+    if (status == LS_OK && profile && comm->rank == 0)
+        ls_profile_print(profile, &peak, outcome->mean, bench->json);
+    ls_profile_close(profile);
+    return status;
 }
 
 static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, const struct ls_recipe *recipe,
@@ -162,13 +195,13 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     status = ls_comm_agree(comm, status);
     if (status == LS_OK) status = ls_comm_agree(comm, make_batch(bench, comm, device, sample, &batch));
     if (status == LS_OK) status = ls_comm_agree(comm, ls_engine_open(&spec, &engine));
-    double seconds = 0;
-    if (status == LS_OK) status = timed_steps(bench, comm, engine, &batch, &seconds);
+    struct outcome outcome = {0};
+    if (status == LS_OK) status = measure(bench, comm, recipe, &model, engine, device, &batch, &outcome);
     if (status == LS_OK && comm->rank == 0) {
         // Here the batch is the caller's, and nothing is checkpointed.
         memory.total -= memory.checkpoint;
         memory.total += (size_t)batch.n * (size_t)(sample->height * sample->width * sample->channels);
-        print_result(bench, comm, device, &memory, seconds);
+        print_result(bench, comm, device, &memory, &outcome);
     }
     ls_engine_close(engine);
     free_batch(device, &batch);
@@ -212,7 +245,10 @@ ls_status ls_bench_step(const struct ls_command *command, int argc, char **argv)
         {"--kernels", NULL, LS_WORD, &bench.kernels, "K", "auto, plain or onednn (default auto)"},
         {"--steps", NULL, LS_INTEGER, &bench.steps, "N", "steps to time, after one to warm up (default 5)"},
         {"--eager", NULL, LS_FLAG, &bench.eager, NULL, "GPU: launch every kernel anew, instead of a replay"},
-        {"--json", NULL, LS_FLAG, &bench.json, NULL, "print one JSON object"},
+        {"--profile", NULL, LS_FLAG, &bench.profile, NULL,
+         "CPU: time by op of rank 0, and the best rate of a convolution or product beside it"},
+        {"--json", NULL, LS_FLAG, &bench.json, NULL,
+         "print one JSON object; with --profile, one a row before it"},
         {0},
     };
     int n = 0;

@@ -96,8 +96,12 @@ static const struct ls_command commands[] = {
     {"bench", "measure steps, reductions and reading", "step | reduce | read FILE… | read RECIPE [OPTION …]",
      "bench step trains a model on synthetic samples in memory (a GPU's own) and prints samples per second, "
      "milliseconds a step,\n"
-     "and the memory that the process took on the host beside what the plan said. bench reduce, under "
-     "mpirun, "
+     "and the memory that the process took on the host beside what the plan said. With --profile it also "
+     "prints the time of\n"
+     "each kind of operation, forward and backward, beside its arithmetic and bytes, and what part of the "
+     "best "
+     "rate of a\n"
+     "convolution or product, measured in the same run, the whole step reaches. bench reduce, under mpirun, "
      "sums buffers of\n"
      "growing size over the ranks, ordered and by the library's own all-reduce in turn: median, 99th "
      "percentile, bandwidth.\n"
@@ -107,6 +111,7 @@ static const struct ls_command commands[] = {
      "the disk, beside memcpy of the same samples and H5Dread; and says of a recipe whether its model would "
      "wait.",
      "  lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2\n"
+     "  lockstep bench step --model resnet18 --size 32 --profile\n"
      "  mpirun -n 4 lockstep bench reduce --to 16777216\n"
      "  lockstep bench read recipe.yaml",
      ls_command_bench, false},

@@ -276,4 +276,5 @@ const struct ls_device_api ls_cpu_api = {
     .load = ls_cpu_load,
     .unload = ls_cpu_unload,
     .run = ls_cpu_run,
+    .profile = ls_cpu_profile,
 };

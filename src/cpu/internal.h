@@ -31,3 +31,4 @@ ls_status ls_cpu_load(struct ls_device *device, const struct ls_plan *plan, stru
                       int n_queues, struct ls_program **program);
 void ls_cpu_unload(struct ls_program *program);
 void ls_cpu_run(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane);
+void ls_cpu_profile(struct ls_program *program, double *seconds);

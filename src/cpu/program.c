@@ -2,6 +2,7 @@
 // lane is one task that walks its nodes.
 #include "cpu/internal.h"
 
+#include "base/clock.h"
 #include "base/pulse.h"
 
 #include <stdlib.h>
@@ -13,6 +14,7 @@ struct ls_program {
     struct ls_queue **queues;
     const struct ls_kernel **kernels; // [n_nodes]; NULL: a view
     void **made;                      // [n_queues][n_nodes]
+    double *seconds;                  // [n_queues][n_nodes], the caller's; NULL: nobody asks
 };
 
 struct segment {
@@ -105,6 +107,14 @@ static ls_status run_node(const struct segment *segment, int i, char *const base
     return segment->program->kernels[i]->run(&call);
 }
 
+static ls_status run_timed_node(const struct segment *segment, int i, char *const base[LS_REGIONS]) {
+    const struct ls_program *program = segment->program;
+    const double start = ls_thread_time();
+    ls_status status = run_node(segment, i, base);
+    program->seconds[segment->made - program->made + i] += ls_thread_time() - start;
+    return status;
+}
+
 static void copy_result(const struct ls_plan *plan, const struct ls_lane *lane,
                         char *const base[LS_REGIONS]) {
     const struct ls_value_info *result = ls_info(plan->graph, plan->result);
@@ -118,9 +128,11 @@ static ls_status run_segment(void *argument) {
     const struct ls_plan *plan = segment->program->plan;
     char *base[LS_REGIONS];
     ls_lane_bases(&segment->lane, base);
+    ls_status (*const run)(const struct segment *, int, char *const[LS_REGIONS]) =
+        segment->program->seconds ? run_timed_node : run_node;
     int begin = segment->index > 0 ? plan->segment_end[segment->index - 1] : 0;
     for (int i = begin; i < plan->segment_end[segment->index]; i++)
-        if (segment->program->kernels[i]) LS_TRY(run_node(segment, i, base));
+        if (segment->program->kernels[i]) LS_TRY(run(segment, i, base));
     bool last = segment->index == plan->n_segments - 1;
     if (last && plan->result != LS_NONE && segment->lane.result) copy_result(plan, &segment->lane, base);
     return LS_OK;
@@ -140,4 +152,8 @@ void ls_cpu_run(struct ls_queue *queue, struct ls_program *program, int segment,
         return;
     }
     ls_queue_enqueue(queue, not_loaded, NULL, 0);
+}
+
+void ls_cpu_profile(struct ls_program *program, double *seconds) {
+    program->seconds = seconds;
 }

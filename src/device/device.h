@@ -153,6 +153,10 @@ struct ls_device_api {
     void (*unload)(struct ls_program *program);
     // Enqueues segment `segment` of the plan for a lane, whose struct is copied.
     void (*run)(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane);
+    // From now on each run of a node adds the seconds that it had a processor to seconds[place of the queue
+    // in `load` * nodes + node]; NULL: no more. Only while nothing of the program is enqueued. NULL where the
+    // device cannot tell.
+    void (*profile)(struct ls_program *program, double *seconds);
 };
 
 struct ls_device {

@@ -51,10 +51,19 @@ int ls_engine_queues(const struct ls_engine *engine) {
     return engine->n_queues;
 }
 
-// Segments of all lanes and their input, folds of all waves, reductions, updates, and what the trainer adds.
+ls_status ls_engine_profile(struct ls_engine *engine, double *seconds) {
+    if (!engine->api->profile)
+        return LS_FAIL(LS_INPUT, "times of single operations are known on the CPU alone; this is %s",
+                       engine->device->name);
+    engine->api->profile(engine->train_program, seconds);
+    return LS_OK;
+}
+
+// Segments of all lanes and their input, folds of all waves, reductions, norms, updates, and what the trainer
+// adds.
 int64_t ls_engine_spans_a_step(const struct ls_engine *engine) {
     const int64_t lanes = engine->lanes.end - engine->lanes.begin, segments = engine->train->n_segments;
-    return lanes * (segments + 1) + engine->fold->n_waves * segments + segments + engine->n_queues + 4;
+    return lanes * (segments + 1) + engine->fold->n_waves * segments + segments + 2 * engine->n_queues + 4;
 }
 
 // ---- what is enqueued
@@ -208,7 +217,9 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         api->wait(engine->queue[q], engine->reduced);
         size_t begin, end;
         share(engine->blocks, 1, q, engine->n_queues, &begin, &end);
+        struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_NORM, q, 0, 0);
         api->square_sums(engine->queue[q], reduced, layout->param_floats, begin, end, engine->block_sums);
+        ls_engine_end_span(engine, engine->queue[q], span);
         api->record(engine->queue[q], engine->summed[q]);
     }
     for (int q = 0; q < engine->n_queues; q++) api->wait(engine->queue[0], engine->summed[q]);

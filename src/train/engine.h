@@ -52,6 +52,10 @@ struct ls_trace;
 void ls_engine_trace(struct ls_engine *engine, struct ls_trace *trace);
 int64_t ls_engine_spans_a_step(const struct ls_engine *engine); // at most
 int ls_engine_queues(const struct ls_engine *engine);
+// From now on the nodes of the training plan are timed, as `profile` of device.h says, into
+// seconds[queue * nodes + node]; NULL: no more. Not while a step is under way. LS_INPUT where the device
+// can't.
+ls_status ls_engine_profile(struct ls_engine *engine, double *seconds);
 
 struct ls_step_control {
     uint64_t step;    // 0-based

@@ -126,6 +126,11 @@ struct ls_trace_span *ls_trace_add(struct ls_trace *trace, enum ls_trace_kind ki
     return span;
 }
 
+const struct ls_trace_span *ls_trace_spans(const struct ls_trace *trace, int64_t *n) {
+    *n = trace->n;
+    return trace->spans;
+}
+
 int ls_trace_row_of_communication(const struct ls_trace *trace) {
     return trace ? trace->queues : 0;
 }
@@ -145,6 +150,7 @@ static void name_span(const struct ls_trace_span *span, char out[64]) {
     case LS_SPAN_SEGMENT: snprintf(out, 64, "lane %d, segment %d", span->first, span->second); break;
     case LS_SPAN_FOLD: snprintf(out, 64, "fold bucket %d", span->first); break;
     case LS_SPAN_REDUCE: snprintf(out, 64, "all-reduce bucket %d", span->first); break;
+    case LS_SPAN_NORM: snprintf(out, 64, "norm"); break;
     case LS_SPAN_UPDATE: snprintf(out, 64, "update"); break;
     case LS_SPAN_COPY: snprintf(out, 64, "copy input"); break;
     case LS_SPAN_STEP: snprintf(out, 64, "step %" PRIu64, span->step + 1); break;

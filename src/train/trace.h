@@ -16,6 +16,7 @@ enum ls_trace_kind {
     LS_SPAN_SEGMENT, // forward or backward of lane `first`, segment `second`
     LS_SPAN_FOLD,    // of bucket `first`
     LS_SPAN_REDUCE,  // of bucket `first`, `bytes`
+    LS_SPAN_NORM,    // its sums of squares
     LS_SPAN_UPDATE,
     LS_SPAN_COPY, // of a lane's input to the device, `bytes`
     LS_SPAN_STEP,
@@ -45,6 +46,8 @@ void ls_trace_step(struct ls_trace *trace, uint64_t step);
 // A span of the step, whose times the caller fills in; NULL where nothing is traced now. `trace` may be NULL.
 struct ls_trace_span *ls_trace_add(struct ls_trace *trace, enum ls_trace_kind kind, int row, int first,
                                    int second);
+// What was traced so far, [*n].
+const struct ls_trace_span *ls_trace_spans(const struct ls_trace *trace, int64_t *n);
 int ls_trace_row_of_communication(const struct ls_trace *trace);
 int ls_trace_row_of_host(const struct ls_trace *trace);
 int ls_trace_row_of_copies(const struct ls_trace *trace);

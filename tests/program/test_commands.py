@@ -220,6 +220,27 @@ class Commands(lockstep.Case):
         self.assertEqual((found["model"], found["batch"], found["lanes"], found["threads"]), ("lenet", 8, 2, 1))
         self.assertIn("rank 1", self.ok("doctor", ranks=2))
 
+    @unittest.skipIf(lockstep.QUICK, "the peak is measured with large convolutions")
+    def test_bench_step_profile(self):
+        words = ("bench", "step", "--model", "resnet8", "--batch", 8, "--lanes", 4, "--threads", 2, "--steps", 2, "--profile")
+        for ranks in (1, 2):
+            *rows, step = [json.loads(line) for line in self.ok(*words, "--json", ranks=ranks).splitlines()]
+            self.assertEqual((step["bench"], step["ranks"]), ("step", ranks))
+            found = {(row["part"], row["op"]): row for row in rows if row["part"] != "products"}
+            self.assertLessEqual({"input", "forward", "backward", "fold", "optimizer", "waiting"}, {part for part, _ in found})
+            # Each operation of the model is counted: nine convolutions forward; of two lanes a rank, or of four.
+            self.assertEqual(sum(row["nodes"] for (part, op), row in found.items() if part == "forward" and op.startswith("conv ")), 9)
+            self.assertEqual(found["forward", "linear"]["gflop"], round((4 // ranks) * 2 * (2 * 64 + 1) * 1000 / 1e9, 4))
+            self.assertGreater(found["backward", "conv_weight_grad 3x3"]["gflop_per_s"], 0)
+            self.assertGreater(found["forward", "batchnorm_relu"]["gbytes"], 0)
+            whole = next(row for row in rows if row["part"] == "products")
+            self.assertGreater(whole["peak_gflop_per_s"], 0)
+            self.assertIn("to", whole["peak_of"])
+            self.assertLessEqual(whole["step_of_peak"], whole["of_peak"])
+        table = self.ok(*words)
+        self.assertIn("conv_input_grad 3x3", table)
+        self.assertIn("the whole step at", table)
+
     def test_not_finite(self):
         recipe = lockstep.recipe(self.folder, {"train.schedule": {"constant": {"peak": 1e6}}, "train.steps": 30,
                                                "train.clip": 0, "train.nan_limit": 4})

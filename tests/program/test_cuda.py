@@ -214,6 +214,9 @@ class Bench(Case):
                 figures = json.loads(result.stdout)
                 self.assertIn("Stand-in", figures["device"])
                 self.assertGreater(figures["samples_per_s"], 0)
+        result = lockstep.run("bench", "step", "--model", "lenet", "--batch", 8, "--profile", settings=self.fake())
+        self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
+        self.assertIn("times of single operations are known on the CPU alone", result.stderr)
 
 
 class Restart(Case):
