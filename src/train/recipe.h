@@ -48,7 +48,7 @@ struct ls_recipe {
     uint64_t seed;
     struct {
         const char *zoo, *from; // from: a checkpoint, or NULL
-        int64_t classes, width, depth;
+        int64_t classes, width, depth, blocks;
         double dropout;
     } model;
     struct {

@@ -71,6 +71,8 @@ const struct ls_key ls_schema[] = {
            .help = "hidden units of a layer (mlp)"),
     RESULT("model.depth", INTEGER, AT(model.depth), .preset = "2", RANGE(1, 1000),
            .help = "hidden layers (mlp)"),
+    RESULT("model.blocks", INTEGER, AT(model.blocks), .preset = "12", RANGE(1, 1000),
+           .help = "blocks of attention (vit_s16)"),
     RESULT("model.dropout", NUMBER, AT(model.dropout), .preset = "0", RANGE(0, 1), .below = true,
            .help = "part of the values dropped before the last layer; 0.2 where the model is mobilenetv2 or "
                    "efficientnet_b0 and this is left out"),

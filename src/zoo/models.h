@@ -14,6 +14,7 @@ ls_value ls_build_resnet34(struct ls_graph *graph, ls_value x, const struct ls_z
 ls_value ls_build_resnet50(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_mobilenetv2(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_efficientnet_b0(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
+ls_value ls_build_vit_s16(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 
 // Less than 64 pixels in one direction or both: too small for a model to halve five times. False after an
 // error.

@@ -19,6 +19,8 @@ static const struct ls_zoo_model models[] = {
      false},
     {"efficientnet_b0", "inverted residual blocks with squeeze and excitation, silu (Tan, Le 2019)",
      ls_build_efficientnet_b0, 224, 3, false},
+    {"vit_s16", "vision transformer, small, patches of 16x16 (blocks; Dosovitskiy et al. 2021)",
+     ls_build_vit_s16, 224, 3, false},
 };
 enum { MODELS = sizeof models / sizeof *models };
 
@@ -71,6 +73,8 @@ static ls_status check_options(const struct ls_zoo_options *options) {
         return LS_FAIL(LS_INPUT, "width is %" PRId64 "; expected at least 1", options->width);
     if (options->depth < 0)
         return LS_FAIL(LS_INPUT, "depth is %" PRId64 "; expected at least 1", options->depth);
+    if (options->blocks < 0)
+        return LS_FAIL(LS_INPUT, "blocks is %" PRId64 "; expected at least 1", options->blocks);
     return LS_OK;
 }
 

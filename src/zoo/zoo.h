@@ -9,6 +9,7 @@ struct ls_zoo_options {
     double dropout;  // before the last linear layer; 0: none
     int64_t width;   // mlp: hidden units of each layer
     int64_t depth;   // mlp: hidden layers
+    int64_t blocks;  // vit_s16; 0: as many as it was published with
 };
 
 struct ls_zoo_model {

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from lockstep_random import TEST, WEIGHTS, below, dropout_mask, hash_of, philox, uniform, words
 
-SEED, LANES, LANE_BATCH, STEPS, CLASSES, SIZE = 11, 2, 4, 20, 10, 28
+SEED, LANES, LANE_BATCH, STEPS, CLASSES = 11, 2, 4, 20, 10
 BATCH = LANES * LANE_BATCH
 MEAN, STD = 0.5, 0.25
 F32_RUNS = 4
@@ -75,7 +75,8 @@ def running(name, channels):
 
 # ---- models; `lane` has what belongs to a lane: position of each sample, statistics ----
 class Lenet:
-    name, dropout, smoothing = "lenet", 0.25, 0.0
+    name, options, size, dropout, smoothing = "lenet", "", 28, 0.25, 0.0
+    rate, adamw = 1, True  # times the rates above; whether it is trained by AdamW too
     params = (conv("conv1", 6, 1, 5, True) + conv("conv2", 16, 6, 5, True) + linear("fc1", 120, 400) +
               linear("fc2", 84, 120) + linear("fc3", CLASSES, 84))
     states = []
@@ -92,7 +93,8 @@ class Lenet:
 
 
 class Resnet8:
-    name, dropout, smoothing = "resnet8", 0.0, 0.125
+    name, options, size, dropout, smoothing = "resnet8", "", 28, 0.0, 0.125
+    rate, adamw = 1, True
     stages = [("layer1.0.", 16, 16, 1), ("layer2.0.", 16, 32, 2), ("layer3.0.", 32, 64, 2)]
     norms = {"bn1": 16}
     params = conv("conv1", 16, 1, 3) + norm("bn1", 16)
@@ -123,24 +125,60 @@ class Resnet8:
         return F.linear(x, p["fc.weight"], p["fc.bias"])
 
 
-def sample(position, label):
-    """Noise below 128, and 128 more in the block of 7x7 pixels that the label names."""
-    noise = words(SIZE * SIZE // 4, SEED, TEST, position).astype("<u4").view(np.uint8).reshape(SIZE, SIZE) & 127
-    block = np.arange(SIZE) // 7
+class Vit:
+    """One block: attention of 6 heads over four patches and the class token. Not with AdamW: softmax does not see what
+    all keys share, so the gradient of attn.k.bias is what rounding leaves, of which AdamW makes whole steps."""
+
+    name, options, size, dropout, smoothing = "vit_s16", ", blocks: 1", 32, 0.0, 0.0
+    rate, adamw = 2**-4, False
+    width, heads, patch = 384, 6, 16
+    tokens = 1 + (size // patch) ** 2
+    table = np.float32(0.02) * np.float32(np.sqrt(3))
+    params = [Item("cls_token", (1, 1, width), table), Item("pos_embed", (1, tokens, width), table)]
+    params += conv("patch_embed.proj", width, 1, patch, True) + norm("blocks.0.norm1", width)
+    for layer in "qkv":
+        params += linear(f"blocks.0.attn.{layer}", width, width)
+    params += linear("blocks.0.attn.proj", width, width) + norm("blocks.0.norm2", width)
+    params += linear("blocks.0.mlp.fc1", 4 * width, width) + linear("blocks.0.mlp.fc2", width, 4 * width)
+    params += norm("norm", width) + linear("head", CLASSES, width)
+    states = []
+
+    @staticmethod
+    def forward(p, x, lane):
+        def layer(x, name):
+            return F.linear(x, p[name + ".weight"], p[name + ".bias"])
+
+        def normed(x, name):
+            return F.layer_norm(x, (Vit.width,), p[name + ".weight"], p[name + ".bias"], 1e-6)
+
+        x = F.conv2d(x, p["patch_embed.proj.weight"], p["patch_embed.proj.bias"], stride=Vit.patch)
+        x = torch.cat([p["cls_token"].expand(len(x), 1, Vit.width), x.flatten(2).mT], 1) + p["pos_embed"]
+        y = normed(x, "blocks.0.norm1")
+        q, k, v = (layer(y, f"blocks.0.attn.{name}").unflatten(2, (Vit.heads, -1)).transpose(1, 2) for name in "qkv")
+        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        x = x + layer(y, "blocks.0.attn.proj")
+        x = x + layer(F.gelu(layer(normed(x, "blocks.0.norm2"), "blocks.0.mlp.fc1")), "blocks.0.mlp.fc2")
+        return layer(normed(x, "norm")[:, 0], "head")
+
+
+def sample(position, label, size):
+    """Noise below 128, and 128 more in the block, one of 4x4, that the label names."""
+    noise = words(size * size // 4, SEED, TEST, position).astype("<u4").view(np.uint8).reshape(size, size) & 127
+    block = np.arange(size) // (size // 4)
     return noise + 128 * (block[:, None] * 4 + block == label).astype(np.uint8)
 
 
 class Lane:
     """The samples at `positions` of the endless stream, and the statistics that their batch norms find."""
 
-    def __init__(self, positions, dtype):
+    def __init__(self, positions, size, dtype):
         self.positions, self.statistics = positions, {}
         label = below(philox(SEED, TEST, 1 << 32, positions)[:, 0], CLASSES)
         self.target = torch.from_numpy(label)
         a, b = np.float32(1 / 255 / STD), np.float32(-MEAN / STD)
-        raw = np.stack([sample(int(at), mark) for at, mark in zip(positions, label)])
+        raw = np.stack([sample(int(at), mark, size) for at, mark in zip(positions, label)])
         x = raw.astype(np.float32) * a + b
-        self.x = torch.from_numpy(x.reshape(-1, 1, SIZE, SIZE)).to(dtype)
+        self.x = torch.from_numpy(x.reshape(-1, 1, size, size)).to(dtype)
 
     def batch_norm(self, x, name, scale, shift):
         mean, var = torch.zeros(x.shape[1], dtype=x.dtype), torch.zeros(x.shape[1], dtype=x.dtype)
@@ -167,7 +205,7 @@ class Run:
         return [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
 
     def lane_backward(self, positions):
-        lane = Lane(positions, self.dtype)
+        lane = Lane(positions, self.model.size, self.dtype)
         logits = self.model.forward(self.params, lane.x, lane)
         loss = F.cross_entropy(logits, lane.target, reduction="sum", label_smoothing=self.model.smoothing) / BATCH
         loss.backward()
@@ -251,7 +289,7 @@ def runs_of(model, steps, **how):
 def recipe(model, optimizer):
     """As Lockstep reads it."""
     return f"""seed: {SEED}
-model: {{zoo: {model.name}, classes: {CLASSES}, dropout: {model.dropout}}}
+model: {{zoo: {model.name}, classes: {CLASSES}, dropout: {model.dropout}{model.options}}}
 data: {{train: synthetic, normalize: {{mean: [{MEAN}], std: [{STD}]}}}}
 train:
   steps: {STEPS}
@@ -271,8 +309,9 @@ def of_gradient(model):
 def of_sgd(model):
     text = recipe(model, f"{{sgd: {{momentum: {SGD['momentum']}, nesterov: {str(SGD['nesterov']).lower()}, "
                          f"weight_decay: {SGD['weight_decay']}}}}}")
-    runs = runs_of(model, STEPS, optimizer=lambda groups: torch.optim.SGD(groups, **SGD))
-    return Result(text, SGD["lr"], runs, {"params": Run.moved, "states": Run.states_moved})
+    rate = SGD["lr"] * model.rate
+    runs = runs_of(model, STEPS, optimizer=lambda groups: torch.optim.SGD(groups, **SGD | {"lr": rate}))
+    return Result(text, rate, runs, {"params": Run.moved, "states": Run.states_moved})
 
 
 def of_adamw(model):
@@ -284,6 +323,7 @@ def of_adamw(model):
 
 def results():
     """(model, what, Result)"""
-    for model in (Lenet, Resnet8):
+    for model in (Lenet, Resnet8, Vit):
         for what, of in (("gradient", of_gradient), ("sgd", of_sgd), ("adamw", of_adamw)):
-            yield model, what, of(model)
+            if of is not of_adamw or model.adamw:
+                yield model, what, of(model)

@@ -395,10 +395,7 @@ def lie(tensor, channels_first=False):
 
 
 def cases():
-    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves,
-                repeats, attention, activations, broadcasts]
-
-
-                repeats, activations, broadcasts, regressions]
+    families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves, repeats,
+                attention, activations, broadcasts, regressions]
     for seed, family in enumerate(families):
         yield from family(Numbers(seed))

@@ -89,7 +89,7 @@ class LikeTheCpu(Training):
     they average out. fp16 may skip a step or two, until its loss scale fits."""
     FIRST = {"fp32": 1e-5, "tf32": 3e-3, "bf16": 2e-2, "fp16": 3e-3}
     LAST = {"fp32": 1e-3, "tf32": 2e-2, "bf16": 1e-1, "fp16": 1e-1}
-    MODELS = ["lenet", "cnn"] if STAND_IN else ["lenet", "cnn", "resnet18", "resnet50"]
+    MODELS = ["lenet", "cnn"] if STAND_IN else ["lenet", "cnn", "resnet18", "resnet50", "vit_s16"]
 
     def test_losses(self):
         for model in self.MODELS:

@@ -102,6 +102,16 @@ class Promise(Case):
         self.layouts(dict(RESNET, **{"train.precision": "bf16", "train.optimizer": {"adamw": {}},
                                      "train.schedule": {"constant": {"peak": 0.001}}}))
 
+    def test_attention(self):
+        lockstep.write_shards(self.folder / "wide", "train", *lockstep.images(16, size=32))
+        changes = dict(LENET, **{"model.zoo": "vit_s16", "model.blocks": 1, "data.train": "wide/train-*.h5", "data.test": [],
+                                 "train.batch": 6, "train.lanes": 3, "train.steps": 2, "train.bucket": "1MiB"})
+        for precision in ("fp32", "bf16"):
+            recipe = lockstep.recipe(self.folder, dict(changes, **{"train.precision": precision}))
+            expected = self.result_of(recipe)
+            self.assertEqual(self.result_of(recipe, ranks=2, schedule="seed:1"), expected)
+            self.assertEqual(self.result_of(recipe, "device.replay=false", ranks=3, schedule="starve:1"), expected)
+
     def test_fp16_skips_until_its_scale_fits(self):
         # Targets so far off that a gradient of 65536 times its size has no place in f16.
         x, _ = lockstep.images(self.samples)

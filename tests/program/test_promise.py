@@ -38,6 +38,14 @@ class Promise(lockstep.Case):
         self.compare({"train.optimizer": {"adamw": {"weight_decay": 0.05}}, "train.schedule": {"cosine": {"peak": 0.002}}},
                      [(1, 2)] + [(ranks, 1) for ranks in self.RANKS])
 
+    def test_attention(self):
+        x, y = lockstep.images(96, size=32)
+        data = lockstep.write_shards(self.folder / "wide", "all", x, y)
+        self.compare({"model.zoo": "vit_s16", "model.blocks": 2, "data.train": data, "data.test": data, "train.batch": 12,
+                      "train.lanes": 6, "train.optimizer": {"adamw": {"weight_decay": 0.05}},
+                      "train.schedule": {"constant": {"peak": 0.0005}}, "eval.every": 0, "checkpoint.every": 0},
+                     [(1, 1), (1, 2), (2, 1), (3, 1)])
+
     def test_bf16_plain(self):
         # The plain kernels compute bf16 on every processor.
         changes = {"train.precision": "bf16", "device.kernels": "plain", "train.batch": 64, "model.zoo": "lenet",

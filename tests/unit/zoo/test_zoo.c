@@ -58,6 +58,8 @@ static void parameter_counts(void **state) {
         {"mobilenetv2", 32, 3, 1000, 3504872},
         {"efficientnet_b0", 224, 3, 1000, 5288548},
         {"efficientnet_b0", 32, 3, 1000, 5288548},
+        {"vit_s16", 224, 3, 1000, 22050664},
+        {"vit_s16", 32, 1, 10, 22050664 - 2 * 256 * 384 - (197 - 5) * 384 - 990 * 385},
     };
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         struct ls_model_spec spec =
@@ -277,6 +279,27 @@ static void width_and_depth_of_an_mlp(void **state) {
     ls_graph_free(&graph);
 }
 
+static void patches_and_blocks_of_a_vit(void **state) {
+    (void)state;
+    struct ls_model_spec spec = spec_of("vit_s16", 64, 3, 7);
+    spec.height = 32;
+    spec.options.blocks = 2;
+    struct ls_graph graph;
+    assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, &spec), LS_OK);
+    assert_true(ls_shape_equal(&named(&graph, "pos_embed")->shape, &LS_SHAPE(1, 1 + 2 * 4, 384)));
+    assert_true(ls_shape_equal(&named(&graph, "patch_embed.proj.weight")->shape, &LS_SHAPE(384, 3, 16, 16)));
+    assert_true(ls_shape_equal(&named(&graph, "blocks.1.mlp.fc1.weight")->shape, &LS_SHAPE(1536, 384)));
+    assert_true(named(&graph, "blocks.0.attn.q.weight")->decays);
+    assert_false(named(&graph, "pos_embed")->decays || named(&graph, "cls_token")->decays ||
+                 named(&graph, "blocks.0.norm1.weight")->decays);
+    assert_int_equal(ls_graph_find(&graph, "blocks.2.norm1.weight"), LS_NONE);
+    for (int i = 0; i < graph.n_nodes; i++)
+        if (graph.nodes[i].op->id == LS_OP_SOFTMAX)
+            assert_true(
+                ls_shape_equal(&ls_info(&graph, graph.nodes[i].out[0])->shape, &LS_SHAPE(2 * 6, 9, 9)));
+    ls_graph_free(&graph);
+}
+
 // Of a signal, the length is halved five times on its way; the height stays 1.
 static void cnn1d_runs_along_a_signal(void **state) {
     (void)state;
@@ -341,6 +364,14 @@ static void refusals(void **state) {
     refused(&spec,
             "model cnn1d on samples of 1x1x3 (height, width, channels): a signal is one point long: where "
             "samples are [N, L], [N, L, C] or [N, C, L], data.axes says so (NLC or NCL)");
+    spec = spec_of("vit_s16", 32, 3, 10);
+    spec.width = 40;
+    refused(
+        &spec,
+        "model vit_s16 on samples of 32x40x3 (height, width, channels): pictures of 32x40 cannot be cut into "
+        "patches of 16x16: height and width must be multiples of 16");
+    spec.width = 32, spec.options.blocks = -1;
+    refused(&spec, "blocks is -1");
     spec = spec_of("mlp", 28, 1, 10);
     spec.lane_batch = 0;
     refused(&spec, "value \"raw\": shape 0x1x28x28: every dimension must be at least 1");
@@ -352,7 +383,7 @@ static void table(void **state) {
     assert_null(ls_zoo_at(-1));
     int n = 0;
     for (; ls_zoo_at(n); n++) assert_ptr_equal(ls_zoo_find(ls_zoo_at(n)->name), ls_zoo_at(n));
-    assert_int_equal(n, 10);
+    assert_int_equal(n, 11);
 }
 
 int main(void) {
@@ -366,6 +397,7 @@ int main(void) {
         cmocka_unit_test(result_of_an_evaluation),
         cmocka_unit_test(dropout_stands_before_the_last_layer),
         cmocka_unit_test(width_and_depth_of_an_mlp),
+        cmocka_unit_test(patches_and_blocks_of_a_vit),
         cmocka_unit_test(cnn1d_runs_along_a_signal),
         cmocka_unit_test(refusals),
         cmocka_unit_test(table),
