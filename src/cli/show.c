@@ -10,7 +10,7 @@
 #include <string.h>
 
 static ls_status show_models(void) {
-    for (int i = 0; ls_zoo_at(i); i++) printf("%-10s %s\n", ls_zoo_at(i)->name, ls_zoo_at(i)->summary);
+    for (int i = 0; ls_zoo_at(i); i++) printf("%-16s %s\n", ls_zoo_at(i)->name, ls_zoo_at(i)->summary);
     return LS_OK;
 }
 

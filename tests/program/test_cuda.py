@@ -112,6 +112,12 @@ class Promise(Case):
             self.assertEqual(self.result_of(recipe, ranks=2, schedule="seed:1"), expected)
             self.assertEqual(self.result_of(recipe, "device.replay=false", ranks=3, schedule="starve:1"), expected)
 
+    def test_efficientnet_bf16(self):
+        # Silu, and gates that are spread over images: in 16 bits their gradients are sums in f32.
+        recipe = lockstep.recipe(self.folder, dict(RESNET, **{"model.zoo": "efficientnet_b0", "train.precision": "bf16",
+                                                              "train.lanes": 2, "train.steps": 1}))
+        self.assertEqual(self.result_of(recipe, ranks=2, schedule="seed:1"), self.result_of(recipe))
+
     def test_fp16_skips_until_its_scale_fits(self):
         # Targets so far off that a gradient of 65536 times its size has no place in f16.
         x, _ = lockstep.images(self.samples)
