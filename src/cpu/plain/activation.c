@@ -4,15 +4,6 @@
 
 // ---- what is transcendental is f64: y, or dy's factor, of an element
 
-static inline double silu_of(double x) {
-    return x * plain_sigmoid(x);
-}
-
-static inline double silu_slope(double x) {
-    const double s = plain_sigmoid(x);
-    return s * (1 + x * (1 - s));
-}
-
 static inline double gelu_of(double x) {
     return x * plain_normal(x);
 }
@@ -38,6 +29,11 @@ static inline double gelu_tanh_slope(double x) {
     const double s = plain_sigmoid(twice_u(x));
     return s + 2 * x * (s * (1 - s)) * slope_of_u(x);
 }
+
+// What the kernels of a type take for silu.
+#define SIGMOID_f32  plain_sigmoid_f32
+#define SIGMOID_f64  plain_sigmoid
+#define SIGMOID_bf16 plain_sigmoid_f32
 
 #define PLAIN_FAMILY "cpu/plain/activation.inc"
 #include "cpu/plain/each_type.h"
