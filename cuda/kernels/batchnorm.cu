@@ -1,6 +1,6 @@
 // Batch normalization (Ioffe, Szegedy 2015). Statistics in two stages: a mean and a sum of squared distances
 // from it for each part of the rows, then these of all parts in f64. Forward reads x twice and writes y;
-// backward reads x, dy (and y) twice and writes dx.
+// backward reads x and dy twice and writes dx.
 #include "cuda/kernels/batchnorm.h"
 
 #include "cuda/kernels/columns.cuh"
@@ -138,10 +138,15 @@ static __global__ void __launch_bounds__(THREADS)
 
 // ---- y = (x - mean) * factor + shift
 
-template <typename T, int N, bool RELU>
+// `most` is NaN where there is no bound: nothing is above that.
+static __device__ __forceinline__ float held(float value, float most) {
+    return value <= 0 ? 0 : value > most ? most : value;
+}
+
+template <typename T, int N, bool RELU, bool ADDS>
 __global__ void __launch_bounds__(THREADS)
     normalize(struct columns c, const T *x, const float *mean_of, const float *factor_of,
-              const float *shift_of, float most, T *y) {
+              const float *shift_of, const T *b, float most, T *y) {
     struct place p = place_in(c, N);
     if (p.channel >= c.channels) return;
     float mean[N], factor[N], shift[N];
@@ -149,8 +154,9 @@ __global__ void __launch_bounds__(THREADS)
     read_channels(factor_of, p.channel, factor);
     read_channels(shift_of, p.channel, shift);
     for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
-        pack<T, N> in[ROWS_AT_ONCE] = {};
+        pack<T, N> in[ROWS_AT_ONCE] = {}, in_b[ROWS_AT_ONCE] = {};
         read_rows(c, p, row, x, in);
+        if (ADDS) read_rows(c, p, row, b, in_b);
 #pragma unroll
         for (int u = 0; u < ROWS_AT_ONCE; u++) {
             if (row + u * p.deep >= p.end) continue;
@@ -158,8 +164,8 @@ __global__ void __launch_bounds__(THREADS)
 #pragma unroll
             for (int k = 0; k < N; k++) {
                 float value = (get(in[u].at[k]) - mean[k]) * factor[k] + shift[k];
-                if (RELU) value = value <= 0 ? 0 : value > most ? most : value;
-                out.at[k] = put<T>(value);
+                if (ADDS) value += get(in_b[u].at[k]);
+                out.at[k] = put<T>(RELU ? held(value, most) : value);
             }
             store<T, N>(y + (row + u * p.deep) * c.channels + p.channel, out);
         }
@@ -168,38 +174,82 @@ __global__ void __launch_bounds__(THREADS)
 
 // ---- backward
 
-// What flows into the normalization: dy, or where a relu follows, dy where it let y through. `most` is NaN
-// where there is no bound: nothing is above that.
-template <bool RELU, typename T> static __device__ __forceinline__ float inflow(T y, T dy, float most) {
-    return RELU && (get(y) <= 0 || get(y) >= most) ? 0 : get(dy);
+// What flows into the normalization: dy where what came after let y through, which is computed again.
+template <bool RELU>
+static __device__ __forceinline__ float inflow(float dy, float apart, float factor, float shift, float most) {
+    float y = apart * factor + shift;
+    return RELU && (y <= 0 || y >= most) ? 0 : dy;
 }
 
-// For each part: Σ dy and Σ dy (x - mean).
+// For each part: Σ inflow and Σ inflow (x - mean).
 template <typename T, int N, bool RELU>
 __global__ void __launch_bounds__(THREADS, 2)
-    inflow_of_parts(struct columns c, const T *x, const T *y, const T *dy, const float *mean_of, float most,
-                    float *sum_out, float *product_out) {
+    inflow_of_parts(struct columns c, const T *x, const T *dy, const float *mean_of, const float *factor_of,
+                    const float *shift_of, float most, float *sum_out, float *product_out) {
     __shared__ float shared[N * THREADS];
     struct place p = place_in(c, N);
-    float mean[N] = {}, sum[N] = {}, product[N] = {};
+    float mean[N] = {}, factor[N] = {}, shift[N] = {}, sum[N] = {}, product[N] = {};
     if (p.channel < c.channels) {
         read_channels(mean_of, p.channel, mean);
+        if (RELU) read_channels(factor_of, p.channel, factor);
+        if (RELU) read_channels(shift_of, p.channel, shift);
         for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
-            pack<T, N> in_x[ROWS_AT_ONCE] = {}, in_y[ROWS_AT_ONCE] = {}, in_dy[ROWS_AT_ONCE] = {};
+            pack<T, N> in_x[ROWS_AT_ONCE] = {}, in_dy[ROWS_AT_ONCE] = {};
             read_rows(c, p, row, x, in_x);
-            if (RELU) read_rows(c, p, row, y, in_y);
             read_rows(c, p, row, dy, in_dy);
 #pragma unroll
             for (int k = 0; k < N; k++) {
                 float few = 0, few_products = 0; // rows that are not there hold dy = 0
 #pragma unroll
                 for (int u = 0; u < ROWS_AT_ONCE; u++) {
-                    float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k], most);
+                    float apart = get(in_x[u].at[k]) - mean[k];
+                    float flow = inflow<RELU>(get(in_dy[u].at[k]), apart, factor[k], shift[k], most);
                     few += flow;
-                    few_products += flow * (get(in_x[u].at[k]) - mean[k]);
+                    few_products += flow * apart;
                 }
                 sum[k] += few;
                 product[k] += few_products;
+            }
+        }
+    }
+    add_over_rows(p, sum, shared);
+    add_over_rows(p, product, shared);
+    if (p.row > 0 || p.channel >= c.channels) return;
+    write_channels(sum_out, p.part * c.channels + p.channel, sum);
+    write_channels(product_out, p.part * c.channels + p.channel, product);
+}
+
+enum { PAIR = 2 }; // rows at once, where a thread holds three tensors or more, and four numbers a channel
+
+// The same where a sum and a relu came after.
+template <typename T, int N, bool MORE>
+__global__ void __launch_bounds__(THREADS, 2)
+    inflow_of_sum(struct columns c, const T *x, const T *y, const T *dy, const T *more, const float *mean_of,
+                  T *db, float *sum_out, float *product_out) {
+    __shared__ float shared[N * THREADS];
+    struct place p = place_in(c, N);
+    float mean[N] = {}, sum[N] = {}, product[N] = {};
+    if (p.channel < c.channels) {
+        read_channels(mean_of, p.channel, mean);
+        for (int64_t row = p.begin + p.row; row < p.end; row += PAIR * p.deep) {
+            pack<T, N> in_x[PAIR] = {}, in_y[PAIR] = {}, in_dy[PAIR] = {}, in_more[PAIR] = {};
+            read_rows(c, p, row, x, in_x);
+            read_rows(c, p, row, y, in_y);
+            read_rows(c, p, row, dy, in_dy);
+            if (MORE) read_rows(c, p, row, more, in_more);
+#pragma unroll
+            for (int u = 0; u < PAIR; u++) {
+                if (row + u * p.deep >= p.end) continue;
+                pack<T, N> out;
+#pragma unroll
+                for (int k = 0; k < N; k++) {
+                    float flow = get(in_dy[u].at[k]);
+                    if (MORE) flow += get(in_more[u].at[k]);
+                    out.at[k] = put<T>(get(in_y[u].at[k]) <= 0 ? 0 : flow);
+                    sum[k] += get(out.at[k]);
+                    product[k] += get(out.at[k]) * (get(in_x[u].at[k]) - mean[k]);
+                }
+                store<T, N>(db + (row + u * p.deep) * c.channels + p.channel, out);
             }
         }
     }
@@ -234,26 +284,24 @@ static __global__ void __launch_bounds__(PART_THREADS)
     factor[channel] = factor_of(scale[channel], var[channel], epsilon);
 }
 
-enum { PAIR = 2 }; // rows at once, where a thread holds three tensors and four numbers a channel
-
 // With xhat = (x - mean) / deviation and averages over the rows,
-// dx = scale / deviation * (dy - average(dy) - xhat * average(dy xhat)).
+// dx = scale / deviation * (inflow - average(inflow) - xhat * average(inflow xhat)).
 template <typename T, int N, bool RELU>
 __global__ void __launch_bounds__(THREADS, 2)
-    inflow_to_input(struct columns c, const T *x, const T *y, const T *dy, const float *mean_of,
-                    const float *factor_of, const float *average_of, const float *slope_of, float most,
+    inflow_to_input(struct columns c, const T *x, const T *dy, const float *mean_of, const float *factor_of,
+                    const float *shift_of, const float *average_of, const float *slope_of, float most,
                     T *dx) {
     struct place p = place_in(c, N);
     if (p.channel >= c.channels) return;
-    float mean[N], factor[N], average[N], slope[N];
+    float mean[N], factor[N], shift[N] = {}, average[N], slope[N];
     read_channels(mean_of, p.channel, mean);
     read_channels(factor_of, p.channel, factor);
+    if (RELU) read_channels(shift_of, p.channel, shift);
     read_channels(average_of, p.channel, average);
     read_channels(slope_of, p.channel, slope);
     for (int64_t row = p.begin + p.row; row < p.end; row += PAIR * p.deep) {
-        pack<T, N> in_x[PAIR] = {}, in_y[PAIR] = {}, in_dy[PAIR] = {};
+        pack<T, N> in_x[PAIR] = {}, in_dy[PAIR] = {};
         read_rows(c, p, row, x, in_x);
-        if (RELU) read_rows(c, p, row, y, in_y);
         read_rows(c, p, row, dy, in_dy);
 #pragma unroll
         for (int u = 0; u < PAIR; u++) {
@@ -261,9 +309,9 @@ __global__ void __launch_bounds__(THREADS, 2)
             pack<T, N> out;
 #pragma unroll
             for (int k = 0; k < N; k++) {
-                float flow = inflow<RELU>(in_y[u].at[k], in_dy[u].at[k], most);
-                out.at[k] =
-                    put<T>(factor[k] * (flow - average[k] - (get(in_x[u].at[k]) - mean[k]) * slope[k]));
+                float apart = get(in_x[u].at[k]) - mean[k];
+                float flow = inflow<RELU>(get(in_dy[u].at[k]), apart, factor[k], shift[k], most);
+                out.at[k] = put<T>(factor[k] * (flow - average[k] - apart * slope[k]));
             }
             store<T, N>(dx + (row + u * p.deep) * c.channels + p.channel, out);
         }
@@ -273,20 +321,27 @@ __global__ void __launch_bounds__(THREADS, 2)
 // ---- launches
 
 static ls_status launch_normalize(const struct ls_cuda_norm *of, const void *x, const float *mean,
-                                  const float *factor, const float *shift, void *y, cudaStream_t stream) {
+                                  const float *factor, const float *shift, const void *b, void *y,
+                                  cudaStream_t stream) {
     struct columns c = passing(of);
     return by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
         typedef decltype(one) T;
-        auto *kernel =
-            of->relu ? normalize<T, decltype(width)::N, true> : normalize<T, decltype(width)::N, false>;
-        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, mean, factor, shift, of->most,
-                  (T *)y);
+        constexpr int N = decltype(width)::N;
+        if (b) { // a relu follows every sum
+            auto *kernel = normalize<T, N, true, true>;
+            LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, mean, factor, shift,
+                      (const T *)b, of->most, (T *)y);
+            return;
+        }
+        auto *kernel = of->relu ? normalize<T, N, true, false> : normalize<T, N, false, false>;
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, mean, factor, shift,
+                  (const T *)nullptr, of->most, (T *)y);
     });
 }
 
 ls_status ls_cuda_batchnorm(const struct ls_cuda_norm *of, const void *x, const float *scale,
-                            const float *shift, void *y, float *mean, float *var, void *workspace,
-                            cudaStream_t stream) {
+                            const float *shift, const void *b, void *y, float *mean, float *var,
+                            void *workspace, cudaStream_t stream) {
     struct columns c = summing(of);
     struct scratch s = scratch_in(workspace, c);
     LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
@@ -297,39 +352,75 @@ ls_status ls_cuda_batchnorm(const struct ls_cuda_norm *of, const void *x, const 
     LS_LAUNCH(statistics_of_all, blocks_for(c.channels, PART_CHANNELS), PART_THREADS, stream, c, s.first,
               s.second, scale, of->epsilon, mean, var, s.factor);
     LS_TRY(ls_cuda_launched());
-    return launch_normalize(of, x, mean, s.factor, shift, y, stream);
+    return launch_normalize(of, x, mean, s.factor, shift, b, y, stream);
+}
+
+static ls_status launch_factors(const struct ls_cuda_norm *of, const float *scale, const float *var,
+                                float *factor, cudaStream_t stream) {
+    LS_LAUNCH(factors_of, blocks_for(of->channels, THREADS), THREADS, stream, of->channels, scale, var,
+              of->epsilon, factor);
+    return ls_cuda_launched();
 }
 
 ls_status ls_cuda_batchnorm_eval(const struct ls_cuda_norm *of, const void *x, const float *scale,
                                  const float *shift, const float *mean, const float *var, void *y,
                                  void *workspace, cudaStream_t stream) {
     struct scratch s = scratch_in(workspace, summing(of));
-    LS_LAUNCH(factors_of, blocks_for(of->channels, THREADS), THREADS, stream, of->channels, scale, var,
-              of->epsilon, s.factor);
-    LS_TRY(ls_cuda_launched());
-    return launch_normalize(of, x, mean, s.factor, shift, y, stream);
+    LS_TRY(launch_factors(of, scale, var, s.factor, stream));
+    return launch_normalize(of, x, mean, s.factor, shift, nullptr, y, stream);
 }
 
-ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, const void *y, const void *dy,
-                                 const float *scale, const float *mean, const float *var, void *dx,
-                                 float *dscale, float *dshift, void *workspace, cudaStream_t stream) {
-    struct columns sums = summing(of), pass = passing(of);
-    struct scratch s = scratch_in(workspace, sums);
-    LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
-        typedef decltype(one) T;
-        auto *kernel = of->relu ? inflow_of_parts<T, decltype(width)::N, true>
-                                : inflow_of_parts<T, decltype(width)::N, false>;
-        LS_LAUNCH(kernel, blocks_of(sums), THREADS, stream, sums, (const T *)x, (const T *)y, (const T *)dy,
-                  mean, of->most, s.first, s.second);
-    }));
-    LS_LAUNCH(inflow_of_all, blocks_for(sums.channels, PART_CHANNELS), PART_THREADS, stream, sums, s.first,
+static ls_status launch_inflow_of_all(const struct ls_cuda_norm *of, const struct scratch &s,
+                                      const float *scale, const float *var, float *dscale, float *dshift,
+                                      cudaStream_t stream) {
+    struct columns c = summing(of);
+    LS_LAUNCH(inflow_of_all, blocks_for(c.channels, PART_CHANNELS), PART_THREADS, stream, c, s.first,
               s.second, scale, var, of->epsilon, dscale, dshift, s.factor, s.average, s.slope);
-    LS_TRY(ls_cuda_launched());
+    return ls_cuda_launched();
+}
+
+static ls_status launch_to_input(const struct ls_cuda_norm *of, const struct scratch &s, const void *x,
+                                 const void *dy, const float *shift, const float *mean, void *dx,
+                                 cudaStream_t stream) {
+    struct columns c = passing(of);
     return by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
         typedef decltype(one) T;
         auto *kernel = of->relu ? inflow_to_input<T, decltype(width)::N, true>
                                 : inflow_to_input<T, decltype(width)::N, false>;
-        LS_LAUNCH(kernel, blocks_of(pass), THREADS, stream, pass, (const T *)x, (const T *)y, (const T *)dy,
-                  mean, s.factor, s.average, s.slope, of->most, (T *)dx);
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, (const T *)dy, mean, s.factor,
+                  shift, s.average, s.slope, of->most, (T *)dx);
     });
+}
+
+ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, const void *dy,
+                                 const float *scale, const float *shift, const float *mean, const float *var,
+                                 void *dx, float *dscale, float *dshift, void *workspace,
+                                 cudaStream_t stream) {
+    struct columns c = summing(of);
+    struct scratch s = scratch_in(workspace, c);
+    if (of->relu) LS_TRY(launch_factors(of, scale, var, s.factor, stream));
+    LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        auto *kernel = of->relu ? inflow_of_parts<T, decltype(width)::N, true>
+                                : inflow_of_parts<T, decltype(width)::N, false>;
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, (const T *)dy, mean, s.factor,
+                  shift, of->most, s.first, s.second);
+    }));
+    LS_TRY(launch_inflow_of_all(of, s, scale, var, dscale, dshift, stream));
+    return launch_to_input(of, s, x, dy, shift, mean, dx, stream);
+}
+
+ls_status ls_cuda_batchnorm_add_relu_grad(const struct ls_cuda_norm *of, const struct ls_cuda_norm_sum *sum,
+                                          void *workspace, cudaStream_t stream) {
+    struct columns c = summing(of);
+    struct scratch s = scratch_in(workspace, c);
+    LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        constexpr int N = decltype(width)::N;
+        auto *kernel = sum->more ? inflow_of_sum<T, N, true> : inflow_of_sum<T, N, false>;
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)sum->x, (const T *)sum->y,
+                  (const T *)sum->dy, (const T *)sum->more, sum->mean, (T *)sum->db, s.first, s.second);
+    }));
+    LS_TRY(launch_inflow_of_all(of, s, sum->scale, sum->var, sum->dscale, sum->dshift, stream));
+    return launch_to_input(of, s, sum->x, sum->db, nullptr, sum->mean, sum->dx, stream);
 }

@@ -99,7 +99,9 @@ struct ls_cuda_op {
     X(LS_OP_BATCHNORM_RELU, batchnorm_relu)                                                                  \
     X(LS_OP_BATCHNORM_RELU_GRAD, batchnorm_relu_grad)                                                        \
     X(LS_OP_BATCHNORM_EVAL_RELU, batchnorm_eval_relu)                                                        \
-    X(LS_OP_ADD_RELU, add_relu)
+    X(LS_OP_ADD_RELU, add_relu)                                                                              \
+    X(LS_OP_BATCHNORM_ADD_RELU, batchnorm_add_relu)                                                          \
+    X(LS_OP_BATCHNORM_ADD_RELU_GRAD, batchnorm_add_relu_grad)
 
 #define CUDA_DECLARE(op, name) extern const struct ls_cuda_op ls_cuda_##name##_op;
 CUDA_OPS(CUDA_DECLARE)

@@ -4,11 +4,12 @@
 
 #include <string.h>
 
-// Inputs [first, n_in) are vectors with a number for each channel of x.
-static ls_status expect_vectors(const struct ls_graph *graph, const struct ls_node *node, int first) {
+// Inputs [first, end) are vectors with a number for each channel of x.
+static ls_status expect_vectors(const struct ls_graph *graph, const struct ls_node *node, int first,
+                                int end) {
     static const char *const names[] = {"the scale", "the shift or mean", "the mean or variance",
                                         "the variance"};
-    for (int k = first; k < node->n_in; k++)
+    for (int k = first; k < end; k++)
         LS_TRY(ls_expect_vector(graph, node, k, names[k - first], ls_in(graph, node, 0)->shape.dim[1]));
     return LS_OK;
 }
@@ -17,10 +18,18 @@ static int64_t values_per_channel(const struct ls_shape *x) {
     return ls_shape_count(x) / x->dim[1];
 }
 
+enum { FORWARD_B = 3 }; // the input that is added, where there is one
+
+static void set_vectors(const struct ls_value_info *x, struct ls_value_info *out) {
+    ls_set(&out[1], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+    ls_set(&out[2], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+}
+
 static ls_status batchnorm_infer(const struct ls_graph *graph, const struct ls_node *node,
                                  struct ls_value_info *out) {
     LS_TRY(ls_infer_same(graph, node, out));
-    LS_TRY(expect_vectors(graph, node, 1));
+    LS_TRY(expect_vectors(graph, node, 1, FORWARD_B));
+    if (node->n_in > FORWARD_B) LS_TRY(ls_expect_same(graph, node, FORWARD_B, "b"));
     const struct ls_value_info *x = ls_in(graph, node, 0);
     char text[96];
     if (values_per_channel(&x->shape) < 2)
@@ -29,28 +38,37 @@ static ls_status batchnorm_infer(const struct ls_graph *graph, const struct ls_n
             "x is %s: the batch statistics of one value a channel say nothing; expected at least 2 "
             "(a larger batch for each lane, or larger samples)",
             ls_shape_text(text, &x->shape));
-    ls_set(&out[1], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
-    ls_set(&out[2], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+    set_vectors(x, out);
     return LS_OK;
 }
 
 static ls_status eval_infer(const struct ls_graph *graph, const struct ls_node *node,
                             struct ls_value_info *out) {
     LS_TRY(ls_infer_same(graph, node, out));
-    return expect_vectors(graph, node, 1);
+    return expect_vectors(graph, node, 1, node->n_in);
 }
 
-// x, [y,] dy, scale, mean, var -> dx, dscale, dshift
+// x, dy, scale, [shift,] mean, var -> dx, dscale, dshift
 static ls_status grad_infer(const struct ls_graph *graph, const struct ls_node *node,
                             struct ls_value_info *out) {
     LS_TRY(ls_infer_same(graph, node, out));
-    int activations = node->n_in - 3;
-    for (int k = 1; k < activations; k++)
-        LS_TRY(ls_expect_same(graph, node, k, k == activations - 1 ? "dy" : "y"));
-    LS_TRY(expect_vectors(graph, node, activations));
+    LS_TRY(ls_expect_same(graph, node, 1, "dy"));
+    LS_TRY(expect_vectors(graph, node, 2, node->n_in));
+    set_vectors(ls_in(graph, node, 0), out);
+    return LS_OK;
+}
+
+// x, y, dy, scale, mean, var, [second dy] -> dx, dscale, dshift, db
+static ls_status add_relu_grad_infer(const struct ls_graph *graph, const struct ls_node *node,
+                                     struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    LS_TRY(ls_expect_same(graph, node, 1, "y"));
+    LS_TRY(ls_expect_same(graph, node, 2, "dy"));
+    LS_TRY(expect_vectors(graph, node, 3, 6));
+    if (node->n_in > 6) LS_TRY(ls_expect_same(graph, node, 6, "the second dy"));
     const struct ls_value_info *x = ls_in(graph, node, 0);
-    ls_set(&out[1], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
-    ls_set(&out[2], LS_SHAPE(x->shape.dim[1]), ls_wide(x->dtype));
+    set_vectors(x, out);
+    ls_set(&out[3], x->shape, x->dtype);
     return LS_OK;
 }
 
@@ -159,6 +177,32 @@ const struct ls_op ls_batchnorm_eval_relu_op = {
     .attrs = fused_attrs,
     .infer = eval_infer,
     .flops = eval_flops,
+};
+
+const struct ls_op ls_batchnorm_add_relu_op = {
+    .id = LS_OP_BATCHNORM_ADD_RELU,
+    .name = "batchnorm_add_relu",
+    .min_in = 4,
+    .max_in = 4,
+    .n_out = 3,
+    .flags = LS_OP_HALF | LS_OP_FUSED,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = batchnorm_infer,
+    .flops = batchnorm_flops,
+};
+
+const struct ls_op ls_batchnorm_add_relu_grad_op = {
+    .id = LS_OP_BATCHNORM_ADD_RELU_GRAD,
+    .name = "batchnorm_add_relu_grad",
+    .min_in = 6,
+    .max_in = 7,
+    .n_out = 4,
+    .flags = LS_OP_HALF | LS_OP_FUSED,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = add_relu_grad_infer,
+    .flops = grad_flops,
 };
 
 static ls_value add_state(struct ls_graph *graph, const char *norm, const char *name, int64_t channels,

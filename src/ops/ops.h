@@ -155,10 +155,14 @@ enum ls_op_id {
     LS_OP_LINEAR_RELU,
     // As LS_OP_BATCHNORM, y = relu(…), or where the attribute most is not 0, clip from 0 to that (relu6).
     LS_OP_BATCHNORM_RELU,
-    LS_OP_BATCHNORM_RELU_GRAD, // x, y, dy, scale, mean, var -> dx, dscale, dshift: dy counts where relu_grad
-                               // or clip_grad let it through
+    LS_OP_BATCHNORM_RELU_GRAD, // x, dy, scale, shift, mean, var -> dx, dscale, dshift: dy counts where relu
+                               // or clip let it through, which is computed again from x
     LS_OP_BATCHNORM_EVAL_RELU,
     LS_OP_ADD_RELU,
+    LS_OP_BATCHNORM_ADD_RELU, // x, scale, shift, b -> y = relu(… + b), rounded once, mean, var
+    // x, y, dy, scale, mean, var, optional second dy -> dx, dscale, dshift, db: the dy's sum counts where
+    // y > 0, and that, rounded, is db.
+    LS_OP_BATCHNORM_ADD_RELU_GRAD,
     LS_OPS,
 };
 

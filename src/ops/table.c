@@ -74,5 +74,7 @@ const struct ls_op *const ls_op_table[LS_OPS] = {
     [LS_OP_BATCHNORM_RELU_GRAD] = &ls_batchnorm_relu_grad_op,
     [LS_OP_BATCHNORM_EVAL_RELU] = &ls_batchnorm_eval_relu_op,
     [LS_OP_ADD_RELU] = &ls_add_relu_op,
+    [LS_OP_BATCHNORM_ADD_RELU] = &ls_batchnorm_add_relu_op,
+    [LS_OP_BATCHNORM_ADD_RELU_GRAD] = &ls_batchnorm_add_relu_grad_op,
 };
 const int ls_op_count = LS_OPS;

@@ -151,11 +151,20 @@ def batchnorms(numbers):
                    [y.clamp(max=most), mean, var], attrs | {"most": most})
         held = differentiate(numbers, name, "", lambda *t, norm=norm, most=most: norm(*t).clamp(0, most), [x, scale, shift])
         yield Case(name.replace("batchnorm", "batchnorm_relu_grad bounded"), "batchnorm_relu_grad",
-                   [x, y.clamp(max=most), held.dy, scale, mean, var], [held.gradients[k] for k in range(3)],
+                   [x, held.dy, scale, shift, mean, var], [held.gradients[k] for k in range(3)],
                    attrs | {"most": most})
         fused = differentiate(numbers, name, "", lambda *t, norm=norm: F.relu(norm(*t)), [x, scale, shift])
         yield Case(name.replace("batchnorm", "batchnorm_relu_grad"), "batchnorm_relu_grad",
-                   [x, y, fused.dy, scale, mean, var], [fused.gradients[k] for k in range(3)], attrs)
+                   [x, fused.dy, scale, shift, mean, var], [fused.gradients[k] for k in range(3)], attrs)
+        b, more = numbers.signed(*shape), numbers.signed(*shape)
+        added = differentiate(numbers, name, "", lambda x, scale, shift, b, norm=norm: F.relu(norm(x, scale, shift) + b),
+                              [x, scale, shift, b])
+        y, gradients = added.outputs[0], [added.gradients[k] for k in range(4)]
+        yield Case(name.replace("batchnorm", "batchnorm_add_relu"), "batchnorm_add_relu", [x, scale, shift, b], [y, mean, var],
+                   attrs)
+        for dys, more_dys in (([added.dy], []), ([added.dy - more], [more])):
+            yield Case(name.replace("batchnorm", "batchnorm_add_relu_grad") + (" of two" if more_dys else ""),
+                       "batchnorm_add_relu_grad", [x, y, *dys, scale, mean, var, *more_dys], gradients, attrs)
     x, scale, shift = numbers.signed(2, 7, 3, 4), numbers.positive(7), numbers.signed(7)
     mean, var = numbers.signed(7), numbers.positive(7)
     y = F.batch_norm(x, mean, var, scale, shift, training=False, eps=1e-5)

@@ -124,9 +124,13 @@ static void bounds_of_batchnorm(const struct ls_trial *trial, double *const boun
         double of_factor = of_var / (2 * (var + epsilon)) + 4 * u; // relative
         bound[1][c] = of_mean;
         bound[2][c] = of_var;
-        for (int64_t r = 0; r < x.rows; r++)
+        for (int64_t r = 0; r < x.rows; r++) {
             bound[0][r * x.c + c] = scale / deviation * (of_mean + u * X) +
                                     scale * X / deviation * (of_factor + 2 * u) + 2 * u * shift;
+            if (node->n_in > 3) // one sum more
+                bound[0][r * x.c + c] +=
+                    u * (scale * X / deviation + shift + fabs(in(trial, 3, r * x.c + c)));
+        }
     }
 }
 
@@ -141,17 +145,21 @@ static void bounds_of_batchnorm_eval(const struct ls_trial *trial, double *const
     }
 }
 
-// Sums of what flows in, and of that times x - mean; then dx, which adds three terms of these sizes.
+// Sums of what flows in, and of that times x - mean; then dx, which adds three terms of these sizes. Where
+// two dy flow in, one sum more.
 static void bounds_of_batchnorm_grad(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
     const struct ls_node *node = &trial->graph.nodes[0];
     struct shape x = shape_of(trial, node->in[0]);
-    bool relu = node->op->id == LS_OP_BATCHNORM_RELU_GRAD;
-    int dy = relu ? 2 : 1, scale = dy + 1, mean = dy + 2, var = dy + 3;
+    const bool sums = node->op->id == LS_OP_BATCHNORM_ADD_RELU_GRAD, two = node->n_in > 6;
+    const bool shifts = !sums && node->op->id != LS_OP_BATCHNORM_GRAD;
+    int dy = sums ? 2 : 1, scale = dy + 1, mean = scale + 1 + shifts, var = mean + 1;
     for (int64_t c = 0; c < x.c; c++) {
         double flow = 0, product = 0, most = 0, X = 0,
                v = in(trial, var, c) + node->attr[LS_BATCHNORM_EPSILON].f;
         for (int64_t i = c; i < x.rows * x.c; i += x.c) {
-            double size = relu && in(trial, 1, i) <= 0 ? 0 : fabs(in(trial, dy, i));
+            double size = fabs(in(trial, dy, i)) + (two ? fabs(in(trial, 6, i)) : 0);
+            if (sums && in(trial, 1, i) <= 0) size = 0;
+            if (sums) bound[3][i] = u * size;
             double apart = fabs(in(trial, 0, i) - in(trial, mean, c));
             flow += size, product += size * apart;
             most = greatest(most, size), X = greatest(X, apart);
@@ -341,10 +349,12 @@ static void bounds_of_activation(const struct ls_trial *trial, double *const bou
 ls_status ls_bounds_of(struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
     switch (trial->graph.nodes[0].op->id) {
     case LS_OP_BATCHNORM:
+    case LS_OP_BATCHNORM_ADD_RELU:
     case LS_OP_BATCHNORM_RELU: bounds_of_batchnorm(trial, bound); return LS_OK;
     case LS_OP_BATCHNORM_EVAL:
     case LS_OP_BATCHNORM_EVAL_RELU: bounds_of_batchnorm_eval(trial, bound); return LS_OK;
     case LS_OP_BATCHNORM_GRAD:
+    case LS_OP_BATCHNORM_ADD_RELU_GRAD:
     case LS_OP_BATCHNORM_RELU_GRAD: bounds_of_batchnorm_grad(trial, bound); return LS_OK;
     case LS_OP_LAYERNORM:
     case LS_OP_GROUPNORM: bounds_of_groupnorm(trial, bound); return LS_OK;

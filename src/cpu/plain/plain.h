@@ -28,6 +28,12 @@ extern const struct ls_plain ls_plain_base;
 #ifdef LS_PLAIN_HAVE_V3
 extern const struct ls_plain ls_plain_v3;
 #endif
+#ifdef LS_PLAIN_HAVE_V4
+extern const struct ls_plain ls_plain_v4;
+#endif
+// The levels that this processor has, lowest first; returns how many. The highest of them.
+enum { LS_PLAIN_LEVELS = 3 };
+int ls_plain_levels(const struct ls_plain *levels[LS_PLAIN_LEVELS]);
 const struct ls_plain *ls_plain(void);
 
 // ---- inside the folder ----
@@ -120,7 +126,9 @@ struct plain_op {
     X(LS_OP_BATCHNORM_RELU, batchnorm_relu)                                                                  \
     X(LS_OP_BATCHNORM_RELU_GRAD, batchnorm_relu_grad)                                                        \
     X(LS_OP_BATCHNORM_EVAL_RELU, batchnorm_eval_relu)                                                        \
-    X(LS_OP_ADD_RELU, add_relu)
+    X(LS_OP_ADD_RELU, add_relu)                                                                              \
+    X(LS_OP_BATCHNORM_ADD_RELU, batchnorm_add_relu)                                                          \
+    X(LS_OP_BATCHNORM_ADD_RELU_GRAD, batchnorm_add_relu_grad)
 
 #define PLAIN_DECLARE(op, name) extern const struct plain_op LS_LEVEL(plain_##name);
 PLAIN_OPS(PLAIN_DECLARE)
@@ -133,6 +141,9 @@ PLAIN_OPS(PLAIN_DECLARE)
 #else
 #define PLAIN_INDEPENDENT _Pragma("GCC ivdep")
 #endif
+
+// A loop that is compiled apart for each constant that it is called with.
+#define PLAIN_INLINE static inline __attribute__((always_inline))
 
 // Channels that a kernel works on at a time where it keeps a value for each: they stay in registers or L1.
 enum { PLAIN_CHANNELS = 64 };

@@ -102,12 +102,13 @@ static void test_bf16_is_f32_rounded(void **state) {
 }
 
 // ---- levels of instructions: the same bits ----
-static void compare_levels(const struct ls_case *of, struct ls_trial *trial, int i) {
+static void compare_level(const struct ls_plain *level, const struct ls_case *of, struct ls_trial *trial,
+                          int i) {
     const struct ls_node *node = &trial->graph.nodes[i];
     if (node->op->flags & LS_OP_VIEW) return;
     struct ls_kernel_call call = {.graph = &trial->graph, .node = node, .control = &trial->control};
     size_t workspace = 0, bytes[LS_MAX_OUT];
-    assert_true(ls_plain_base.kernel->supports(&trial->graph, node, &workspace));
+    assert_true(level->kernel->supports(&trial->graph, node, &workspace));
     call.workspace = aligned_alloc(64, (workspace + 64) / 64 * 64);
     memset(call.workspace, 0xff, workspace);
     for (int k = 0; k < node->n_in; k++) call.in[k] = trial->data[node->in[k]];
@@ -116,14 +117,20 @@ static void compare_levels(const struct ls_case *of, struct ls_trial *trial, int
                    ls_dtype_bytes(ls_info(&trial->graph, node->out[k])->dtype);
         call.out[k] = aligned_alloc(64, (bytes[k] + 64) / 64 * 64);
     }
-    ok(ls_plain_base.kernel->run(&call));
+    ok(level->kernel->run(&call));
     for (int k = 0; k < node->n_out; k++) {
         if (memcmp(call.out[k], trial->data[node->out[k]], bytes[k]) != 0)
-            fail_msg("%s, %s: output %d differs between %s and %s", of->name, node->op->name, k,
-                     ls_plain_base.level, ls_plain()->level);
+            fail_msg("%s, %s: output %d differs between %s and %s", of->name, node->op->name, k, level->level,
+                     ls_plain()->level);
         free(call.out[k]);
     }
     free(call.workspace);
+}
+
+// The trial holds what the highest level gave.
+static void compare_levels(const struct ls_case *of, struct ls_trial *trial, int i) {
+    const struct ls_plain *levels[LS_PLAIN_LEVELS];
+    for (int l = ls_plain_levels(levels) - 2; l >= 0; l--) compare_level(levels[l], of, trial, i);
 }
 
 static void test_levels_agree(void **state) {
@@ -142,10 +149,11 @@ static void test_levels_agree(void **state) {
 static void test_levels_agree_on_flat_buffers(void **state) {
     (void)state;
     enum { N = 1003 };
-    static float data[2][4][N];
-    const struct ls_plain *levels[2] = {&ls_plain_base, ls_plain()};
-    double sums[2];
-    for (int l = 0; l < 2; l++) {
+    static float data[LS_PLAIN_LEVELS][4][N];
+    const struct ls_plain *levels[LS_PLAIN_LEVELS];
+    const int n_levels = ls_plain_levels(levels);
+    double sums[LS_PLAIN_LEVELS];
+    for (int l = 0; l < n_levels; l++) {
         for (int k = 0; k < 4; k++)
             for (uint64_t i = 0; i < N; i++)
                 data[l][k][i] = ls_uniform(ls_philox(3, LS_RANDOM_TEST, i, (uint64_t)k).word[0]);
@@ -175,8 +183,10 @@ static void test_levels_agree_on_flat_buffers(void **state) {
         levels[l]->add(data[l][1], data[l][0], data[l][1], N);
         sums[l] = levels[l]->square_sum(data[l][1], N);
     }
-    assert_memory_equal(data[0], data[1], sizeof data[0]);
-    assert_true(sums[0] == sums[1]);
+    for (int l = 1; l < n_levels; l++) {
+        assert_memory_equal(data[0], data[l], sizeof data[0]);
+        assert_true(sums[0] == sums[l]);
+    }
 }
 
 // ---- the result in place of the first input ----
@@ -311,45 +321,113 @@ static void test_dropout_is_its_definition(void **state) {
 }
 
 // ---- fused ops are what they are made of ----
+struct norm {
+    struct ls_trial trial;
+    ls_value x, dy, scale, shift, b, more;
+};
+
+static void open_norm(struct norm *norm, ls_dtype type) {
+    struct ls_trial *trial = &norm->trial;
+    const struct ls_shape shape = LS_SHAPE(3, 19, 4, 5), vector = LS_SHAPE(19);
+    ls_trial_open(trial);
+    norm->x = ls_trial_input(trial, "x", type, shape);
+    norm->dy = ls_trial_input(trial, "dy", type, shape);
+    norm->scale = ls_trial_input(trial, "scale", type, vector);
+    norm->shift = ls_trial_input(trial, "shift", type, vector);
+    norm->b = ls_trial_input(trial, "b", type, shape);
+    norm->more = ls_trial_input(trial, "more", type, shape);
+    for (ls_value v = 0; v <= norm->more; v++)
+        for (int64_t i = 0; i < ls_trial_count(trial, v); i++) {
+            struct ls_random4 random = ls_philox(5, LS_RANDOM_TEST, (uint64_t)i, (uint64_t)v);
+            ls_trial_put(trial, v, i, (double)ls_uniform(random.word[0]) - 0.5);
+        }
+}
+
+static const union ls_attr norm_attrs[LS_MAX_ATTRS] = {[LS_BATCHNORM_EPSILON].f = 1e-5};
+static const union ls_attr bounded_attrs[LS_MAX_ATTRS] = {
+    [LS_BATCHNORM_EPSILON].f = 1e-5, [LS_BATCHNORM_MOST].f = 0.125};
+
+// The outputs of a new node.
+static const ls_value *node_of(struct norm *norm, enum ls_op_id op, const union ls_attr *attrs,
+                               const ls_value *in, int n_in) {
+    int i = ls_trial_node(&norm->trial, op, in, n_in, attrs, NULL, 0);
+    if (i < 0) fail_msg("%s", ls_error_last()->text);
+    return norm->trial.graph.nodes[i].out;
+}
+
+#define NODE(norm, op, attrs, ...)                                                                           \
+    node_of(norm, LS_OP_##op, attrs, (ls_value[]){__VA_ARGS__},                                              \
+            (int)(sizeof((ls_value[]){__VA_ARGS__}) / sizeof(ls_value)))
+
+static void expect_equal(const struct ls_trial *trial, ls_value a, ls_value b) {
+    for (int64_t i = 0; i < ls_trial_count(trial, a); i++)
+        if (ls_trial_get(trial, a, i) != ls_trial_get(trial, b, i))
+            fail_msg("%s and %s, element %d: %.9g and %.9g", ls_info(&trial->graph, a)->name,
+                     ls_info(&trial->graph, b)->name, (int)i, ls_trial_get(trial, a, i),
+                     ls_trial_get(trial, b, i));
+}
+
+static void close_norm(struct norm *norm) {
+    ls_trial_close(&norm->trial);
+}
+
 static void test_batchnorm_relu_grad_is_relu_grad_then_batchnorm_grad(void **state) {
     (void)state;
-    static const ls_dtype types[] = {LS_F32, LS_F64};
-    const union ls_attr limits[LS_MAX_ATTRS] = {[LS_CLIP_LOW].f = 0, [LS_CLIP_HIGH].f = 0.25};
+    for (int t = 0; t < 2; t++) {
+        struct norm n;
+        open_norm(&n, t ? LS_F64 : LS_F32);
+        ls_value y[3], apart[3], fused[3];
+        memcpy(y, NODE(&n, BATCHNORM_RELU, norm_attrs, n.x, n.scale, n.shift), sizeof y);
+        ls_value g = NODE(&n, RELU_GRAD, NULL, y[0], n.dy)[0];
+        memcpy(apart, NODE(&n, BATCHNORM_GRAD, norm_attrs, n.x, g, n.scale, y[1], y[2]), sizeof apart);
+        memcpy(fused, NODE(&n, BATCHNORM_RELU_GRAD, norm_attrs, n.x, n.dy, n.scale, n.shift, y[1], y[2]),
+               sizeof fused);
+        ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
+        for (int k = 0; k < 3; k++) expect_equal(&n.trial, apart[k], fused[k]);
+        close_norm(&n);
+    }
+}
+
+static void test_batchnorm_bounded_is_batchnorm_then_clip(void **state) {
+    (void)state;
+    for (int t = 0; t < 2; t++) {
+        struct norm n;
+        open_norm(&n, t ? LS_F64 : LS_F32);
+        ls_value y0[3], y[3], apart[3], fused[3];
+        const union ls_attr clip[LS_MAX_ATTRS] = {[LS_CLIP_LOW].f = 0, [LS_CLIP_HIGH].f = 0.125};
+        memcpy(y0, NODE(&n, BATCHNORM, norm_attrs, n.x, n.scale, n.shift), sizeof y0);
+        ls_value clipped = NODE(&n, CLIP, clip, y0[0])[0], g = NODE(&n, CLIP_GRAD, clip, clipped, n.dy)[0];
+        memcpy(y, NODE(&n, BATCHNORM_RELU, bounded_attrs, n.x, n.scale, n.shift), sizeof y);
+        memcpy(apart, NODE(&n, BATCHNORM_GRAD, norm_attrs, n.x, g, n.scale, y0[1], y0[2]), sizeof apart);
+        memcpy(fused, NODE(&n, BATCHNORM_RELU_GRAD, bounded_attrs, n.x, n.dy, n.scale, n.shift, y[1], y[2]),
+               sizeof fused);
+        ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
+        expect_equal(&n.trial, clipped, y[0]);
+        for (int k = 0; k < 3; k++) expect_equal(&n.trial, apart[k], fused[k]);
+        close_norm(&n);
+    }
+}
+
+static void test_batchnorm_add_relu_is_its_parts(void **state) {
+    (void)state;
     for (int t = 0; t < 4; t++) {
-        const ls_dtype T = types[t % 2];
-        const bool bounded = t >= 2; // clip instead of relu
-        struct ls_trial trial;
-        ls_trial_open(&trial);
-        struct ls_shape shape = LS_SHAPE(3, 19, 4, 5), vector = LS_SHAPE(19);
-        ls_value x = ls_trial_input(&trial, "x", T, shape), dy = ls_trial_input(&trial, "dy", T, shape);
-        ls_value scale = ls_trial_input(&trial, "scale", T, vector);
-        ls_value shift = ls_trial_input(&trial, "shift", T, vector);
-        for (ls_value v = 0; v < 4; v++)
-            for (int64_t i = 0; i < ls_trial_count(&trial, v); i++) {
-                struct ls_random4 random = ls_philox(5, LS_RANDOM_TEST, (uint64_t)i, (uint64_t)v);
-                ls_trial_put(&trial, v, i, (double)ls_uniform(random.word[0]) - 0.5);
-            }
-        const union ls_attr attrs[LS_MAX_ATTRS] = {
-            [LS_BATCHNORM_EPSILON].f = 1e-5, [LS_BATCHNORM_MOST].f = bounded ? 0.25 : 0};
-        int forward =
-            ls_trial_node(&trial, LS_OP_BATCHNORM_RELU, (ls_value[]){x, scale, shift}, 3, attrs, NULL, 0);
-        ls_value y = trial.graph.nodes[forward].out[0];
-        ls_value mean = trial.graph.nodes[forward].out[1], var = trial.graph.nodes[forward].out[2];
-        int masked = ls_trial_node(&trial, bounded ? LS_OP_CLIP_GRAD : LS_OP_RELU_GRAD, (ls_value[]){y, dy},
-                                   2, bounded ? limits : NULL, NULL, 0);
-        ls_value inflow = trial.graph.nodes[masked].out[0];
-        int apart = ls_trial_node(&trial, LS_OP_BATCHNORM_GRAD, (ls_value[]){x, inflow, scale, mean, var}, 5,
-                                  attrs, NULL, 0);
-        int fused = ls_trial_node(&trial, LS_OP_BATCHNORM_RELU_GRAD, (ls_value[]){x, y, dy, scale, mean, var},
-                                  6, attrs, NULL, 0);
-        assert_true(forward >= 0 && masked >= 0 && apart >= 0 && fused >= 0);
-        ok(ls_trial_run(&trial, LS_CPU_PLAIN, 0, trial.graph.n_nodes));
-        for (int k = 0; k < 3; k++) {
-            ls_value a = trial.graph.nodes[apart].out[k], b = trial.graph.nodes[fused].out[k];
-            for (int64_t i = 0; i < ls_trial_count(&trial, a); i++)
-                assert_true(ls_trial_get(&trial, a, i) == ls_trial_get(&trial, b, i));
-        }
-        ls_trial_close(&trial);
+        struct norm n;
+        open_norm(&n, t % 2 ? LS_F64 : LS_F32);
+        ls_value y0[3], y[3], apart[3], fused[4];
+        const bool two = t >= 2;
+        memcpy(y0, NODE(&n, BATCHNORM, norm_attrs, n.x, n.scale, n.shift), sizeof y0);
+        ls_value sum = NODE(&n, ADD_RELU, NULL, y0[0], n.b)[0];
+        memcpy(y, NODE(&n, BATCHNORM_ADD_RELU, norm_attrs, n.x, n.scale, n.shift, n.b), sizeof y);
+        ls_value dy = two ? NODE(&n, ADD, NULL, n.dy, n.more)[0] : n.dy;
+        ls_value g = NODE(&n, RELU_GRAD, NULL, sum, dy)[0];
+        memcpy(apart, NODE(&n, BATCHNORM_GRAD, norm_attrs, n.x, g, n.scale, y0[1], y0[2]), sizeof apart);
+        const ls_value in[] = {n.x, y[0], n.dy, n.scale, y[1], y[2], n.more};
+        memcpy(fused, node_of(&n, LS_OP_BATCHNORM_ADD_RELU_GRAD, norm_attrs, in, two ? 7 : 6), sizeof fused);
+        ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
+        for (int k = 0; k < 3; k++) expect_equal(&n.trial, k ? y0[k] : sum, y[k]);
+        for (int k = 0; k < 3; k++) expect_equal(&n.trial, apart[k], fused[k]);
+        expect_equal(&n.trial, g, fused[3]);
+        close_norm(&n);
     }
 }
 
@@ -390,7 +468,10 @@ static void test_fused_forward_is_relu_of_unfused(void **state) {
 
 static void test_every_op_has_a_case_and_a_kernel(void **state) {
     (void)state;
-    bool seen[LS_OPS] = {[LS_OP_CAST] = true, [LS_OP_RANK_FLAGS] = true, [LS_OP_BATCHNORM_RELU_GRAD] = true};
+    bool seen[LS_OPS] = {[LS_OP_CAST] = true,
+                         [LS_OP_RANK_FLAGS] = true,
+                         [LS_OP_BATCHNORM_RELU_GRAD] = true,
+                         [LS_OP_BATCHNORM_ADD_RELU_GRAD] = true};
     for (int i = 0; i < ls_case_count; i++) {
         struct ls_case_trial trial;
         run_all(&ls_cases[i], LS_F32, &trial);
@@ -416,6 +497,8 @@ int main(void) {
         cmocka_unit_test(test_input_is_its_definition),
         cmocka_unit_test(test_dropout_is_its_definition),
         cmocka_unit_test(test_batchnorm_relu_grad_is_relu_grad_then_batchnorm_grad),
+        cmocka_unit_test(test_batchnorm_bounded_is_batchnorm_then_clip),
+        cmocka_unit_test(test_batchnorm_add_relu_is_its_parts),
         cmocka_unit_test(test_fused_forward_is_relu_of_unfused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static void batchnorm_and_its_gradient_take_the_relu(void **state) {
            "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS,
            NORM_INPUTS
            "%8, %6, %7 = batchnorm_relu \"norm\" (%0, %1, %2) -> f32 2x3x4x4, f32 3, f32 3\n" NORM_OUTPUTS
-           "%10, %11, %12 = batchnorm_relu_grad \"dnorm\" (%0, %8, %4, %1, %6, %7) -> "
+           "%10, %11, %12 = batchnorm_relu_grad \"dnorm\" (%0, %4, %1, %2, %6, %7) -> "
            "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS);
 }
 
@@ -71,7 +71,7 @@ static void batchnorm_and_its_gradient_take_a_clip_from_0(void **state) {
         NORM_INPUTS
         "%8, %6, %7 = batchnorm_relu \"norm\" (%0, %1, %2) epsilon=0.5 most=6 -> f32 2x3x4x4, f32 3, f32 "
         "3\n" NORM_OUTPUTS
-        "%10, %11, %12 = batchnorm_relu_grad \"dnorm\" (%0, %8, %4, %1, %6, %7) epsilon=0.5 most=6 -> "
+        "%10, %11, %12 = batchnorm_relu_grad \"dnorm\" (%0, %4, %1, %2, %6, %7) epsilon=0.5 most=6 -> "
         "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS);
 }
 
@@ -87,6 +87,39 @@ static void a_clip_from_elsewhere_or_behind_something_else_stays(void **state) {
                                    "%6 = batchnorm_eval \"norm2\" (%5, %1, %1, %1, %1) -> f32 2x3\n"
                                    "%7 = clip \"nothing\" (%6) high=0 -> f32 2x3\n"
                                    "result %7\n");
+}
+
+// What relu let through is computed again from the normalization before it: of another relu, it can't be.
+static void a_gradient_of_another_relu_stays(void **state) {
+    (void)state;
+    expect_unchanged(
+        ls_pass_fuse,
+        NORM_INPUTS "%5, %6, %7 = batchnorm \"norm\" (%0, %1, %2) -> f32 2x3x4x4, f32 3, f32 3\n" NORM_OUTPUTS
+                    "%9 = relu_grad \"g\" (%4, %5) -> f32 2x3x4x4\n"
+                    "%10, %11, %12 = batchnorm_grad \"dnorm\" (%0, %9, %1, %6, %7) -> "
+                    "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS);
+}
+
+// The end of a residual block: the gradient of what was added is read by another normalization.
+static void batchnorm_and_its_gradient_take_sum_and_relu(void **state) {
+    (void)state;
+    expect(ls_pass_fuse,
+           NORM_INPUTS
+           "%5, %6, %7 = batchnorm \"norm\" (%0, %1, %2) -> f32 2x3x4x4, f32 3, f32 3\n" NORM_OUTPUTS
+           "%8 = add \"sum\" (%5, %4) -> f32 2x3x4x4\n"
+           "%9 = relu \"relu\" (%8) -> f32 2x3x4x4\n"
+           "%13 = add \"dsum\" (%4, %9) -> f32 2x3x4x4\n"
+           "%14 = relu_grad \"g\" (%9, %13) -> f32 2x3x4x4\n"
+           "%15 = add \"other\" (%14, %4) -> f32 2x3x4x4\n"
+           "%10, %11, %12 = batchnorm_grad \"dnorm\" (%0, %14, %1, %6, %7) -> "
+           "f32 2x3x4x4, f32 3, f32 3\n" NORM_GRADIENTS "%16 = add \"last\" (%10, %15) -> f32 2x3x4x4\n",
+           NORM_INPUTS
+           "%9, %6, %7 = batchnorm_add_relu \"norm\" (%0, %1, %2, %4) -> f32 2x3x4x4, f32 3, f32 "
+           "3\n" NORM_OUTPUTS
+           "%10, %11, %12, %14 = batchnorm_add_relu_grad \"dnorm\" (%0, %9, %4, %1, %6, %7, %9) -> "
+           "f32 2x3x4x4, f32 3, f32 3, f32 2x3x4x4\n" NORM_GRADIENTS
+           "%15 = add \"other\" (%14, %4) -> f32 2x3x4x4\n"
+           "%16 = add \"last\" (%10, %15) -> f32 2x3x4x4\n");
 }
 
 static void a_gradient_of_relu_with_other_readers_stays(void **state) {
@@ -159,6 +192,8 @@ int main(void) {
         cmocka_unit_test(batchnorm_and_its_gradient_take_the_relu),
         cmocka_unit_test(batchnorm_and_its_gradient_take_a_clip_from_0),
         cmocka_unit_test(a_clip_from_elsewhere_or_behind_something_else_stays),
+        cmocka_unit_test(a_gradient_of_another_relu_stays),
+        cmocka_unit_test(batchnorm_and_its_gradient_take_sum_and_relu),
         cmocka_unit_test(a_gradient_of_relu_with_other_readers_stays),
         cmocka_unit_test(what_others_read_stays),
         cmocka_unit_test(a_relu_of_something_else_stays),

@@ -124,7 +124,8 @@ static void a_plan_has_gone_through_every_pass(void **state) {
     assert_true(has_op(plan, "cast"));
     assert_true(has_op(plan, "batchnorm_relu"));
     assert_true(has_op(plan, "batchnorm_relu_grad"));
-    assert_true(has_op(plan, "add_relu"));
+    assert_true(has_op(plan, "batchnorm_add_relu"));
+    assert_true(has_op(plan, "batchnorm_add_relu_grad"));
     assert_false(has_op(plan, "relu"));
     ls_plan_free(plan);
 }
