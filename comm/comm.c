@@ -47,8 +47,10 @@ static void keep_mpi_from_gpus(void) {
 }
 
 static ls_status start_mpi(struct ls_comm_state *state) {
-    int started = 0, level = MPI_THREAD_SINGLE;
+    int started = 0, ended = 0, level = MPI_THREAD_SINGLE;
     MPI_Initialized(&started);
+    MPI_Finalized(&ended);
+    if (ended) return LS_FAIL(LS_INPUT, "MPI has ended in this process, which it does once");
     if (!started) keep_mpi_from_gpus();
     if (started) {
         MPI_Query_thread(&level);

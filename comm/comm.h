@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_comm {
     int rank, size;
     int local_rank, local_size; // among the ranks of this host
@@ -17,7 +19,9 @@ struct ls_comm {
 };
 
 // MPI where the program was started by a launcher (mpirun, srun with PMIx or PMI), or else a world of one
-// that needs no MPI daemon. LS_INPUT where srun started several tasks that cannot find each other.
+// that needs no MPI daemon. LS_INPUT where srun started several tasks that cannot find each other. A program
+// that has started MPI itself, with MPI_THREAD_SERIALIZED at least, keeps it, and may open and close as often
+// as it likes; else MPI comes and goes with the ranks, once.
 ls_status ls_comm_open(struct ls_comm *comm);
 // The same, with another first timeout than 300 s (see ls_comm_set_timeout), within which MPI comes up.
 ls_status ls_comm_open_within(struct ls_comm *comm, double timeout);
@@ -37,6 +41,9 @@ bool ls_comm_prints(const struct ls_comm *comm, ls_status status);
 // with it, and this does not return. So print the error before.
 void ls_comm_end(struct ls_comm *comm, ls_status status);
 const char *ls_comm_library(void); // "Open MPI 4.1.4"
+// This process among those of its launcher, from what that put into its environment; -1: unknown. Before the
+// ranks are open, too.
+int ls_launched_rank(void);
 
 ls_status ls_comm_barrier(struct ls_comm *comm);
 ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int root);
@@ -54,3 +61,5 @@ ls_status ls_comm_agree(struct ls_comm *comm, ls_status mine);
 // All ranks must have the same text; otherwise an error of `status` on all, which names `what`, the first
 // rank that differs from most, and the first line in which it does.
 ls_status ls_comm_agree_same(struct ls_comm *comm, ls_status status, const char *what, const char *text);
+
+#include "base/end.h"

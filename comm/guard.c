@@ -1,6 +1,7 @@
 #include "comm/guard.h"
 
 #include "base/clock.h"
+#include "comm/comm.h"
 
 #include <dirent.h>
 #include <errno.h>

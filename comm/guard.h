@@ -10,5 +10,3 @@ struct ls_guard;
 // One rank of the host says which rank of it is stopped; where none is, one says that MPI has not come up.
 ls_status ls_guard_open(double timeout, struct ls_guard **guard);
 void ls_guard_close(struct ls_guard *guard);
-// This process among those of its launcher, from what that put into its environment; -1: unknown.
-int ls_launched_rank(void);

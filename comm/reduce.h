@@ -9,6 +9,8 @@
 
 #include <stdbool.h>
 
+#include "base/begin.h"
+
 enum { LS_MAX_LANES = 4096, LS_MAX_NODES = 32 };
 
 // ---- the fold of one rank's lanes ----
@@ -71,3 +73,5 @@ double ls_reduce_traffic(int rank, int ranks, int lanes, bool fast, size_t count
 // folded. All ranks call with the same slices in the same order, on one queue.
 void ls_reduce(struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
                struct ls_queue *queue);
+
+#include "base/end.h"

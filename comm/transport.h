@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "base/begin.h"
+
 struct ls_comm;
 struct ls_device;
 struct ls_queue;
@@ -42,3 +44,5 @@ ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
 // Longer messages go in pieces of so many floats; 2^28, 1 GiB, unless set, or what is copied at once. All
 // ranks alike.
 void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats);
+
+#include "base/end.h"

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_comm;
 struct ls_device;
 struct ls_transport;
@@ -53,3 +55,5 @@ struct ls_cuda_module {
 // The entry: dlsym(module, LS_CUDA_ENTRY).
 #define LS_CUDA_ENTRY "lockstep_cuda_module"
 __attribute__((visibility("default"))) const struct ls_cuda_module *lockstep_cuda_module(void);
+
+#include "base/end.h"

@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "base/begin.h"
+
 struct ls_augment_range {
     double least, most;
 };
@@ -37,3 +39,5 @@ struct ls_augment ls_augment_of(const struct ls_augment_spec *spec, uint64_t see
 // lanes of one sample. Philox(seed, LS_RANDOM_MIX, position, draw).
 void ls_augment_mix(const struct ls_augment_spec *spec, uint64_t seed, uint64_t position,
                     struct ls_augment *augment);
+
+#include "base/end.h"

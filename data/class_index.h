@@ -3,6 +3,8 @@
 
 #include "data/dataset.h"
 
+#include "base/begin.h"
+
 struct ls_class_index {
     int64_t classes;
     int64_t
@@ -18,6 +20,8 @@ struct ls_class_index {
 ls_status ls_class_index_make(struct ls_dataset *dataset, int64_t classes, struct ls_class_index **index);
 void ls_class_index_free(struct ls_class_index *index); // NULL is allowed
 size_t ls_class_index_bytes(int64_t samples, int64_t classes);
-static inline int64_t ls_class_count(const struct ls_class_index *index, int64_t class) {
-    return index->begin[class + 1] - index->begin[class];
+static inline int64_t ls_class_count(const struct ls_class_index *index, int64_t of) {
+    return index->begin[of + 1] - index->begin[of];
 }
+
+#include "base/end.h"

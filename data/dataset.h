@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "base/begin.h"
+
 // What targets are to be read as, whatever their number type.
 enum ls_targets {
     LS_TARGETS_AS_STORED, // integers, one a sample: classes; everything else: values
@@ -89,3 +91,5 @@ void ls_dataset_forget(struct ls_dataset *dataset, bool pages);
 // the range out.
 ls_status ls_dataset_scan(struct ls_dataset *dataset, int64_t begin, int64_t end, int64_t classes,
                           bool samples);
+
+#include "base/end.h"

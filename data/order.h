@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_class_index; // data/class_index.h
 
 // Global sample index at `position` of the stream over `samples` samples.
@@ -26,3 +28,5 @@ struct ls_order {
     const struct ls_class_index *classes; // NULL: plain
 };
 struct ls_draw ls_order_draw(const struct ls_order *order, uint64_t position);
+
+#include "base/end.h"

@@ -10,6 +10,8 @@
 #include "base/status.h"
 #include "data/shard_writer.h"
 
+#include "base/begin.h"
+
 struct ls_pack_source;
 
 // ---- sources. Whatever a job points to stays the caller's, and there until the source is closed.
@@ -71,7 +73,7 @@ void ls_pack_source_close(struct ls_pack_source *source);
 
 struct ls_pack_job {
     const char *folder;           // where the shards go, made where it is missing
-    const char *name, *test_name; // of the splits: "train" makes train-00000-of-00004.h5
+    const char *name, *test_name; // of the splits: "train" makes train-00000-of-00004.h5; NULL: train, test
     int shards;                   // of the larger split; 0: of about 256 MiB. The other gets its share
     double test_fraction;         // 0: no test split
     const char *test_list;        // a file that names the samples of the test split, a line each; or NULL
@@ -79,7 +81,7 @@ struct ls_pack_job {
     bool skip_broken; // warn of a sample that cannot be read and go on; else the first is an error
     bool replace;     // write over shards of another set, of the same name and count
     uint64_t seed;
-    int threads, rank, ranks;
+    int threads, rank, ranks; // 0: one thread; one rank
 };
 
 struct ls_pack_split {
@@ -150,3 +152,5 @@ struct ls_check_report {
 ls_status ls_check_shard(const char *path, const char *input, const char *target, int threads,
                          struct ls_check_report *report);
 void ls_check_report_free(struct ls_check_report *report);
+
+#include "base/end.h"

@@ -209,6 +209,9 @@ ls_status ls_pack_open(const struct ls_pack_job *job, struct ls_pack_source *sou
     work->job = *job;
     work->source = source;
     if (work->job.threads < 1) work->job.threads = 1;
+    if (work->job.ranks < 1) work->job.ranks = 1;
+    if (!work->job.name) work->job.name = "train";
+    if (!work->job.test_name) work->job.test_name = "test";
     ls_status status = open_work(work);
     if (status != LS_OK) {
         ls_pack_close(work);

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 // A picture as it was decoded: of its width x height, [rows][columns][channels] u8 from (top, left) on.
 struct ls_picture {
     int width, height, channels;  // channels: 1 grey, 3 RGB
@@ -39,3 +41,5 @@ struct ls_resize_scratch {
 };
 ls_status ls_picture_square(const struct ls_picture *picture, int side, struct ls_resize_scratch *scratch,
                             uint8_t *out);
+
+#include "base/end.h"

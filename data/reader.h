@@ -5,6 +5,8 @@
 #include "data/augment.h"
 #include "data/dataset.h"
 
+#include "base/begin.h"
+
 struct ls_batch {
     uint64_t first_position;
     int64_t n;        // samples asked for
@@ -46,3 +48,5 @@ ls_status ls_reader_next(struct ls_reader *reader, struct ls_batch **batch, doub
 void ls_reader_release(struct ls_reader *reader, struct ls_batch *batch);
 size_t ls_reader_bytes(const struct ls_dataset_info *info,
                        const struct ls_reader_spec *spec); // what open will allocate
+
+#include "base/end.h"

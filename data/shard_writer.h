@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include "base/begin.h"
+
 enum { LS_SHARD_MOST = 99999, LS_UUID_TEXT = 40 };
 
 // Samples and targets of a set, as its shards hold them.
@@ -55,3 +57,5 @@ ls_status ls_shard_check_folder(const char *folder, const char *name, int shards
 // Removes shards of that name that were under way when their packer was killed.
 #define LS_SHARD_TEMPORARY ".tmp"
 void ls_shard_clear_folder(const char *folder, const char *name);
+
+#include "base/end.h"

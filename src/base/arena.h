@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include "base/begin.h"
+
 struct ls_arena {
     struct ls_arena_block *newest;
 };
@@ -16,3 +18,5 @@ char *ls_arena_format(struct ls_arena *arena, const char *format, ...) __attribu
 void ls_arena_free(struct ls_arena *arena);
 
 #define LS_ARENA_NEW(arena, type, count) ((type *)ls_arena_alloc((arena), sizeof(type) * (size_t)(count)))
+
+#include "base/end.h"

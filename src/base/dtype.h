@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/begin.h"
+
 typedef enum ls_dtype {
     LS_F32,
     LS_F64,
@@ -21,18 +23,10 @@ typedef enum ls_dtype {
     LS_DTYPES,
 } ls_dtype;
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 size_t ls_dtype_bytes(ls_dtype type);
 const char *ls_dtype_name(ls_dtype type); // "f32", "u8", …
 // The type of that name, or LS_DTYPES.
 ls_dtype ls_dtype_named(const char *name);
-
-#ifdef __cplusplus
-}
-#endif
 
 typedef uint16_t ls_bf16; // the upper half of an IEEE binary32
 
@@ -81,3 +75,5 @@ static inline ls_f16 ls_f16_from_f32(float value) {
     memcpy(&size, &sum, sizeof size);
     return (ls_f16)(sign | (size - 0x3f000000u));
 }
+
+#include "base/end.h"

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "base/begin.h"
+
 bool ls_file_exists(const char *path);
 ls_status ls_make_folders(const char *path); // like mkdir -p
 // May a file of this name be made? LS_INPUT where its folder is missing or closed to us, or where it is a
@@ -27,3 +29,5 @@ void ls_file_clear(const char *path);
 // ls_glob_free.
 ls_status ls_glob(const char *pattern, char ***names, int *n);
 void ls_glob_free(char **names, int n);
+
+#include "base/end.h"

@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_hash; // a running XXH64, seed 0
 
 struct ls_hash *ls_hash_open(void);
@@ -14,3 +16,5 @@ uint64_t ls_hash_of(const void *data, size_t bytes);
 
 // CRC32C (Castagnoli, RFC 3720 B.4) of `data`, going on from `crc`; start with 0.
 uint32_t ls_crc32c(uint32_t crc, const void *data, size_t bytes);
+
+#include "base/end.h"

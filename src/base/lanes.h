@@ -14,5 +14,7 @@ static inline int ls_lane_begin(int rank, int ranks, int lanes) {
 }
 
 static inline struct ls_lane_range ls_lanes_of(int rank, int ranks, int lanes) {
-    return (struct ls_lane_range){ls_lane_begin(rank, ranks, lanes), ls_lane_begin(rank + 1, ranks, lanes)};
+    const struct ls_lane_range range = {ls_lane_begin(rank, ranks, lanes),
+                                        ls_lane_begin(rank + 1, ranks, lanes)};
+    return range;
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 enum ls_phase { LS_STARTING, LS_TRAINING, LS_EVALUATING, LS_SAVING, LS_ENDING };
 const char *ls_phase_name(enum ls_phase phase); // "training"
 
@@ -31,3 +33,5 @@ enum ls_phase ls_pulse_phase(enum ls_phase phase); // returns the phase before
 void ls_pulse_enter(const char *call, uint64_t bytes);
 void ls_pulse_leave(void);
 struct ls_pulse ls_pulse_read(void);
+
+#include "base/end.h"

@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "base/begin.h"
+
 // The value of a status is the exit status of the program that ends with it.
 typedef enum ls_status {
     LS_OK = 0,
@@ -29,10 +31,6 @@ struct ls_error {
 #define LS_PRINTF(format_index, first_argument)
 #endif
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 // Records an error in the calling thread and returns `status`.
 ls_status ls_fail_at(const char *file, int line, ls_status status, const char *format, ...) LS_PRINTF(4, 5);
 // Puts "text: " before the text of the calling thread's error: the place that only a caller knows.
@@ -42,10 +40,6 @@ const struct ls_error *ls_error_last(void);
 void ls_error_clear(void);
 // Makes `error`, recorded by another thread, the calling thread's error; returns its status.
 ls_status ls_error_adopt(const struct ls_error *error);
-
-#ifdef __cplusplus
-}
-#endif
 
 #define LS_FAIL(status, ...) ls_fail_at(__FILE__, __LINE__, (status), __VA_ARGS__)
 
@@ -61,3 +55,5 @@ ls_status ls_error_adopt(const struct ls_error *error);
         status = (expression);                                                                               \
         if (status != LS_OK) goto label;                                                                     \
     } while (0)
+
+#include "base/end.h"

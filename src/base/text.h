@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_text {
     char *data; // ends with a zero byte once anything was added; NULL before
     size_t length, capacity;
@@ -21,3 +23,5 @@ void ls_text_free(struct ls_text *text);
 
 // "1.5 GiB", "512 B" into `out`, which it returns.
 char *ls_format_bytes(char out[32], double bytes);
+
+#include "base/end.h"

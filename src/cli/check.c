@@ -1,9 +1,5 @@
+#include "train/check.h"
 #include "cli/cli.h"
-#include "cli/predictions.h"
-#include "cpu/cpu.h"
-#include "data/pack.h"
-#include "h5/h5.h"
-#include "train/checkpoint.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,36 +10,6 @@ struct file {
     const char *path;
     struct ls_check_report report;
 };
-
-// What the root says that the file is; "" where it is other people's.
-static ls_status read_format(const char *path, char *format, size_t bytes) {
-    struct ls_h5 *h5 = NULL;
-    bool found;
-    format[0] = 0;
-    LS_TRY(ls_h5_open(path, &h5));
-    if (ls_h5_attr_text(h5, "/", "format", format, bytes, &found) != LS_OK) ls_error_clear();
-    ls_h5_close(h5);
-    return LS_OK;
-}
-
-static ls_status check_checkpoint(struct file *file) {
-    struct ls_checkpoint_header header;
-    LS_TRY(ls_checkpoint_verify(file->path));
-    LS_TRY(ls_checkpoint_read_header(file->path, &header));
-    snprintf(file->report.text, sizeof file->report.text, "checkpoint of step %llu",
-             (unsigned long long)header.state.step);
-    ls_checkpoint_header_free(&header);
-    return LS_OK;
-}
-
-static ls_status check_file(struct file *file, const char *input, const char *target) {
-    char format[64];
-    LS_TRY(read_format(file->path, format, sizeof format));
-    if (strcmp(format, LS_CHECKPOINT_FORMAT) == 0) return check_checkpoint(file);
-    if (strcmp(format, LS_PREDICTIONS_FORMAT) == 0)
-        return ls_predictions_check(file->path, file->report.text, sizeof file->report.text);
-    return ls_check_shard(file->path, input, target, ls_cpu_cores(), &file->report);
-}
 
 // ---- sets
 
@@ -146,10 +112,10 @@ static void print_file(const struct file *file, ls_status status) {
                 (long long)(report->offenders - LS_CHECK_OFFENDERS));
 }
 
-static ls_status check_all(struct file *files, int n, const char *input, const char *target) {
+static ls_status check_all(struct file *files, int n, const struct ls_check_spec *spec) {
     int bad = 0, wrong = 0;
     for (int i = 0; i < n; i++) {
-        ls_status status = check_file(&files[i], input, target);
+        ls_status status = ls_check_file(files[i].path, spec, &files[i].report);
         if (status == LS_SYSTEM) return status;
         if (n == 1 && status != LS_OK && files[i].report.offenders <= 1) return status;
         print_file(&files[i], status);
@@ -166,11 +132,11 @@ static ls_status check_all(struct file *files, int n, const char *input, const c
 }
 
 ls_status ls_command_check(const struct ls_command *command, int argc, char **argv) {
-    const char *input = "images", *target = NULL;
+    struct ls_check_spec spec = {.input = "images"};
     bool helped = false;
     const struct ls_option options[] = {
-        {"--input", NULL, LS_WORD, &input, "NAME", "dataset of the samples (default images)"},
-        {"--target", NULL, LS_WORD, &target, "NAME",
+        {"--input", NULL, LS_WORD, &spec.input, "NAME", "dataset of the samples (default images)"},
+        {"--target", NULL, LS_WORD, &spec.target, "NAME",
          "dataset of the targets, which must be there (default labels, where there are any)"},
         {0},
     };
@@ -181,7 +147,7 @@ ls_status ls_command_check(const struct ls_command *command, int argc, char **ar
     struct file *files = calloc((size_t)n, sizeof *files);
     if (!files) return LS_FAIL(LS_SYSTEM, "out of memory for %d files", n);
     for (int i = 0; i < n; i++) files[i].path = argv[i];
-    ls_status status = check_all(files, n, input, target);
+    ls_status status = check_all(files, n, &spec);
     for (int i = 0; i < n; i++) ls_check_report_free(&files[i].report);
     free(files);
     return status;

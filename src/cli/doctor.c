@@ -1,5 +1,6 @@
 #include "cli/doctor.h"
 #include "base/clock.h"
+#include "base/version.h"
 #include "cli/cli.h"
 #include "cli/world.h"
 #include "cpu/cpu.h"
@@ -123,7 +124,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     LS_TRY(ls_comm_gather_all(comm, &mine, reports, sizeof mine));
     int warnings = 0;
     if (comm->rank == 0) {
-        printf("lockstep %s, %s, %s, %s\n", LOCKSTEP_VERSION, ls_comm_library(), ls_h5_library(),
+        printf("lockstep %s, %s, %s, %s\n", ls_version(), ls_comm_library(), ls_h5_library(),
                ls_cpu_library() ? ls_cpu_library() : "no oneDNN");
         warnings = print_reports(reports, comm->size);
     }

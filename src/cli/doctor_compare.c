@@ -1,3 +1,4 @@
+#include "base/version.h"
 #include "cli/doctor.h"
 #include "cpu/cpu.h"
 #include "h5/h5.h"
@@ -22,7 +23,7 @@ void ls_doctor_look(struct ls_doctor_host *host, const struct ls_comm *comm, con
     const char *kernel = uname(&system) == 0 ? system.release : "unknown";
     char gpu[128];
     ls_doctor_gpu_fact(gpu);
-    const char *const facts[LS_DOCTOR_FACTS] = {LOCKSTEP_VERSION,
+    const char *const facts[LS_DOCTOR_FACTS] = {ls_version(),
                                                 ls_comm_library(),
                                                 ls_h5_library(),
                                                 ls_cpu_library() ? ls_cpu_library() : "none",

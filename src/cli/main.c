@@ -2,11 +2,9 @@
 #include "cli/world.h"
 
 #include "base/log.h"
+#include "base/version.h"
 #include "comm/comm.h"
-#include "comm/guard.h"
-#include "cpu/cpu.h"
-#include "h5/h5.h"
-#include "train/gpu.h"
+#include "train/libraries.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -144,27 +142,11 @@ static void print_usage(FILE *out) {
                  "4 communication, 75 stopped by a signal after writing a checkpoint.\n");
 }
 
-static void print_cuda(void) {
-    const char *why;
-    struct ls_cuda_libraries found;
-    const struct ls_cuda_module *module = ls_gpu_module(&why);
-    if (!module) {
-        printf("  CUDA: %s\n", why);
-        return;
-    }
-    module->libraries(&found);
-    const char *const name[] = {"driver", "cuBLAS", "cuDNN", "NCCL"};
-    const char *const version[] = {found.driver, found.cublas, found.cudnn, found.nccl};
-    printf("  CUDA module: %s, runtime %s", module->name, found.runtime);
-    for (int i = 0; i < 4; i++) printf(version[i][0] ? ", %s %s" : ", no %s", name[i], version[i]);
-    printf("\n");
-}
-
 static void print_version(void) {
-    printf("lockstep %s\n", LOCKSTEP_VERSION);
-    printf("  %s\n  %s\n", ls_comm_library(), ls_h5_library());
-    printf("  %s\n", ls_cpu_library() ? ls_cpu_library() : "oneDNN: not built in (the plain kernels serve)");
-    print_cuda();
+    struct ls_text text = {0};
+    ls_libraries(&text);
+    printf("lockstep %s\n%s", ls_version(), text.data);
+    ls_text_free(&text);
 }
 
 static void print_error(void) {
@@ -176,6 +158,7 @@ int main(int argc, char **argv) {
     // A closed pipe or a file-size limit is an error to report, not a death.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+    ls_log_to(ls_log_to_stderr, NULL);
     if (argc < 2) {
         print_usage(stderr);
         return LS_INPUT;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/cli.h"
-#include "data/pack.h"
+#include "train/packing.h"
 
 ls_status ls_pack_images_command(const struct ls_command *command, int argc, char **argv);
 ls_status ls_pack_csv_command(const struct ls_command *command, int argc, char **argv);

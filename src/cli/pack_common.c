@@ -1,7 +1,6 @@
 // What the packers' commands share: options, the ranks' agreement, the summary.
 #include "cli/pack.h"
 #include "cli/world.h"
-#include "cpu/cpu.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +32,7 @@ static ls_status check_shared(const char *what, struct ls_pack_asked *asked) {
         return LS_FAIL(LS_INPUT, "--test and --test-list: expected one of them");
     job->shards = (int)asked->shards;
     job->seed = (uint64_t)asked->seed;
+    job->threads = (int)asked->threads;
     if (asked->flip_order) job->shuffle = !job->shuffle;
     return LS_OK;
 }
@@ -137,58 +137,31 @@ static ls_status print_split(const char *folder, const struct ls_pack_plan *plan
     return LS_OK;
 }
 
-static ls_status print_summary(const char *folder, const struct ls_pack_plan *plan,
-                               const uint64_t counts[2]) {
+static ls_status print_summary(const char *folder, const struct ls_packing *packing) {
+    const struct ls_pack_plan *plan = &packing->plan;
     for (int i = 0; i < plan->n_splits; i++) LS_TRY(print_split(folder, plan, &plan->splits[i]));
     if (plan->ignored) printf("%lld files are no pictures by their names\n", (long long)plan->ignored);
-    printf("done: %llu shards written, %llu were there\n", (unsigned long long)counts[1],
-           (unsigned long long)counts[0]);
+    printf("done: %lld shards written, %lld were there\n", (long long)packing->written,
+           (long long)packing->kept);
     return LS_OK;
 }
 
 // ---- on all ranks
 
-struct packing {
-    struct ls_pack_job job;
-    int64_t threads;
+struct work {
+    const struct ls_pack_job *job;
     ls_status (*open)(const void *source_job, struct ls_pack_source **source);
     const void *source_job;
 };
 
-static ls_status pack(struct packing *packing, struct ls_comm *comm, struct ls_pack_work *work,
-                      const struct ls_pack_plan *plan) {
-    char seen[32];
-    snprintf(seen, sizeof seen, "%016llx", (unsigned long long)plan->asked);
-    LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "what is to be packed, as the ranks see it,", seen));
-    uint64_t content;
-    LS_TRY(ls_comm_agree(comm, ls_pack_check(work, &content)));
-    if (comm->rank == 0) ls_pack_clear(work); // the others wait for its share of the sum
-    LS_TRY(ls_comm_sum_u64(comm, &content, 1));
-    int64_t kept, written;
-    LS_TRY(ls_comm_agree(comm, ls_pack_run(work, content, &kept, &written)));
-    uint64_t counts[2] = {(uint64_t)kept, (uint64_t)written};
-    LS_TRY(ls_comm_sum_u64(comm, counts, 2));
-    return ls_comm_agree(comm, comm->rank == 0 ? print_summary(packing->job.folder, plan, counts) : LS_OK);
-}
-
-static ls_status open_and_pack(struct packing *packing, struct ls_comm *comm, struct ls_pack_source *source) {
-    struct ls_pack_work *work = NULL;
-    struct ls_pack_plan plan;
-    LS_TRY(ls_comm_agree(comm, ls_pack_open(&packing->job, source, &work, &plan)));
-    ls_status status = pack(packing, comm, work, &plan);
-    ls_pack_close(work);
-    return status;
-}
-
 static ls_status work_on(struct ls_comm *comm, void *context) {
-    struct packing *packing = context;
+    const struct work *work = context;
     struct ls_pack_source *source = NULL;
-    packing->job.rank = comm->rank;
-    packing->job.ranks = comm->size;
-    int cores = ls_cpu_cores() / comm->local_size;
-    packing->job.threads = packing->threads ? (int)packing->threads : cores > 1 ? cores : 1;
-    ls_status status = ls_comm_agree(comm, packing->open(packing->source_job, &source));
-    if (status == LS_OK) status = open_and_pack(packing, comm, source);
+    struct ls_packing packing;
+    ls_status status = ls_comm_agree(comm, work->open(work->source_job, &source));
+    if (status == LS_OK) status = ls_packing_run(comm, work->job, source, &packing);
+    if (status == LS_OK)
+        status = ls_comm_agree(comm, comm->rank == 0 ? print_summary(work->job->folder, &packing) : LS_OK);
     ls_pack_source_close(source);
     return status;
 }
@@ -196,6 +169,6 @@ static ls_status work_on(struct ls_comm *comm, void *context) {
 ls_status ls_pack_do(const struct ls_pack_asked *asked,
                      ls_status (*open)(const void *source_job, struct ls_pack_source **source),
                      const void *source_job) {
-    struct packing packing = {asked->job, asked->threads, open, source_job};
-    return ls_with_world(work_on, &packing);
+    struct work work = {&asked->job, open, source_job};
+    return ls_with_world(work_on, &work);
 }

@@ -1,8 +1,7 @@
 #include "cli/cli.h"
-#include "train/setup.h"
+#include "train/planning.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static void print_bytes(const char *what, size_t bytes, const char *why) {
     char text[32];
@@ -27,92 +26,36 @@ static void print_memory(const struct ls_memory *memory) {
     print_bytes("total", memory->total, "");
 }
 
-static void print_plan(const struct ls_recipe *recipe, const struct ls_model *model,
-                       const struct ls_memory *memory, const struct ls_device *device, int ranks) {
-    const struct ls_plan *plan = model->train;
-    char bytes[32];
-    const int lanes = (int)recipe->train.lanes;
-    printf("model %s: %lld parameters\n", recipe->model.zoo, (long long)plan->layout->parameters);
-    printf("lane: %lld samples, %.2f GFLOP forward and backward, %d nodes, %d buckets\n",
-           (long long)plan->lane_batch, plan->flops / 1e9, plan->graph->n_nodes, plan->n_buckets);
-    const struct ls_lane_range most = ls_lanes_of(ranks - 1, ranks, lanes);
-    printf("ranks: %d, up to %d of %d lanes each, %d side by side, on %s\n", ranks, most.end - most.begin,
-           lanes,
-           device->compute_queues < most.end - most.begin ? device->compute_queues : most.end - most.begin,
-           device->name);
-    static const char *const algorithms[] = {
-        [LS_REDUCE_ALIGNED] = "ordered, halving and doubling",
-        [LS_REDUCE_SLICES] = "ordered, by slices (ranks do not hold one tree node each)",
-        [LS_REDUCE_FAST] = "fast: the library's own; the promise of equal bits does not hold",
+static void print_plan(const struct ls_planning *planning, int ranks) {
+    static const char *const reductions[] = {
+        [LS_PLANNING_ALIGNED] = "ordered, halving and doubling",
+        [LS_PLANNING_SLICES] = "ordered, by slices (ranks do not hold one tree node each)",
+        [LS_PLANNING_FAST] = "fast: the library's own; the promise of equal bits does not hold",
     };
-    if (ranks > 1) {
-        double most_sent = 0;
-        for (int r = 0; r < ranks; r++) {
-            const double sent =
-                ls_reduce_traffic(r, ranks, lanes, recipe->train.fast, plan->layout->output_floats);
-            if (sent > most_sent) most_sent = sent;
-        }
-        printf("reduction: %s; a rank sends up to %s a step\n",
-               algorithms[ls_reduce_choose(ranks, lanes, recipe->train.fast)],
-               ls_format_bytes(bytes, most_sent * 4));
-    }
-    print_memory(memory);
+    char bytes[32];
+    printf("model %s: %lld parameters\n", planning->model, (long long)planning->parameters);
+    printf("lane: %lld samples, %.2f GFLOP forward and backward, %d nodes, %d buckets\n",
+           (long long)planning->lane_samples, planning->lane_flops / 1e9, planning->nodes, planning->buckets);
+    printf("ranks: %d, up to %d of %d lanes each, %d side by side, on %s\n", ranks, planning->most_lanes,
+           planning->lanes, planning->side_by_side, planning->device);
+    if (planning->reduction != LS_PLANNING_ALONE)
+        printf("reduction: %s; a rank sends up to %s a step\n", reductions[planning->reduction],
+               ls_format_bytes(bytes, planning->sent_bytes));
+    print_memory(&planning->memory);
+    if (planning->limited) printf("fits device.memory\n");
 }
 
-// "224x224x3": height, width, channels of u8 samples, instead of looking into the data.
-static ls_status parse_sample(const char *text, struct ls_sample_shape *sample) {
+// "224x224x3": height, width, channels of u8 samples.
+static ls_status parse_sample(const char *text, struct ls_planning_request *request) {
     long long h, w, c;
     char more;
     if (sscanf(text, "%lldx%lldx%lld%c", &h, &w, &c, &more) != 3 || h < 1 || w < 1 || c < 1)
         return LS_FAIL(LS_INPUT, "--sample: expected HEIGHTxWIDTHxCHANNELS, as 224x224x3, found \"%s\"",
                        text);
-    *sample = (struct ls_sample_shape){.height = h, .width = w, .channels = c, .type = LS_U8};
+    request->height = h;
+    request->width = w;
+    request->channels = c;
     return LS_OK;
-}
-
-struct inputs {
-    struct ls_dataset *train, *test;
-};
-
-static ls_status look_at_data(const struct ls_recipe *recipe, struct inputs *inputs,
-                              struct ls_sample_shape *sample) {
-    LS_TRY(ls_data_open(recipe, false, &inputs->train));
-    *sample = ls_sample_shape_of(ls_dataset_info(inputs->train));
-    if (recipe->data.test.n == 0) return LS_OK;
-    LS_TRY(ls_data_open(recipe, true, &inputs->test));
-    return ls_data_same_shape(ls_dataset_info(inputs->train), ls_dataset_info(inputs->test));
-}
-
-static ls_status plan(struct ls_recipe *recipe, const char *sample_text, int64_t ranks,
-                      struct inputs *inputs) {
-    if (ranks < 1 || ranks > recipe->train.lanes)
-        return LS_FAIL(LS_INPUT, "--ranks: expected 1 to train.lanes: %lld, found %lld",
-                       (long long)recipe->train.lanes, (long long)ranks);
-    // Ranks of one host share its cores, as they would in training.
-    const struct ls_comm alone = {.size = (int)ranks, .local_size = (int)ranks};
-    struct ls_sample_shape sample;
-    if (sample_text) {
-        LS_TRY(parse_sample(sample_text, &sample));
-        sample.target_is_class = recipe->train.loss == LS_RECIPE_CROSS_ENTROPY;
-        sample.target_values = recipe->model.classes;
-    } else {
-        LS_TRY(look_at_data(recipe, inputs, &sample));
-    }
-    struct ls_device *device = NULL;
-    LS_TRY(ls_device_choose(recipe, &alone, false, &device));
-    struct ls_model model;
-    ls_status status = ls_model_make(recipe, &sample, device, &model);
-    if (status == LS_OK) {
-        const struct ls_memory memory =
-            ls_memory_of(recipe, &model, inputs->train ? ls_dataset_info(inputs->train) : NULL,
-                         inputs->test ? ls_dataset_info(inputs->test) : NULL, device, 0, (int)ranks);
-        print_plan(recipe, &model, &memory, device, (int)ranks);
-        status = ls_memory_check(recipe, &sample, device, &memory);
-        if (status == LS_OK && device->memory_limit > 0) printf("fits device.memory\n");
-    }
-    ls_model_free(&model);
-    device->api->close(device);
-    return status;
 }
 
 ls_status ls_command_plan(const struct ls_command *command, int argc, char **argv) {
@@ -131,13 +74,17 @@ ls_status ls_command_plan(const struct ls_command *command, int argc, char **arg
     LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
     if (helped) return LS_OK;
     if (n < 1) return LS_FAIL(LS_INPUT, "plan needs a recipe: lockstep plan %s", command->usage);
-    struct ls_recipe recipe;
-    LS_TRY(ls_recipe_read(argv[0], (const char *const *)(argv + 1), n - 1, &recipe));
-    if (memory > 0) recipe.device.memory = memory;
-    struct inputs inputs = {0};
-    ls_status status = plan(&recipe, sample, ranks, &inputs);
-    if (inputs.train) ls_dataset_close(inputs.train);
-    if (inputs.test) ls_dataset_close(inputs.test);
-    ls_recipe_free(&recipe);
+    enum { MOST_RANKS = 1 << 20 };
+    if (ranks < 1 || ranks > MOST_RANKS)
+        return LS_FAIL(LS_INPUT, "--ranks: expected 1 to train.lanes, found %lld", (long long)ranks);
+    struct ls_planning_request request = {
+        .recipe = {.path = argv[0], .overrides = (const char *const *)(argv + 1), .n_overrides = n - 1},
+        .ranks = (int)ranks,
+        .device_memory = memory,
+    };
+    if (sample) LS_TRY(parse_sample(sample, &request));
+    struct ls_planning planning;
+    const ls_status status = ls_planning_make(&request, &planning);
+    if (planning.made) print_plan(&planning, request.ranks);
     return status;
 }

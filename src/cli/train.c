@@ -1,8 +1,6 @@
 #include "cli/cli.h"
 #include "cli/world.h"
-#include "train/recipe.h"
 #include "train/stop.h"
-#include "train/trace.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
@@ -23,21 +21,9 @@ static ls_status work(struct ls_comm *comm, void *context) {
     return status;
 }
 
-// For the start, when the recipe is not read yet; what is wrong with it is said when it is.
-static double timeout_of(const struct ls_train_request *request) {
-    struct ls_recipe recipe;
-    double timeout = 300;
-    if (ls_recipe_read(request->recipe, request->overrides, request->n_overrides, &recipe) == LS_OK) {
-        timeout = recipe.train.timeout;
-        ls_recipe_free(&recipe);
-    }
-    ls_error_clear();
-    return timeout;
-}
-
 ls_status ls_command_train(const struct ls_command *command, int argc, char **argv) {
     bool trace = false, help_recipe = false, helped = false;
-    struct ls_train_request request = {.version = LOCKSTEP_VERSION};
+    struct ls_train_request request = {.progress = true};
     const struct ls_option options[] = {
         {"--out", "-o", LS_WORD, &request.out, "DIR", "the run's folder (default: runs/<recipe name>)"},
         {"--resume", NULL, LS_FLAG, &request.resume, NULL,
@@ -67,9 +53,8 @@ ls_status ls_command_train(const struct ls_command *command, int argc, char **ar
         return LS_FAIL(LS_INPUT, "--trace-steps: expected 1 to 10000, found %lld",
                        (long long)request.trace_steps);
     if (trace && request.trace_steps == 0) request.trace_steps = LS_TRACE_STEPS;
-    request.recipe = argv[0];
-    request.overrides = (const char *const *)(argv + 1);
-    request.n_overrides = n - 1;
+    request.recipe = (struct ls_recipe_source){
+        .path = argv[0], .overrides = (const char *const *)(argv + 1), .n_overrides = n - 1};
     ls_stop_listen();
-    return ls_with_world_within(timeout_of(&request), work, &request);
+    return ls_with_world_within(ls_recipe_timeout(&request.recipe), work, &request);
 }

@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "comm/guard.h"
 
 static struct ls_comm world;
 static bool is_open;

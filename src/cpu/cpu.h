@@ -3,6 +3,8 @@
 
 #include "device/device.h"
 
+#include "base/begin.h"
+
 enum ls_cpu_kernels {
     LS_CPU_AUTO,   // oneDNN where it was built in, plain where it has no kernel
     LS_CPU_PLAIN,  // the plain reference kernels: no library, any type, slow
@@ -23,3 +25,5 @@ bool ls_cpu_has_bf16(void);
 int ls_cpu_cores(void);
 // Cores of the machine that are online.
 int ls_cpu_cores_online(void);
+
+#include "base/end.h"

@@ -7,6 +7,8 @@
 #include "graph/plan.h"
 #include "ops/ops.h"
 
+#include "base/begin.h"
+
 // What a kernel reads when it runs. Tensors lie as graph.h says, dense, at multiples of LS_ALIGN bytes.
 // out[0] may be the memory of in[0] where the op is LS_OP_ELEMENTWISE and both are as large; nothing else
 // overlaps. Outputs and workspace hold anything (NaN in tests) when the kernel starts; every element of every
@@ -53,3 +55,5 @@ ls_status ls_kernel_choose(enum ls_cpu_kernels choice, const struct ls_graph *gr
 // Runs one node on the calling thread, under the floating-point settings of a queue: makes, runs, unmakes,
 // with a workspace of its own (filled with NaN). `call->workspace` and `call->made` are not read. For tests.
 ls_status ls_cpu_run_node(enum ls_cpu_kernels choice, const struct ls_kernel_call *call);
+
+#include "base/end.h"

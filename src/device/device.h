@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_graph;
 struct ls_node;
 struct ls_plan;
@@ -176,3 +178,5 @@ struct ls_device {
     int64_t memory_limit; // bytes; 0: none
     int64_t memory_free;  // bytes that were there to be taken when the device was opened; 0: not known
 };
+
+#include "base/end.h"

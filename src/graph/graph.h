@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "base/begin.h"
+
 enum { LS_MAX_RANK = 5, LS_MAX_IN = 8, LS_MAX_OUT = 4, LS_MAX_ATTRS = 14 };
 
 struct ls_shape {
@@ -140,3 +142,5 @@ ls_status ls_graph_parse(struct ls_graph *graph, const char *text, const char *f
 // Every value made once and before its use, arities, attributes in range, shapes and types as the ops' rules
 // say. Runs after every pass.
 ls_status ls_graph_verify(const struct ls_graph *graph);
+
+#include "base/end.h"

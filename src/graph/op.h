@@ -3,6 +3,8 @@
 
 #include "graph/graph.h"
 
+#include "base/begin.h"
+
 struct ls_attr_info {
     const char *name;
     enum { LS_ATTR_INT, LS_ATTR_FLOAT, LS_ATTR_TYPE } type; // LS_ATTR_TYPE: an ls_dtype, in `i`
@@ -63,3 +65,5 @@ ls_value ls_gradient_out(const struct ls_gradient *gradient, const struct ls_nod
 // Adds `contribution` to the gradient of `value` (an add node where there is one already); nothing where it
 // is not wanted.
 ls_status ls_gradient_flow(struct ls_gradient *gradient, ls_value value, ls_value contribution);
+
+#include "base/end.h"

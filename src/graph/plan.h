@@ -6,6 +6,8 @@
 #include "graph/augment.h"
 #include "graph/graph.h"
 
+#include "base/begin.h"
+
 struct ls_device;
 struct ls_lane; // device/device.h
 
@@ -123,3 +125,5 @@ struct ls_plan_options {
 ls_status ls_plan_make(struct ls_graph *graph, const struct ls_device *device,
                        const struct ls_plan_options *options, struct ls_plan **plan);
 void ls_plan_free(struct ls_plan *plan); // NULL is allowed
+
+#include "base/end.h"

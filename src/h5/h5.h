@@ -7,6 +7,8 @@
 
 #include <stdbool.h>
 
+#include "base/begin.h"
+
 enum { LS_H5_MAX_RANK = 8, LS_H5_MAX_FILTERS = 4 };
 
 struct ls_h5; // an open file
@@ -106,3 +108,5 @@ ls_status ls_h5_set_f64(struct ls_h5 *file, const char *name, const char *attr, 
 ls_status ls_h5_set_i64(struct ls_h5 *file, const char *name, const char *attr, int64_t value);
 // Flushes, syncs and closes; says whether every byte reached the file. The file is closed in any case.
 ls_status ls_h5_finish(struct ls_h5 *file);
+
+#include "base/end.h"

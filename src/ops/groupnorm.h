@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_graph;
 struct ls_node;
 
@@ -14,3 +16,5 @@ struct ls_groups {
     double epsilon;
 };
 struct ls_groups ls_groups_of(const struct ls_graph *graph, const struct ls_node *node);
+
+#include "base/end.h"

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_graph;
 struct ls_node;
 
@@ -22,3 +24,5 @@ struct ls_steps {
     int64_t size[LS_STEPS], step[LS_STEPS];
 };
 struct ls_steps ls_steps_of(const struct ls_graph *graph, const struct ls_node *node);
+
+#include "base/end.h"

@@ -7,6 +7,8 @@
 
 #include "graph/op.h"
 
+#include "base/begin.h"
+
 enum ls_op_id {
     // raw [N,C,H,W] (u8 or f32; lies NHWC, or NCHW where channels_first), augment i32 [N,LS_AUGMENT_WORDS]
     // (struct ls_augment, graph/augment.h) -> x f32 [N,C,OH,OW], OH and OW the attributes height and width,
@@ -277,3 +279,5 @@ ls_status ls_mse(struct ls_graph *graph, ls_value prediction);
 ls_status ls_mae(struct ls_graph *graph, ls_value prediction);
 ls_status ls_huber(struct ls_graph *graph, ls_value prediction, double delta);
 ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing);
+
+#include "base/end.h"

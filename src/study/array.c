@@ -57,9 +57,8 @@ static void add_runs(const struct ls_study *study, enum ls_scaling_mode mode, co
 
 ls_status ls_study_write_array(const struct ls_study *study) {
     const struct ls_study_spec *spec = study->spec;
-    char program[4096] = "lockstep", path[4096];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length > 0) program[length] = 0;
+    char own[4096], path[4096];
+    const char *program = ls_study_program(spec, own, sizeof own);
     LS_TRY(ls_study_make_folders(spec));
     struct ls_text text = {0};
     add_head(spec, &text);

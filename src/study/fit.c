@@ -192,7 +192,7 @@ static void resample(const struct ls_study *study, uint64_t draw, struct ls_stud
 
 struct ls_forecast ls_scaling_forecast(const struct ls_study *study, const struct ls_scaling_fit *fit,
                                        enum ls_scaling_mode mode, int ranks) {
-    static struct ls_study drawn;
+    struct ls_study drawn;
     double steps[RESAMPLED];
     for (int i = 0; i < RESAMPLED; i++) {
         resample(study, (uint64_t)i, &drawn);

@@ -10,6 +10,8 @@
 ls_status ls_study_measure(struct ls_study *study, struct ls_point *point);
 ls_status ls_study_make_folders(const struct ls_study_spec *spec);
 ls_status ls_study_write_array(const struct ls_study *study); // array.c: DIR/array.sbatch
+// The program that makes the runs; `out` is room for its name.
+const char *ls_study_program(const struct ls_study_spec *spec, char *out, size_t bytes);
 const char *ls_study_mode_name(enum ls_scaling_mode mode);
 double ls_study_median(double *values, int n); // sorts them
 

@@ -53,6 +53,14 @@ static void free_words(struct words *words) {
     for (int i = 0; i < words->n; i++) free(words->word[i]);
 }
 
+const char *ls_study_program(const struct ls_study_spec *spec, char *out, size_t bytes) {
+    if (spec->program) return spec->program;
+    const ssize_t length = readlink("/proc/self/exe", out, bytes - 1);
+    if (length <= 0) return "lockstep";
+    out[length] = 0;
+    return out;
+}
+
 // "launch/run -n %n": blanks part words.
 static void add_launcher(struct words *words, const char *launcher, int ranks) {
     char copy[2048], *rest = copy;
@@ -87,10 +95,8 @@ static void add_start(struct words *words, const struct ls_study_spec *spec, int
             setenv("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1", 1);
         }
     }
-    char program[4096] = "lockstep";
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length > 0) program[length] = 0;
-    add(words, "%s", program);
+    char program[4096];
+    add(words, "%s", ls_study_program(spec, program, sizeof program));
 }
 
 static void open_output(const char *path, int descriptor) {

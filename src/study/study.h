@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 enum { LS_STUDY_POINTS = 32, LS_STUDY_TRIALS = 16 };
 
 enum ls_scaling_mode {
@@ -26,6 +28,7 @@ struct ls_study_spec {
     const char *hosts;    // for mpirun: a file, or host:ranks,…; NULL: this machine
     const char *launcher; // what to start a run with, "%n" being its ranks; NULL: srun in a Slurm allocation,
                           // else mpirun
+    const char *program;  // lockstep, which makes the runs; NULL: this process's own
     bool collect;         // start nothing: what is there is read
     bool array;           // start nothing: write a Slurm array job that makes the runs
     double price;         // of a device hour; 0: no money is spoken of
@@ -68,3 +71,5 @@ struct ls_study {
 // ended with, with the place of its output; LS_NUMBERS where strong-scaling runs of an ordered reduction end
 // with different params. Files: scaling.csv, scaling.json, report.md, scaling.svg and .png, runs/.
 ls_status ls_study(const struct ls_study_spec *spec);
+
+#include "base/end.h"

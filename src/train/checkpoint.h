@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 #define LS_CHECKPOINT_FORMAT "lockstep checkpoint" // the attribute `format` of the root
 
 struct ls_layout;
@@ -101,3 +103,5 @@ void ls_checkpoint_writer_on_done(struct ls_checkpoint_writer *writer,
                                                uint64_t bytes),
                                   void *context);
 size_t ls_checkpoint_writer_bytes(const struct ls_layout *layout, int slots);
+
+#include "base/end.h"

@@ -10,7 +10,10 @@
 #include "comm/comm.h"
 #include "comm/reduce.h"
 #include "data/reader.h"
+#include "train/memory.h"
 #include "train/model.h"
+
+#include "base/begin.h"
 
 struct ls_engine;
 struct ls_checkpoint_state;
@@ -22,26 +25,7 @@ struct ls_engine_spec {
     const struct ls_recipe *recipe;
 };
 
-// What a run takes, by kind, in bytes. The plan of the run: `lockstep plan` prints it, ls_engine_open
-// allocates exactly it.
-struct ls_memory {
-    // Of the device's memory:
-    size_t weights;     // parameters and running statistics
-    size_t gradients;   // output buffers of the tree
-    size_t optimizer;   // its slots, and what the update reads beside
-    size_t activations; // of all queues
-    size_t workspace;   // what the arenas need beyond the activations
-    size_t staging; // input of lanes that is on its way to where they read it; 0 where they read the batch
-    size_t communication;
-    // Of the host's:
-    size_t input;      // the ring of batches
-    size_t checkpoint; // the copy that is written while training goes on
-    size_t mirror;     // of the weights and slots, and what else is copied there; 0 where the host reads the
-                       // device's
-    size_t program; // what the process holds beside these: heaps of the libraries, and the code they generate
-    // Where both memories are one, all of it is the device's.
-    size_t device, host, total;
-};
+// What this rank takes.
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
                               struct ls_device *device, int rank, int ranks);
@@ -129,3 +113,5 @@ ls_status ls_engine_upload(struct ls_engine *engine);
 // is not there.
 int64_t ls_peak_bytes(void);
 int64_t ls_resident_bytes(void);
+
+#include "base/end.h"

@@ -5,6 +5,8 @@
 #include "base/exact.h"
 #include "comm/comm.h"
 
+#include "base/begin.h"
+
 // Calibration, of bins (b/15, (b+1)/15] of the confidence, the probability of the most probable class:
 //   ECE = sum over bins of n_b / n * | accuracy_b - mean confidence_b |      (Guo et al., 2017)
 // Micro-averaged F1, of all labels of all samples together, with TP the labels that hold and were said to, FP
@@ -68,3 +70,5 @@ double ls_figures_mae(const struct ls_figures *figures);
 // room to work in. Costs n + top * log n.
 void ls_rank_classes(const float *values, int64_t n, int64_t top, int32_t *order, int32_t *ranked,
                      float *confidence);
+
+#include "base/end.h"

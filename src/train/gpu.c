@@ -4,6 +4,7 @@
 #include "device/device.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,20 +14,37 @@
 
 static const char file_name[] = "liblockstep-cuda.so";
 
-// Beside the program, as it is built, or in ../lib, as it is installed.
-static bool find_file(char *path, size_t bytes) {
+// In the folder of `beside`, as it is built, or in ../lib from there, as it is installed.
+static bool find_near(const char *beside, char *path, size_t bytes) {
     static const char *const places[] = {"", "../lib/"};
-    char program[4096];
-    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (length <= 0) return false;
-    program[length] = 0;
-    char *slash = strrchr(program, '/');
-    if (slash) slash[1] = 0;
-    for (int i = 0; i < 2; i++) {
-        const int n = snprintf(path, bytes, "%s%s%s", program, places[i], file_name);
+    const char *slash = strrchr(beside, '/');
+    for (int i = 0; slash && i < 2; i++) {
+        const int n =
+            snprintf(path, bytes, "%.*s%s%s", (int)(slash + 1 - beside), beside, places[i], file_name);
         if (n > 0 && (size_t)n < bytes && access(path, F_OK) == 0) return true;
     }
     return false;
+}
+
+// Where this very code is: a shared library's file, or the program's as it was started.
+static const char *own_file(void) {
+    static const char here;
+    Dl_info info;
+    return dladdr(&here, &info) && info.dli_fname ? info.dli_fname : "";
+}
+
+static bool find_file(char *path, size_t bytes) {
+    char program[4096];
+    const ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = 0;
+    return find_near(program, path, bytes) || find_near(own_file(), path, bytes);
+}
+
+// The module takes our functions from what all of the process can see. A shared library that was opened for
+// itself alone (a plug-in, a binding of another language) is shown to it here; of a program the call fails,
+// which shows them anyway.
+static void show_own_functions(void) {
+    (void)dlopen(own_file(), RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
 }
 
 static const struct ls_cuda_module *open_module(char *why, size_t bytes) {
@@ -38,6 +56,7 @@ static const struct ls_cuda_module *open_module(char *why, size_t bytes) {
         snprintf(why, bytes, "the CUDA module (%s) is not installed", file_name);
         return NULL;
     }
+    show_own_functions();
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         snprintf(why, bytes, "the CUDA module cannot be opened: %s", dlerror());
@@ -55,26 +74,36 @@ static const struct ls_cuda_module *open_module(char *why, size_t bytes) {
     return NULL; // stays loaded: what it has started cannot be undone
 }
 
+static struct {
+    pthread_mutex_t lock; // programs may ask from several threads
+    bool looked;
+    const struct ls_cuda_module *module;
+    char why_no_module[8704];
+    bool counted;
+    struct ls_cuda_gpu gpus[LS_CUDA_MAX_GPUS];
+    int n_gpus;
+    char why_no_gpu[256];
+} found = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 const struct ls_cuda_module *ls_gpu_module(const char **why) {
-    static const struct ls_cuda_module *module;
-    static char reason[8704];
-    static bool looked;
-    if (!looked) module = open_module(reason, sizeof reason);
-    looked = true;
-    *why = reason;
-    return module;
+    pthread_mutex_lock(&found.lock);
+    if (!found.looked) found.module = open_module(found.why_no_module, sizeof found.why_no_module);
+    found.looked = true;
+    pthread_mutex_unlock(&found.lock);
+    *why = found.why_no_module;
+    return found.module;
 }
 
-int ls_gpu_count(const struct ls_cuda_gpu **found, const char **why) {
-    static struct ls_cuda_gpu gpus[LS_CUDA_MAX_GPUS];
-    static char reason[256];
-    static int n = -1;
+int ls_gpu_count(const struct ls_cuda_gpu **gpus, const char **why) {
     const struct ls_cuda_module *module = ls_gpu_module(why);
-    *found = gpus;
+    *gpus = found.gpus;
     if (!module) return 0;
-    if (n < 0) module->gpus(gpus, &n, reason);
-    *why = reason;
-    return n;
+    pthread_mutex_lock(&found.lock);
+    if (!found.counted) module->gpus(found.gpus, &found.n_gpus, found.why_no_gpu);
+    found.counted = true;
+    pthread_mutex_unlock(&found.lock);
+    *why = found.why_no_gpu;
+    return found.n_gpus;
 }
 
 // ---- this rank's GPU

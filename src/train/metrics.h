@@ -18,6 +18,8 @@
 
 #include <stdint.h>
 
+#include "base/begin.h"
+
 struct ls_metrics;
 
 struct ls_metrics_start {
@@ -66,3 +68,5 @@ void ls_metrics_checkpoint(struct ls_metrics *metrics, uint64_t step, const char
 void ls_metrics_end(struct ls_metrics *metrics, const struct ls_metrics_end *end);
 // LS_SYSTEM, naming the first error, where a line was lost. NULL is allowed.
 ls_status ls_metrics_close(struct ls_metrics *metrics);
+
+#include "base/end.h"

@@ -8,6 +8,8 @@
 #include "train/recipe.h"
 #include "zoo/zoo.h"
 
+#include "base/begin.h"
+
 // The shape of the samples and targets that a model is built for.
 struct ls_sample_shape {
     int64_t height, width, channels;
@@ -41,3 +43,5 @@ void ls_model_free(struct ls_model *model);
 // Initial parameters and running statistics of the layout: Philox(seed, LS_RANDOM_WEIGHTS, element / 4, XXH64
 // of the name).
 void ls_weights_init(const struct ls_layout *layout, uint64_t seed, float *params, float *states);
+
+#include "base/end.h"

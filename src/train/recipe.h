@@ -6,8 +6,11 @@
 #include "base/dtype.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "train/recipe_source.h"
 
 #include <stdbool.h>
+
+#include "base/begin.h"
 
 #define LS_SPAN_MOST 1e12 // a longer span is a mistake, and every step number stays exact in f64
 
@@ -116,11 +119,13 @@ ls_status ls_recipe_read(const char *path, const char *const *overrides, int n_o
 // relative to `folder`.
 ls_status ls_recipe_parse(const char *text, const char *name, const char *folder,
                           const char *const *overrides, int n_overrides, struct ls_recipe *recipe);
+// One or the other.
+ls_status ls_recipe_load(const struct ls_recipe_source *source, struct ls_recipe *recipe);
 void ls_recipe_free(struct ls_recipe *recipe);
 // The resolved recipe as YAML, every key with its value, paths absolute; reads back as the same recipe.
 void ls_recipe_print(const struct ls_recipe *recipe, struct ls_text *out);
-// --help-recipe: every key, its type, default and meaning, as a commented recipe.
-void ls_recipe_help(struct ls_text *out);
 // The keys that change the result (seed, model, data, batch, lanes, precision, loss, optimizer, schedule, …)
 // and differ between the two, in an LS_INPUT error with both values; LS_OK where there are none.
 ls_status ls_recipe_same_result(const struct ls_recipe *saved, const struct ls_recipe *now);
+
+#include "base/end.h"

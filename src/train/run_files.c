@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/pulse.h"
+#include "base/version.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -20,7 +21,7 @@ static struct ls_checkpoint snapshot(const struct ls_run *run) {
         .recipe = run->resolved.data,
         .model = run->model.description.data,
         .fingerprint = run->device->fingerprint,
-        .version = run->request->version,
+        .version = ls_version(),
         .class_names = run->class_names.data,
     };
     for (int i = 0; i < LS_MAX_SLOTS; i++) {
@@ -84,9 +85,10 @@ ls_status ls_run_open_files(struct ls_run *run) {
         .model = run->recipe.model.zoo,
         .device = run->device->name,
         .fingerprint = run->device->fingerprint,
-        .version = run->request->version,
+        .version = ls_version(),
     };
     ls_metrics_start(run->metrics, &start);
+    if (!run->request->progress) return LS_OK;
     return ls_progress_open(run->steps, run->state.step, run->clock.samples, run->clock.batch,
                             &run->progress);
 }

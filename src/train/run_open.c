@@ -15,7 +15,7 @@
 
 static ls_status read_recipe(struct ls_run *run) {
     const struct ls_train_request *request = run->request;
-    LS_TRY(ls_recipe_read(request->recipe, request->overrides, request->n_overrides, &run->recipe));
+    LS_TRY(ls_recipe_load(&request->recipe, &run->recipe));
     ls_recipe_print(&run->recipe, &run->resolved);
     ls_comm_set_timeout(run->comm, run->recipe.train.timeout);
     return ls_engine_check_ranks(&run->recipe, run->comm);
@@ -95,8 +95,8 @@ static ls_status open_readers(struct ls_run *run) {
 
 static const char *default_folder(const struct ls_train_request *request, char *out, size_t bytes) {
     if (request->out) return request->out;
-    const char *slash = strrchr(request->recipe, '/');
-    const char *name = slash ? slash + 1 : request->recipe;
+    const char *slash = strrchr(request->recipe.path, '/');
+    const char *name = slash ? slash + 1 : request->recipe.path;
     const char *dot = strrchr(name, '.');
     snprintf(out, bytes, "runs/%.*s", (int)(dot && dot != name ? dot - name : (ptrdiff_t)strlen(name)), name);
     return out;
@@ -104,6 +104,8 @@ static const char *default_folder(const struct ls_train_request *request, char *
 
 static ls_status open_folder(struct ls_run *run) {
     if (!ls_run_writes(run)) return LS_OK;
+    if (!run->request->out && !run->request->recipe.path)
+        return LS_FAIL(LS_INPUT, "a run whose recipe is no file needs a folder of its own");
     char name[1024];
     return ls_run_folder_open(default_folder(run->request, name, sizeof name), run->request->resume,
                               &run->folder);

@@ -7,6 +7,8 @@
 #include "data/reader.h"
 #include "train/recipe.h"
 
+#include "base/begin.h"
+
 struct ls_sampling {
     struct ls_class_index *balance; // NULL: plain order
     float *class_weights;           // [classes]; NULL: all count 1
@@ -20,3 +22,5 @@ ls_status ls_sampling_open(const struct ls_recipe *recipe, struct ls_dataset *tr
 void ls_sampling_close(struct ls_sampling *sampling);
 // Has the reader of training samples go by it.
 void ls_sampling_apply(const struct ls_sampling *sampling, struct ls_reader_spec *spec);
+
+#include "base/end.h"

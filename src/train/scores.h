@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "train/figures.h"
 
+#include "base/begin.h"
+
 struct ls_scores {
     double accuracy; // classes, and labels: the part of the samples that are right, of labels in all of them
     double top5;     // of more than five classes
@@ -26,3 +28,5 @@ void ls_scores_json(const struct ls_scores *scores, struct ls_text *out);
 void ls_scores_line(const struct ls_scores *scores, struct ls_text *out);
 // ", accuracy 0.9100, top5 0.9900": all that are known, for people.
 void ls_scores_words(const struct ls_scores *scores, struct ls_text *out);
+
+#include "base/end.h"

@@ -5,6 +5,8 @@
 #include "comm/comm.h"
 #include "train/engine.h"
 
+#include "base/begin.h"
+
 // Opens the device that the recipe asks for. `note`: says in one line what was chosen and why.
 ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool note,
                            struct ls_device **device);
@@ -28,3 +30,5 @@ ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample
 // `slots`: the optimizer's too.
 ls_status ls_replica_load(struct ls_engine *engine, const struct ls_layout *layout, struct ls_comm *comm,
                           const char *path, bool slots, struct ls_checkpoint_state *state);
+
+#include "base/end.h"

@@ -17,6 +17,14 @@ void ls_stop_listen(void) {
     sigaction(SIGTERM, &action, NULL);
 }
 
+void ls_stop_ask(void) {
+    wanted = 1;
+}
+
+void ls_stop_forget(void) {
+    wanted = 0;
+}
+
 bool ls_stop_wanted(void) {
     return wanted != 0;
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/begin.h"
+
 enum ls_trace_kind {
     LS_SPAN_SEGMENT, // forward or backward of lane `first`, segment `second`
     LS_SPAN_FOLD,    // of bucket `first`
@@ -32,7 +34,7 @@ struct ls_trace_span {
     double begin, end; // ls_now()
 };
 
-enum { LS_TRACE_STEPS = 20, LS_TRACE_WARM_UP = 2 };
+enum { LS_TRACE_WARM_UP = 2 };
 
 struct ls_trace;
 
@@ -53,3 +55,5 @@ int ls_trace_row_of_host(const struct ls_trace *trace);
 int ls_trace_row_of_copies(const struct ls_trace *trace);
 // Collective: compares the clocks again, and rank 0 writes all ranks' spans to `path`, whole or not at all.
 ls_status ls_trace_write(struct ls_trace *trace, const char *path);
+
+#include "base/end.h"

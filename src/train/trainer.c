@@ -36,6 +36,9 @@ static void tell_evaluation(struct ls_run *run, int64_t samples) {
     ls_note("step %" PRIu64 " (epoch %.2f): test loss %.4f%s", run->state.step,
             epoch_of(run, run->state.step), run->state.last_loss, words.data ? words.data : "");
     ls_text_free(&words);
+    const struct ls_train_watch *watch = &run->request->watch;
+    if (watch->evaluation)
+        watch->evaluation(watch->context, run->state.step, run->state.last_loss, &run->state.last);
 }
 
 // Leaves state.evaluated_step behind state.step where a signal cut it short.
@@ -80,7 +83,9 @@ static void report_step(struct ls_run *run, double lr, double seconds, double wa
         .skipped = run->state.skipped,
     };
     ls_metrics_step(run->metrics, &line);
-    ls_progress_step(run->progress, run->state.step, run->last.loss, line.samples_per_s);
+    if (run->progress) ls_progress_step(run->progress, run->state.step, run->last.loss, line.samples_per_s);
+    const struct ls_train_watch *watch = &run->request->watch;
+    if (watch->step) watch->step(watch->context, &line);
 }
 
 // nan_limit steps in a row were skipped. Nothing changed in them, so that what is saved is the state before

@@ -12,7 +12,7 @@
 static const char *why_not_nccl(const struct ls_device *device, bool asked) {
     const char *why;
     const struct ls_cuda_module *module = ls_gpu_module(&why);
-    static struct ls_cuda_libraries libraries;
+    struct ls_cuda_libraries libraries;
     if (device->shared && !asked) return "NCCL wants a GPU for each rank";
     if (!module || !module->open_nccl) return "the CUDA module was built without NCCL";
     module->libraries(&libraries);

@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "base/begin.h"
+
 // Each reads all of `text`, blanks around it left out, and returns NULL; or else says in a few words what is
 // wrong with it ("" where it simply is no such thing), and leaves *value alone. No locale, no hexadecimal.
 const char *ls_parse_integer(const char *text, int64_t *value);
@@ -19,3 +21,5 @@ const char *ls_parse_span(const char *text, struct ls_span *value); // 0 is LS_S
 void ls_print_size(struct ls_text *out, int64_t bytes);
 void ls_print_duration(struct ls_text *out, double seconds);
 void ls_print_span(struct ls_text *out, const struct ls_span *span);
+
+#include "base/end.h"

@@ -4,6 +4,8 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 static const struct ls_zoo_model models[] = {
@@ -24,13 +26,22 @@ static const struct ls_zoo_model models[] = {
 };
 enum { MODELS = sizeof models / sizeof *models };
 
+// Models of the program's own, behind those of the table. They come one at a time and stay, so that whoever
+// looks needs no lock.
+enum { MOST_OWN = 256, MOST_NAME = 63 };
+static const struct ls_zoo_model *own[MOST_OWN];
+static atomic_int n_own;
+static pthread_mutex_t own_lock = PTHREAD_MUTEX_INITIALIZER;
+
 const struct ls_zoo_model *ls_zoo_at(int i) {
-    return i >= 0 && i < MODELS ? &models[i] : NULL;
+    if (i >= 0 && i < MODELS) return &models[i];
+    return i >= MODELS && i - MODELS < n_own ? own[i - MODELS] : NULL;
 }
 
 const struct ls_zoo_model *ls_zoo_find(const char *name) {
-    for (int i = 0; i < MODELS; i++)
-        if (strcmp(models[i].name, name) == 0) return &models[i];
+    const struct ls_zoo_model *model = NULL;
+    for (int i = 0; (model = ls_zoo_at(i)) != NULL; i++)
+        if (strcmp(model->name, name) == 0) return model;
     return NULL;
 }
 
@@ -50,6 +61,34 @@ bool ls_is_small(const struct ls_graph *graph, ls_value image) {
 ls_value ls_conv_norm_named(struct ls_graph *graph, ls_value x, const char *conv, const char *norm,
                             const struct ls_conv_spec *spec) {
     return ls_batchnorm(graph, ls_conv(graph, x, conv, spec), norm, 1);
+}
+
+static ls_status check_own(const struct ls_zoo_model *model) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+    const char *name = model->name;
+    if (!name || !*name || strlen(name) > MOST_NAME || name[strspn(name, letters)])
+        return LS_FAIL(LS_INPUT,
+                       "model \"%s\": expected a name of at most %d letters, digits, '_', '-' and '.'",
+                       name ? name : "", MOST_NAME);
+    if (!model->build || !model->summary)
+        return LS_FAIL(LS_INPUT, "model \"%s\": it has no build function, or no summary", name);
+    if (ls_zoo_find(name)) return LS_FAIL(LS_INPUT, "model \"%s\": another model has this name", name);
+    if (n_own == MOST_OWN)
+        return LS_FAIL(LS_INPUT, "model \"%s\": %d models were added, which is the most", name, MOST_OWN);
+    return LS_OK;
+}
+
+ls_status ls_zoo_add(const struct ls_zoo_model *model) {
+    pthread_mutex_lock(&own_lock);
+    ls_status status = LS_OK;
+    if (!model->name || ls_zoo_find(model->name) != model) status = check_own(model);
+    const bool known = status == LS_OK && ls_zoo_find(model->name) == model;
+    if (status == LS_OK && !known) {
+        own[n_own] = model;
+        n_own++;
+    }
+    pthread_mutex_unlock(&own_lock);
+    return status;
 }
 
 ls_value ls_conv_norm(struct ls_graph *graph, ls_value x, int number, const struct ls_conv_spec *spec,
@@ -117,12 +156,26 @@ struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec) {
     };
 }
 
+// Everything behind the model counts on it: the loss finds the target's place in a row.
+static ls_status check_outputs(const struct ls_graph *graph, ls_value y, const struct ls_model_spec *spec) {
+    char shape[96];
+    if (y < 0 || y >= graph->n_values)
+        return LS_FAIL(LS_INPUT, "the build function returned no value of its graph");
+    const struct ls_shape *found = &ls_info(graph, y)->shape;
+    if (found->rank == 2 && found->dim[0] == spec->lane_batch && found->dim[1] == spec->options.classes)
+        return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "the outputs are %s, expected %" PRId64 "x%" PRId64 " (samples of a lane, model.classes)",
+                   ls_shape_text(shape, found), spec->lane_batch, spec->options.classes);
+}
+
 static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec) {
     LS_TRY(check_options(&spec->options));
     const struct ls_input_spec input = ls_zoo_input(spec);
     ls_value x = ls_input(graph, &input);
     ls_value y = spec->model->build(graph, x, &spec->options);
     if (graph->status) return graph->status;
+    LS_TRY(check_outputs(graph, y, spec));
     LS_TRY(add_loss(graph, y, spec));
     return ls_graph_verify(graph);
 }

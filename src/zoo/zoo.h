@@ -4,6 +4,8 @@
 #include "graph/graph.h"
 #include "ops/ops.h"
 
+#include "base/begin.h"
+
 struct ls_zoo_options {
     int64_t classes; // outputs
     double dropout;  // before the last linear layer; 0: none
@@ -33,6 +35,11 @@ enum ls_zoo_loss {
     LS_LOSS_MAE,
     LS_LOSS_HUBER,
 };
+// Adds a model of the program's own: from now on recipes, checkpoints and sessions know it by its name.
+// `model` is kept, not copied, for as long as the process lives; once is enough, twice does no harm. Every
+// rank, and every program that opens a checkpoint of it, adds the same one. LS_INPUT: the name is not of
+// letters, digits, '_', '-' and '.', or another model has it.
+ls_status ls_zoo_add(const struct ls_zoo_model *model);
 
 // A whole graph in `mode`: input op, model, and the loss (LS_TRAIN and LS_EVAL) and probabilities (LS_EVAL).
 struct ls_model_spec {
@@ -54,3 +61,5 @@ struct ls_model_spec {
 };
 struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec); // its input op, as ls_zoo_build makes it
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);
+
+#include "base/end.h"

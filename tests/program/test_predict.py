@@ -190,7 +190,7 @@ class Predict(lockstep.Case):
         pipe.unlink()
         self.assertIn("--min-confidence", self.predict(data, "-o", self.folder / "o.h5", "--min-confidence", "nan", expect=2))
         self.assertIn("--min-confidence", self.predict(data, "-o", self.folder / "o.h5", "--min-confidence", 1.5, expect=2))
-        self.assertIn("--top", self.predict(data, "-o", self.folder / "o.h5", "--top", 9, expect=2))
+        self.assertIn("top: expected 1 to 8, found 9", self.predict(data, "-o", self.folder / "o.h5", "--top", 9, expect=2))
         self.assertIn("is listed 2 times", self.predict(data, data, "-o", self.folder / "o.h5", expect=2))
         other = self.folder / "other.h5"
         with h5py.File(other, "w") as file:

@@ -153,6 +153,7 @@ static void the_log_takes_the_bar_away(void **state) {
     struct ls_progress *progress;
     assert_int_equal(ls_progress_open_on(terminal, 1000, 0, 1000, 10, &progress), LS_OK);
     dup2(terminal, STDERR_FILENO);
+    ls_log_to(ls_log_to_stderr, NULL);
     ls_warn("careful");
     ls_progress_close(progress);
     ls_note("after");

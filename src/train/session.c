@@ -1,10 +1,11 @@
-#include "cli/session.h"
+#include "train/session_parts.h"
 
 #include "base/log.h"
 #include "train/gpu.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 // ---- data
@@ -27,10 +28,6 @@ static ls_status open_files(struct ls_session *session, const struct ls_session_
         .as_listed = spec->patterns != NULL,
     };
     return ls_dataset_open(&files, &session->dataset);
-}
-
-enum ls_outputs ls_session_kind(const struct ls_session *session) {
-    return ls_outputs_of(&session->recipe);
 }
 
 // Can the model be held against these targets?
@@ -77,18 +74,20 @@ static ls_status open_data(struct ls_session *session, const struct ls_session_s
 
 // ---- what fits
 
-// What the checkpoint's graph says of its samples: `%0 = raw "raw" u8 32x1x16x16`, batch, channels, height
-// and width. Ops may have changed since it was written, so that nothing else in it is looked at.
-static bool find_trained_shape(const char *graph, long long dim[3]) {
+// What the checkpoint's graph says of its samples: `%0 = raw "raw" u8 32x1x16x16`, type, batch, channels,
+// height and width. Ops may have changed since it was written, so that nothing else in it is looked at.
+static bool find_trained_shape(const char *graph, char type[8], long long dim[3]) {
     const char *line = strstr(graph, " = raw ");
-    return line && sscanf(line, " = raw \"%*[^\"]\" %*s %*dx%lldx%lldx%lld", &dim[0], &dim[1], &dim[2]) == 3;
+    return line &&
+           sscanf(line, " = raw \"%*[^\"]\" %7s %*dx%lldx%lldx%lld", type, &dim[0], &dim[1], &dim[2]) == 4;
 }
 
 static ls_status check_shape(const struct ls_session *session, const char *checkpoint) {
     const struct ls_dataset_info *info = ls_dataset_info(session->dataset);
     long long dim[3];
+    char type[8];
     int64_t index;
-    if (!find_trained_shape(session->header.model, dim)) return LS_OK;
+    if (!find_trained_shape(session->header.model, type, dim)) return LS_OK;
     // Of samples larger than it sees, the model is shown the centre: then any that hold it will do.
     const int64_t seen = session->recipe.data.augment.size;
     const bool same = dim[1] == info->height && dim[2] == info->width;
@@ -101,15 +100,32 @@ static ls_status check_shape(const struct ls_session *session, const char *check
                    info->width, info->channels, checkpoint, dim[1], dim[2], dim[0]);
 }
 
-static ls_status make_model(struct ls_session *session) {
-    const struct ls_dataset_info *info = ls_dataset_info(session->dataset);
-    struct ls_sample_shape sample = ls_sample_shape_of(info);
-    if (!info->has_target) {
-        // Nothing will read the targets: the model is built as its recipe says.
-        sample.target_is_class = ls_session_kind(session) == LS_CLASSES;
-        sample.target_values = session->recipe.model.classes;
+static ls_status find_sample(struct ls_session *session, const char *checkpoint) {
+    struct ls_sample_shape *sample = &session->sample;
+    long long dim[3];
+    char type[8];
+    const struct ls_dataset_info *info = session->dataset ? ls_dataset_info(session->dataset) : NULL;
+    if (info) {
+        *sample = ls_sample_shape_of(info);
+    } else {
+        if (!find_trained_shape(session->header.model, type, dim))
+            return LS_FAIL(LS_INPUT, "%s: does not say which samples it was trained on", checkpoint);
+        sample->channels = dim[0];
+        sample->height = dim[1];
+        sample->width = dim[2];
+        sample->type = ls_dtype_named(type) == LS_U8 ? LS_U8 : LS_F32;
     }
-    return ls_model_make(&session->recipe, &sample, session->device, &session->model);
+    if (!info || !info->has_target) {
+        // Nothing will read the targets: the model is built as its recipe says.
+        sample->target_is_class = ls_session_kind(session) == LS_CLASSES;
+        sample->target_values = session->recipe.model.classes;
+    }
+    return LS_OK;
+}
+
+static ls_status make_model(struct ls_session *session, const char *checkpoint) {
+    LS_TRY(find_sample(session, checkpoint));
+    return ls_model_make(&session->recipe, &session->sample, session->device, &session->model);
 }
 
 static ls_status open_engine(struct ls_session *session) {
@@ -150,26 +166,38 @@ static ls_status open_parts(struct ls_session *session, const struct ls_session_
     struct ls_comm *comm = session->comm;
     LS_TRY(ls_comm_agree(comm, read_header(session, spec->checkpoint)));
     LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the checkpoint's recipe", session->header.recipe));
-    LS_TRY(open_data(session, spec));
-    LS_TRY(agree_on_data(session));
-    LS_TRY(ls_comm_agree(comm, check_shape(session, spec->checkpoint)));
+    if (!spec->without_data) {
+        LS_TRY(open_data(session, spec));
+        LS_TRY(agree_on_data(session));
+        LS_TRY(ls_comm_agree(comm, check_shape(session, spec->checkpoint)));
+    }
     LS_TRY(ls_comm_agree(comm, ls_device_choose(&session->recipe, comm, false, &session->device)));
     LS_TRY(ls_device_agree(&session->recipe, comm, session->device));
-    LS_TRY(ls_comm_agree(comm, make_model(session)));
+    LS_TRY(ls_comm_agree(comm, make_model(session, spec->checkpoint)));
     LS_TRY(ls_comm_agree(comm, open_engine(session)));
     return ls_replica_load(session->engine, session->model.train->layout, comm, spec->checkpoint, false,
                            NULL);
 }
 
 ls_status ls_session_open(struct ls_comm *comm, const struct ls_session_spec *spec,
-                          struct ls_session *session) {
-    *session = (struct ls_session){.comm = comm};
-    const ls_status status = open_parts(session, spec);
-    if (status != LS_OK) ls_session_close(session);
+                          struct ls_session **session) {
+    struct ls_session *opened = calloc(1, sizeof *opened);
+    *session = NULL;
+    ls_status status = ls_comm_agree(comm, opened ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory"));
+    if (status == LS_OK) {
+        opened->comm = comm;
+        status = open_parts(opened, spec);
+    }
+    if (status == LS_OK)
+        *session = opened;
+    else
+        ls_session_close(opened);
     return status;
 }
 
 void ls_session_close(struct ls_session *session) {
+    if (!session) return;
+    ls_session_leave_room(session);
     ls_engine_close(session->engine);
     ls_model_free(&session->model);
     if (session->device) session->device->api->close(session->device);
@@ -177,7 +205,25 @@ void ls_session_close(struct ls_session *session) {
     ls_recipe_free(&session->recipe);
     ls_checkpoint_header_free(&session->header);
     ls_arena_free(&session->names);
-    *session = (struct ls_session){0};
+    free(session);
+}
+
+// ---- what it says
+
+uint64_t ls_session_step(const struct ls_session *session) {
+    return session->header.state.step;
+}
+
+int64_t ls_session_samples(const struct ls_session *session) {
+    return session->dataset ? ls_dataset_info(session->dataset)->samples : 0;
+}
+
+bool ls_session_has_targets(const struct ls_session *session) {
+    return session->dataset && ls_dataset_info(session->dataset)->has_target;
+}
+
+enum ls_outputs ls_session_kind(const struct ls_session *session) {
+    return ls_outputs_of(&session->recipe);
 }
 
 int64_t ls_session_outputs(const struct ls_session *session) {
@@ -190,7 +236,7 @@ const char *const *ls_session_class_names(struct ls_session *session) {
     const int64_t outputs = ls_session_outputs(session);
     if (ls_session_kind(session) == LS_VALUES) return NULL;
     int n = 0;
-    const char *const *names = ls_dataset_class_names(session->dataset, &n);
+    const char *const *names = session->dataset ? ls_dataset_class_names(session->dataset, &n) : NULL;
     if (names && n == outputs) return names;
     if (session->class_names || !session->header.class_names) return session->class_names;
     const char *name = session->header.class_names;
@@ -199,4 +245,38 @@ const char *const *ls_session_class_names(struct ls_session *session) {
         trained[n] = ls_arena_format(&session->names, "%.*s", (int)strcspn(name, "\n"), name);
     if (n == outputs && !*name) session->class_names = trained;
     return session->class_names;
+}
+
+// ---- what it does
+
+ls_status ls_session_run(struct ls_session *session, bool stoppable, const struct ls_sink *sink,
+                         struct ls_evaluation *evaluation) {
+    struct ls_evaluator *evaluator = NULL;
+    if (!session->dataset) return LS_FAIL(LS_INPUT, "the session was opened without data");
+    ls_status status = ls_evaluator_open(session->engine, session->comm, &session->recipe, &session->model,
+                                         session->device, session->dataset, true, &evaluator);
+    status = ls_comm_agree(session->comm, status);
+    if (status == LS_OK) status = ls_evaluate(evaluator, stoppable, sink, evaluation);
+    ls_evaluator_close(evaluator);
+    return status;
+}
+
+static ls_status add_piece(void *context, const struct ls_piece *piece) {
+    ls_figures_add(context, piece->n_mine, piece->values, piece->targets);
+    return LS_OK;
+}
+
+ls_status ls_session_evaluate(struct ls_session *session, struct ls_figures *figures,
+                              struct ls_evaluation *evaluation) {
+    struct ls_comm *comm = session->comm;
+    const struct ls_sink sink = {0, add_piece, figures};
+    ls_status status =
+        ls_figures_open(ls_session_outputs(session), ls_session_kind(session), 0, true, figures);
+    if (status == LS_OK && !ls_session_has_targets(session))
+        status =
+            LS_FAIL(LS_INPUT, "the data have no targets '%s' to compare with", session->recipe.data.target);
+    if (status == LS_OK) status = ls_data_scan(session->dataset, &session->recipe, comm);
+    LS_TRY(ls_comm_agree(comm, status));
+    LS_TRY(ls_session_run(session, false, &sink, evaluation));
+    return ls_figures_reduce(figures, comm);
 }

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE // fallocate
-#include "cli/predictions.h"
+#include "train/predictions.h"
 
 #include "base/file.h"
 #include "base/hash.h"
