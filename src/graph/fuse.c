@@ -129,11 +129,13 @@ static void fuse_relu(struct fusion *pass, int i) {
     pass->dropped[i] = true;
 }
 
-// The fused op stands where the sum stood: what is added may be made between the two.
+// The fused op stands where the sum stood: what is added may be made between the two. A sum of values that
+// are spread over each other stays.
 static void fuse_norm_into_sum(struct fusion *pass, int i) {
     struct ls_graph *graph = pass->graph;
     struct ls_node *sum = &graph->nodes[i];
     const struct ls_op *fused = ls_op_named("batchnorm_add_relu");
+    if (!ls_shape_equal(&ls_info(graph, sum->in[0])->shape, &ls_info(graph, sum->in[1])->shape)) return;
     for (int k = 0; fused && k < 2; k++) {
         const struct ls_node *norm = sole_maker_with(pass, sum->in[k], "batchnorm");
         if (!norm) continue;

@@ -122,6 +122,21 @@ static void batchnorm_and_its_gradient_take_sum_and_relu(void **state) {
            "%16 = add \"last\" (%10, %15) -> f32 2x3x4x4\n");
 }
 
+static void a_sum_that_spreads_stays_behind_its_batchnorm(void **state) {
+    (void)state;
+    expect(
+        ls_pass_fuse,
+        NORM_INPUTS "%9 = param \"gate\" f32 2x3x1x1 constant(0)\n"
+                    "%5, %6, %7 = batchnorm \"norm\" (%0, %1, %2) -> f32 2x3x4x4, f32 3, f32 3\n" NORM_OUTPUTS
+                    "%8 = add \"sum\" (%5, %9) -> f32 2x3x4x4\n"
+                    "%10 = relu \"relu\" (%8) -> f32 2x3x4x4\n"
+                    "%11 = add \"last\" (%10, %10) -> f32 2x3x4x4\n",
+        NORM_INPUTS "%9 = param \"gate\" f32 2x3x1x1 constant(0)\n"
+                    "%5, %6, %7 = batchnorm \"norm\" (%0, %1, %2) -> f32 2x3x4x4, f32 3, f32 3\n" NORM_OUTPUTS
+                    "%10 = add_relu \"sum\" (%5, %9) -> f32 2x3x4x4\n"
+                    "%11 = add \"last\" (%10, %10) -> f32 2x3x4x4\n");
+}
+
 static void a_gradient_of_relu_with_other_readers_stays(void **state) {
     (void)state;
     expect(ls_pass_fuse,
@@ -194,6 +209,7 @@ int main(void) {
         cmocka_unit_test(a_clip_from_elsewhere_or_behind_something_else_stays),
         cmocka_unit_test(a_gradient_of_another_relu_stays),
         cmocka_unit_test(batchnorm_and_its_gradient_take_sum_and_relu),
+        cmocka_unit_test(a_sum_that_spreads_stays_behind_its_batchnorm),
         cmocka_unit_test(a_gradient_of_relu_with_other_readers_stays),
         cmocka_unit_test(what_others_read_stays),
         cmocka_unit_test(a_relu_of_something_else_stays),
