@@ -37,8 +37,16 @@ bool ls_onednn_prefers_columns(const struct ls_onednn_conv *conv, const char *na
     return conv->kind == LS_ONEDNN_CONV_WEIGHT_GRAD && conv->in >= 256 && conv->out >= 512;
 }
 
+bool ls_onednn_prefers_product(const struct ls_onednn_conv *conv, const char *name) {
+    const bool pixels = conv->kernel_h * conv->kernel_w == 1 && conv->window.stride[0] == 1 &&
+                        conv->window.stride[1] == 1 && conv->window.pad[0] == 0 && conv->window.pad[1] == 0;
+    return pixels && conv->type == dnnl_f32 && conv->groups == 1 && conv->kind != LS_ONEDNN_CONV_FORWARD &&
+           strcmp(name, "jit_1x1:avx512_core") == 0;
+}
+
 // A gradient's piece has dyᵀ behind the columns: the product is faster if its first matrix lies by rows.
 size_t ls_onednn_columns_workspace(const struct ls_onednn_conv *conv) {
+    if (conv->direct) return 0;
     int64_t width = row_length(conv) + (conv->kind == LS_ONEDNN_CONV_WEIGHT_GRAD ? conv->out : 0);
     return (size_t)(rows_of_piece(conv) * width) * sizeof(float);
 }
@@ -127,7 +135,16 @@ static dnnl_status_t run_piece(const struct ls_onednn_conv *conv, const struct l
     return status;
 }
 
+// dx [rows, in] = dy [rows, out] · weights; or dw [out, in] = dyᵀ · x [rows, in]
+static dnnl_status_t multiply_pixels(const struct ls_onednn_conv *conv, const struct ls_kernel_call *call) {
+    const int64_t rows = all_rows(conv), in = conv->in, out = conv->out;
+    if (conv->kind == LS_ONEDNN_CONV_INPUT_GRAD)
+        return dnnl_sgemm('N', 'N', rows, in, out, 1, call->in[0], out, call->in[1], in, 0, call->out[0], in);
+    return dnnl_sgemm('T', 'N', out, in, rows, 1, call->in[1], out, call->in[0], in, 0, call->out[0], in);
+}
+
 dnnl_status_t ls_onednn_columns_run(const struct ls_onednn_conv *conv, const struct ls_kernel_call *call) {
+    if (conv->direct) return multiply_pixels(conv, call);
     int64_t all = all_rows(conv), piece = rows_of_piece(conv);
     for (int64_t begin = 0; begin < all; begin += piece) {
         int64_t rows = all - begin < piece ? all - begin : piece;

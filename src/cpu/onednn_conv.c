@@ -139,8 +139,10 @@ dnnl_status_t ls_onednn_describe_conv(struct ls_onednn_task *task, const struct 
     conv.kernel_h = w->shape.dim[2], conv.kernel_w = w->shape.dim[3];
     set_window(&conv.window, node->attr);
     LS_DNNL_TRY(ls_onednn_describe_conv_of(task, &conv));
+    const char *name = ls_onednn_implementation(task->desc);
+    conv.direct = ls_onednn_prefers_product(&conv, name);
+    task->columns = conv.direct || ls_onednn_prefers_columns(&conv, name);
     task->conv = conv;
-    task->columns = ls_onednn_prefers_columns(&conv, ls_onednn_implementation(task->desc));
     return dnnl_success;
 }
 

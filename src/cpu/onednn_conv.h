@@ -10,4 +10,5 @@ struct ls_onednn_conv {
     dnnl_dim_t groups, batch;
     dnnl_dim_t in, in_h, in_w, out, out_h, out_w, kernel_h, kernel_w; // channels of all groups together
     struct ls_dnnl_window window;
+    bool direct; // by columns that lie there already: the pixels themselves
 };

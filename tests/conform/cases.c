@@ -32,6 +32,8 @@
 const struct ls_case ls_cases[] = {
     {CASE("conv 1x1", CONV, 2), .in = {X(SIGNED, 2, 5, 4, 3), X(SIGNED, 7, 5, 1, 1)},
      .attrs = {WINDOW(1, 0, 1, 1)}},
+    {CASE("conv 1x1 even", CONV, 2), .in = {X(SIGNED, 3, 32, 5, 7), X(SIGNED, 48, 32, 1, 1)},
+     .attrs = {WINDOW(1, 0, 1, 1)}},
     {CASE("conv 3x3 bias", CONV, 3), .in = {X(SIGNED, 2, 3, 7, 5), X(SIGNED, 4, 3, 3, 3), WIDE(SIGNED, 4)},
      .attrs = {WINDOW(1, 1, 1, 1)}},
     {CASE("conv 3x3 stride 2", CONV, 2), .in = {X(SIGNED, 1, 4, 8, 7), X(SIGNED, 6, 4, 3, 3)},
