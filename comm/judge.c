@@ -27,7 +27,8 @@ static void say_call(char *text, const struct ls_pulse *pulse) {
 // " while evaluating at step 17"
 static void say_place(char *text, const struct ls_pulse *pulse) {
     if (pulse->phase != LS_TRAINING) say(text, " while %s", ls_phase_name(pulse->phase));
-    if (pulse->phase != LS_STARTING) say(text, " at step %" PRIu64, pulse->step);
+    if (pulse->phase != LS_STARTING)
+        say(text, " at step %" PRIu64, pulse->waiting ? pulse->call_step : pulse->step);
 }
 
 // A rank that waits for the culprit: in the earliest call that the culprit has not left, as far as is known.

@@ -184,6 +184,7 @@ static const struct ls_device_api api = {
     .record = ls_cuda_record,
     .wait = ls_cuda_wait,
     .sync = ls_cuda_sync,
+    .await = ls_cuda_await,
     .copy = cuda_copy,
     .zero = cuda_zero,
     .add = cuda_add,

@@ -38,6 +38,7 @@ void ls_cuda_event_close(struct ls_event *event);
 void ls_cuda_record(struct ls_queue *queue, struct ls_event *event);
 void ls_cuda_wait(struct ls_queue *queue, struct ls_event *event);
 ls_status ls_cuda_sync(struct ls_queue *queue);
+ls_status ls_cuda_await(struct ls_queue *queue, struct ls_event *event);
 void ls_cuda_host_call(struct ls_queue *queue, ls_status (*function)(void *argument), const void *argument,
                        size_t bytes);
 

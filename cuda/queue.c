@@ -107,13 +107,17 @@ void ls_cuda_queue_close(struct ls_queue *queue) {
     free(queue);
 }
 
-ls_status ls_cuda_sync(struct ls_queue *queue) {
+// The host has waited, with this result.
+static ls_status state_after(struct ls_queue *queue, cudaError_t error) {
     char what[96];
     snprintf(what, sizeof what, "%.60s, queue \"%s\"", queue->cuda->base.name, queue->name);
-    ls_cuda_note(queue, ls_cuda_check(cudaStreamSynchronize(queue->stream), what));
+    ls_cuda_note(queue, ls_cuda_check(error, what));
     ls_pulse_tick();
-    if (ls_cuda_sound(queue)) return LS_OK;
-    return ls_error_adopt(&queue->error);
+    return ls_cuda_sound(queue) ? LS_OK : ls_error_adopt(&queue->error);
+}
+
+ls_status ls_cuda_sync(struct ls_queue *queue) {
+    return state_after(queue, cudaStreamSynchronize(queue->stream));
 }
 
 // ---- events
@@ -147,6 +151,10 @@ void ls_cuda_wait(struct ls_queue *queue, struct ls_event *event) {
     if (!event->recorded_on || event->recorded_on == queue) return;
     ls_cuda_note(queue,
                  ls_cuda_check(cudaStreamWaitEvent(queue->stream, event->event, 0), "waiting for an event"));
+}
+
+ls_status ls_cuda_await(struct ls_queue *queue, struct ls_event *event) {
+    return state_after(queue, event->recorded_on ? cudaEventSynchronize(event->event) : cudaSuccess);
 }
 
 // ---- host calls

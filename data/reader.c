@@ -424,6 +424,14 @@ ls_status ls_reader_next(struct ls_reader *reader, struct ls_batch **batch, doub
     return status;
 }
 
+bool ls_reader_ready(struct ls_reader *reader) {
+    pthread_mutex_lock(&reader->lock);
+    const struct slot *slot = reader->n_pending > 0 ? reader->pending[reader->first] : NULL;
+    const bool ready = !slot || slot->done >= slot->parts;
+    pthread_mutex_unlock(&reader->lock);
+    return ready;
+}
+
 void ls_reader_release(struct ls_reader *reader, struct ls_batch *batch) {
     if (!batch) return;
     pthread_mutex_lock(&reader->lock);

@@ -45,6 +45,8 @@ void ls_reader_request(struct ls_reader *reader, uint64_t first_position, int64_
 // The oldest requested batch, once it is read. *waited (seconds, may be NULL) is how long the caller was
 // kept. A read error comes out here; the batch is there all the same, to be given back, its weights 0.
 ls_status ls_reader_next(struct ls_reader *reader, struct ls_batch **batch, double *waited);
+// Whether the next one would keep nobody waiting.
+bool ls_reader_ready(struct ls_reader *reader);
 void ls_reader_release(struct ls_reader *reader, struct ls_batch *batch);
 size_t ls_reader_bytes(const struct ls_dataset_info *info,
                        const struct ls_reader_spec *spec); // what open will allocate

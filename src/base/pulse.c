@@ -33,9 +33,13 @@ enum ls_phase ls_pulse_phase(enum ls_phase phase) {
 }
 
 void ls_pulse_enter(const char *call, uint64_t bytes) {
+    ls_pulse_enter_of_step(atomic_load_explicit(&steps, memory_order_relaxed), call, bytes);
+}
+
+void ls_pulse_enter_of_step(uint64_t step, const char *call, uint64_t bytes) {
     pthread_mutex_lock(&call_lock);
     call_now.calls++;
-    call_now.call_step = atomic_load_explicit(&steps, memory_order_relaxed);
+    call_now.call_step = step;
     call_now.bytes = bytes;
     call_now.waiting = true;
     snprintf(call_now.call, sizeof call_now.call, "%s", call);

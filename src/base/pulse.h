@@ -16,7 +16,7 @@ enum { LS_PULSE_TEXT = 56 };
 
 struct ls_pulse {
     uint64_t ticks; // grows whenever something moves
-    uint64_t step;  // of the run: done so far
+    uint64_t step;  // that the host is at, 0-based: done before it
     enum ls_phase phase;
     // The collective call that the process is in or was in last. All ranks make the same calls in the same
     // order, so that under one number they must have the same name and size, at the same step.
@@ -31,6 +31,8 @@ void ls_pulse_tick(void); // a few instructions: an op may call it
 void ls_pulse_step(uint64_t step);
 enum ls_phase ls_pulse_phase(enum ls_phase phase); // returns the phase before
 void ls_pulse_enter(const char *call, uint64_t bytes);
+// Of work that was enqueued for a step: the host may have come to the next one meanwhile.
+void ls_pulse_enter_of_step(uint64_t step, const char *call, uint64_t bytes);
 void ls_pulse_leave(void);
 struct ls_pulse ls_pulse_read(void);
 

@@ -263,6 +263,7 @@ const struct ls_device_api ls_cpu_api = {
     .record = ls_event_record,
     .wait = ls_event_wait,
     .sync = ls_queue_sync,
+    .await = ls_event_await,
     .copy = cpu_copy,
     .zero = cpu_zero,
     .add = cpu_add,

@@ -32,6 +32,7 @@ struct ls_queue {
     bool closing, closed;
     _Atomic uint64_t enqueued, done; // change under the lock; read without it by those who only look
     struct ls_error error;           // the first; written by the queue's thread before `done` passes the task
+    atomic_bool failed;              // … and before this says so, to those who look while the queue goes on
     const struct ls_cpu_device *owner;
     struct ls_queue *next;
     char name[16];
@@ -60,6 +61,7 @@ static void run_task(struct ls_queue *queue, struct task *task) {
         (void)LS_FAIL(status, "a task of queue \"%s\" failed without saying why", queue->name);
         queue->error = *ls_error_last();
     }
+    atomic_store_explicit(&queue->failed, true, memory_order_release);
 }
 
 // Blocks until there is a task, or the queue is closing and empty (false).
@@ -233,10 +235,22 @@ static ls_status wait_task(void *argument) {
     return LS_OK;
 }
 
-void ls_event_wait(struct ls_queue *queue, struct ls_event *event) {
+static struct wait_argument last_record(struct ls_event *event) {
     pthread_mutex_lock(&event->lock);
-    struct wait_argument wait = {event->queue, event->position};
+    const struct wait_argument record = {event->queue, event->position};
     pthread_mutex_unlock(&event->lock);
+    return record;
+}
+
+void ls_event_wait(struct ls_queue *queue, struct ls_event *event) {
+    const struct wait_argument wait = last_record(event);
     // A queue that has failed still waits: what others read or write must not be touched before its time.
     if (wait.queue && wait.queue != queue) enqueue(queue, wait_task, true, &wait, sizeof wait);
+}
+
+ls_status ls_event_await(struct ls_queue *queue, struct ls_event *event) {
+    const struct wait_argument wait = last_record(event);
+    if (wait.queue) wait_until(wait.queue, wait.position);
+    const bool failed = atomic_load_explicit(&queue->failed, memory_order_acquire);
+    return failed ? ls_error_adopt(&queue->error) : LS_OK;
 }

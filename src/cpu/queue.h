@@ -29,6 +29,8 @@ ls_status ls_event_make(struct ls_event **event);
 void ls_event_free(struct ls_event *event);
 void ls_event_record(struct ls_queue *queue, struct ls_event *event);
 void ls_event_wait(struct ls_queue *queue, struct ls_event *event);
+// The caller waits; then the queue's first error so far.
+ls_status ls_event_await(struct ls_queue *queue, struct ls_event *event);
 
 // What the queue belongs to, and a list of queues, for whoever owns them.
 struct ls_cpu_device;

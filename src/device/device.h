@@ -121,6 +121,9 @@ struct ls_device_api {
     // wait.
     void (*wait)(struct ls_queue *queue, struct ls_event *event);
     ls_status (*sync)(struct ls_queue *queue); // the host waits until the queue is empty
+    // The host waits for the work before the event's last `record`, while what was enqueued since goes on;
+    // then, as of `sync`, the first error of `queue` so far.
+    ls_status (*await)(struct ls_queue *queue, struct ls_event *event);
 
     // ---- enqueued work ----
     void (*copy)(struct ls_queue *queue, void *to, const void *from,

@@ -180,5 +180,6 @@ ls_status ls_audit_step(struct ls_audit *audit, const struct ls_batch *batch,
     // With a batch that a rank could not read there is nothing to compare; the step tells all ranks.
     if (!ls_engine_fault(audit->engine))
         LS_TRY(ls_comm_agree(audit->comm, compare(audit, control->step, audit->all)));
-    return ls_engine_apply(audit->engine, control, result);
+    ls_engine_apply(audit->engine, control);
+    return ls_engine_result(audit->engine, result);
 }

@@ -68,15 +68,23 @@ int64_t ls_engine_spans_a_step(const struct ls_engine *engine) {
 
 // ---- what is enqueued
 
+// Of the step that was last begun.
+static struct ls_lane_control *lane_control(const struct ls_engine *engine, int chunk) {
+    const int local = engine->lanes.end - engine->lanes.begin;
+    return &engine->control[engine->begun * local + chunk];
+}
+
 static void set_controls(struct ls_engine *engine, const struct ls_batch *batch,
                          const struct ls_step_control *control) {
     const int local = engine->lanes.end - engine->lanes.begin;
+    engine->step = control->step;
     engine->loss_scale = control->loss_scale > 0 ? control->loss_scale : 1;
     for (int i = 0; i < local; i++) {
-        engine->control[i] = ls_engine_control(engine, batch->first_position +
-                                                           (uint64_t)i * (uint64_t)engine->train->lane_batch);
-        engine->control[i].stop = i == 0 && control->stop ? 1 : 0;
-        engine->control[i].fault = i == 0 && control->fault ? 1 : 0;
+        struct ls_lane_control *lane = lane_control(engine, i);
+        *lane = ls_engine_control(engine,
+                                  batch->first_position + (uint64_t)i * (uint64_t)engine->train->lane_batch);
+        lane->stop = i == 0 && control->stop ? 1 : 0;
+        lane->fault = i == 0 && control->fault ? 1 : 0;
     }
 }
 
@@ -113,14 +121,14 @@ static void enqueue_fold(struct ls_engine *engine, const struct ls_fold_wave *wa
 // For the watchdog, which sees by it that ranks are in different buckets.
 struct reduce_note {
     int bucket;
-    uint64_t bytes;
+    uint64_t step, bytes;
 };
 
 static ls_status note_reduce_begins(void *argument) {
     const struct reduce_note *note = argument;
     char call[LS_PULSE_TEXT];
     snprintf(call, sizeof call, "the all-reduce of bucket %d", note->bucket);
-    ls_pulse_enter(call, note->bytes);
+    ls_pulse_enter_of_step(note->step, call, note->bytes);
     return LS_OK;
 }
 
@@ -133,7 +141,8 @@ static ls_status note_reduce_ends(void *argument) {
 static void enqueue_reduce(struct ls_engine *engine, int s) {
     const struct ls_device_api *api = engine->api;
     const struct ls_bucket *bucket = &engine->train->buckets[s];
-    const struct reduce_note note = {s, bucket->count * sizeof(float)};
+    const struct reduce_note note = {s, engine->step, bucket->count * sizeof(float)};
+    struct ls_outcome *outcome = &engine->outcome[engine->begun];
     const bool watched = engine->transport->size > 1;
     api->wait(engine->comm_queue, engine->folded[s]);
     if (watched) api->call(engine->comm_queue, note_reduce_begins, &note, sizeof note);
@@ -147,9 +156,10 @@ static void enqueue_reduce(struct ls_engine *engine, int s) {
     if (watched) api->call(engine->comm_queue, note_reduce_ends, NULL, 0);
     if (s + 1 < engine->train->n_segments) return;
     // The metrics are in the last bucket, and the queue has reduced all others before it.
-    api->copy(engine->comm_queue, engine->outcome->metrics,
+    stamp(engine, engine->comm_queue, &outcome->reduce_ended);
+    api->copy(engine->comm_queue, outcome->metrics,
               engine->buffers[engine->fold->nodes[0].buffer] + engine->layout->metrics,
-              sizeof engine->outcome->metrics);
+              sizeof outcome->metrics);
     api->record(engine->comm_queue, engine->reduced);
 }
 
@@ -162,7 +172,7 @@ static void enqueue_wave(struct ls_engine *engine, const struct ls_fold_wave *wa
     struct ls_lane lanes[LS_MAX_QUEUES];
     for (int q = 0; q < wave->width; q++) {
         const int chunk = wave->first_lane + q - engine->lanes.begin;
-        lanes[q] = ls_engine_input(engine, engine->train, q, batch, chunk, &engine->control[chunk]);
+        lanes[q] = ls_engine_input(engine, engine->train, q, batch, chunk, lane_control(engine, chunk));
         lanes[q].output = engine->buffers[wave->buffer[q]];
         // A lane overwrites a buffer only after the folds that read it.
         for (int s = 0; s < segments; s++) engine->api->wait(engine->queue[q], engine->folded[s]);
@@ -209,9 +219,16 @@ static void share(size_t n, size_t unit, int q, int queues, size_t *begin, size_
     if (*end > n) *end = n;
 }
 
+// What follows on queue 0 starts when all queues have done their shares of what was enqueued.
+static void gather_shares(const struct ls_engine *engine) {
+    for (int q = 0; q < engine->n_queues; q++) engine->api->record(engine->queue[q], engine->share_done[q]);
+    for (int q = 0; q < engine->n_queues; q++) engine->api->wait(engine->queue[0], engine->share_done[q]);
+}
+
 static void enqueue_update(struct ls_engine *engine, const struct ls_step_control *control) {
     const struct ls_device_api *api = engine->api;
     const struct ls_layout *layout = engine->layout;
+    struct ls_outcome *outcome = &engine->outcome[engine->begun];
     const float *reduced = engine->buffers[engine->fold->nodes[0].buffer];
     for (int q = 0; q < engine->n_queues; q++) {
         api->wait(engine->queue[q], engine->reduced);
@@ -220,9 +237,8 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_NORM, q, 0, 0);
         api->square_sums(engine->queue[q], reduced, layout->param_floats, begin, end, engine->block_sums);
         ls_engine_end_span(engine, engine->queue[q], span);
-        api->record(engine->queue[q], engine->summed[q]);
     }
-    for (int q = 0; q < engine->n_queues; q++) api->wait(engine->queue[0], engine->summed[q]);
+    gather_shares(engine);
     const struct ls_decide decide = {
         .block_sums = engine->block_sums,
         .blocks = engine->blocks,
@@ -250,40 +266,50 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         .decision = engine->decision,
     };
     api->update_states(engine->queue[0], &states);
-    api->copy(engine->queue[0], &engine->outcome->decision, engine->decision, sizeof *engine->decision);
+    api->copy(engine->queue[0], &outcome->decision, engine->decision, sizeof *engine->decision);
+    gather_shares(engine);
+    api->record(engine->queue[0], engine->updated);
     engine->mirrored = false;
 }
 
-ls_status ls_engine_sync(struct ls_engine *engine) {
+// Waits until every queue is empty, or for the last update alone; the first error.
+static ls_status wait_for_queues(struct ls_engine *engine, bool empty) {
+    const struct ls_device_api *api = engine->api;
     ls_status status = LS_OK;
     struct ls_error first = {0};
     for (int q = 0; q < engine->n_queues + 2; q++) {
         struct ls_queue *queue = q < engine->n_queues    ? engine->queue[q]
                                  : q == engine->n_queues ? engine->comm_queue
                                                          : engine->copy_queue;
-        ls_status one = queue ? engine->api->sync(queue) : LS_OK;
+        if (!queue) continue;
+        ls_status one = empty ? api->sync(queue) : api->await(queue, engine->updated);
         if (one != LS_OK && status == LS_OK) first = *ls_error_last(), status = one;
     }
     return status == LS_OK ? LS_OK : ls_error_adopt(&first);
 }
 
-// Lanes, folds and reductions of a step.
+ls_status ls_engine_sync(struct ls_engine *engine) {
+    return wait_for_queues(engine, true);
+}
+
+// Lanes, folds and reductions of a step. The lanes come after the update before: it changes what they read,
+// and reads what they write.
 static void enqueue_gradients(struct ls_engine *engine, const struct ls_batch *batch,
                               const struct ls_step_control *control) {
     const struct ls_device_api *api = engine->api;
+    engine->begun = (engine->begun + 1) % LS_STEPS_AT_ONCE;
     set_controls(engine, batch, control);
+    for (int q = 0; q < engine->n_queues; q++) api->wait(engine->queue[q], engine->updated);
     for (int w = 0; w < engine->fold->n_waves; w++)
         enqueue_wave(engine, &engine->fold->waves[w], batch, w + 1 == engine->fold->n_waves);
     // Exposed is the time from the end of the last lane to that of the last reduction.
-    double *const ends[2] = {&engine->outcome->compute_ended, &engine->outcome->reduce_ended};
     for (int q = 0; q < engine->n_queues; q++)
         api->wait(engine->queue[0], segment_done(engine, q, engine->train->n_segments - 1));
-    api->call(engine->queue[0], note_time, &ends[0], sizeof ends[0]);
-    api->call(engine->comm_queue, note_time, &ends[1], sizeof ends[1]);
+    stamp(engine, engine->queue[0], &engine->outcome[engine->begun].compute_ended);
 }
 
 static struct ls_step_result result_of(const struct ls_engine *engine) {
-    const struct ls_outcome *outcome = engine->outcome;
+    const struct ls_outcome *outcome = &engine->outcome[engine->applied];
     const float *metrics = outcome->metrics;
     const double weight = metrics[LS_METRIC_WEIGHT] > 0 ? (double)metrics[LS_METRIC_WEIGHT] : 1.0;
     const double exposed = outcome->reduce_ended - outcome->compute_ended;
@@ -306,7 +332,8 @@ void ls_engine_begin(struct ls_engine *engine, const struct ls_batch *batch,
 ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
                          const struct ls_step_control *control, struct ls_step_result *result) {
     ls_engine_begin(engine, batch, control);
-    return ls_engine_apply(engine, control, result);
+    ls_engine_apply(engine, control);
+    return ls_engine_result(engine, result);
 }
 
 ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *batch,
@@ -318,15 +345,27 @@ ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *b
 }
 
 bool ls_engine_fault(const struct ls_engine *engine) {
-    return engine->outcome->metrics[LS_METRIC_FAULT] > 0;
+    return engine->outcome[engine->begun].metrics[LS_METRIC_FAULT] > 0;
 }
 
-ls_status ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control,
-                          struct ls_step_result *result) {
+void ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control) {
     enqueue_update(engine, control);
-    LS_TRY(ls_engine_sync(engine));
+    engine->applied = engine->begun;
+}
+
+void ls_engine_wait(struct ls_engine *engine) {
+    (void)engine->api->await(engine->queue[0], engine->updated); // ls_engine_result says what is wrong
+}
+
+ls_status ls_engine_result(struct ls_engine *engine, struct ls_step_result *result) {
+    const bool goes_on = engine->begun != engine->applied;
+    LS_TRY(wait_for_queues(engine, !goes_on));
     *result = result_of(engine);
     return LS_OK;
+}
+
+ls_status ls_engine_abandon(struct ls_engine *engine) {
+    return ls_engine_sync(engine);
 }
 
 // ---- evaluation

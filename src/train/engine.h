@@ -71,23 +71,31 @@ struct ls_lane_range ls_engine_lanes(const struct ls_engine *engine);
 ls_status ls_engine_step(struct ls_engine *engine, const struct ls_batch *batch,
                          const struct ls_step_control *control, struct ls_step_result *result);
 
-// The same in two halves: its lanes, folds and reductions are enqueued; then come decision and update by the
-// reduced gradients. Nothing else is asked of the engine in between. The batch may be given back after the
-// second.
+// The same in three parts, of which two only enqueue: lanes, folds and reductions; then decision and update
+// by the reduced gradients; then its result is waited for. The batch may be given back after the third.
+// Between a step's second and third part the next one may be begun, which changes no weight: the device then
+// never waits for the host. Nothing else is asked of the engine between a step's parts.
+//
+//   host     begin 0, apply 0, begin 1, result 0, apply 1, begin 2, result 1, apply 2, …
+//   device   lanes 0 ……………… update 0 | lanes 1 ……………………… update 1 | lanes 2 …………
 void ls_engine_begin(struct ls_engine *engine, const struct ls_batch *batch,
                      const struct ls_step_control *control);
-ls_status ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control,
-                          struct ls_step_result *result);
+void ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control);
+ls_status ls_engine_result(struct ls_engine *engine, struct ls_step_result *result);
+// Waits until the applied step is done, for whoever wants to know when: its result comes without a wait then.
+void ls_engine_wait(struct ls_engine *engine);
+// A step that was begun is not applied: waits until nothing of it runs. It may be begun anew.
+ls_status ls_engine_abandon(struct ls_engine *engine);
 
-// For audits, instead of the first half: waits until the gradients are there. It
+// For audits, instead of the first part: waits until the gradients are there. It
 // takes a fingerprint of the gradient of lane `audited` where this rank holds it, -1: of none.
 ls_status ls_engine_gradients(struct ls_engine *engine, const struct ls_batch *batch,
                               const struct ls_step_control *control, int audited);
 // The fingerprint that ls_engine_gradients took. Needs train.audit_every.
 ls_status ls_engine_mark_of_step(struct ls_engine *engine, uint64_t *mark);
 bool ls_engine_fault(const struct ls_engine *engine); // did a rank say that it could not read its batch?
-// Between the halves, or the second time with the same weights: computes the lane whose samples `batch`
-// holds, of any rank, and takes its fingerprint.
+// Between the first part and the second, or the second time with the same weights: computes the lane whose
+// samples `batch` holds, of any rank, and takes its fingerprint.
 ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *batch, uint64_t *mark);
 
 // How many chunks an evaluation should hand over at a time: as many as there are queues, and, where input is

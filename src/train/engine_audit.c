@@ -25,7 +25,7 @@ ls_status ls_engine_mark_of_step(struct ls_engine *engine, uint64_t *mark) {
 }
 
 ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *batch, uint64_t *mark) {
-    const int spare = engine->lanes.end - engine->lanes.begin; // its control
+    const int spare = LS_STEPS_AT_ONCE * (engine->lanes.end - engine->lanes.begin); // its control
     engine->control[spare] = ls_engine_control(engine, batch->first_position);
     struct ls_lane lane = ls_engine_input(engine, engine->train, 0, batch, 0, &engine->control[spare]);
     lane.output = engine->audit_output;

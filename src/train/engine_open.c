@@ -11,11 +11,12 @@ static ls_status open_queues(struct ls_engine *engine) {
         char name[24];
         snprintf(name, sizeof name, "lane %d", q);
         LS_TRY(api->queue_open(engine->device, name, &engine->queue[q]));
-        LS_TRY(api->event_open(engine->device, &engine->summed[q]));
+        LS_TRY(api->event_open(engine->device, &engine->share_done[q]));
         LS_TRY(api->alloc(engine->device, engine->sizes.arena, &engine->arena[q]));
     }
     LS_TRY(api->queue_open(engine->device, "comm", &engine->comm_queue));
-    return api->event_open(engine->device, &engine->decided);
+    LS_TRY(api->event_open(engine->device, &engine->decided));
+    return api->event_open(engine->device, &engine->updated);
 }
 
 static ls_status open_events(struct ls_engine *engine) {
@@ -40,13 +41,13 @@ static ls_status open_buffers(struct ls_engine *engine) {
 static ls_status open_decision(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
     struct ls_device *device = engine->device;
-    const int local = engine->lanes.end - engine->lanes.begin;
+    const size_t local = (size_t)(engine->lanes.end - engine->lanes.begin);
     engine->blocks = engine->sizes.block_sums / sizeof(double) - 1;
     LS_TRY(api->alloc(device, engine->sizes.block_sums, (void **)&engine->block_sums));
     LS_TRY(api->alloc(device, sizeof *engine->decision, (void **)&engine->decision));
-    LS_TRY(api->alloc_host(device, sizeof *engine->outcome, (void **)&engine->outcome));
-    // The control of a lane that is recomputed lies behind those of the rank's own.
-    return api->alloc_host(device, (size_t)(local + 1) * sizeof *engine->control, (void **)&engine->control);
+    LS_TRY(api->alloc_host(device, LS_STEPS_AT_ONCE * sizeof *engine->outcome, (void **)&engine->outcome));
+    return api->alloc_host(device, (LS_STEPS_AT_ONCE * local + 1) * sizeof *engine->control,
+                           (void **)&engine->control);
 }
 
 // Device memory with a copy of what the host has made.
@@ -173,7 +174,7 @@ void ls_engine_close(struct ls_engine *engine) {
         if (engine->queue[q]) api->queue_close(engine->queue[q]);
     if (engine->comm_queue) api->queue_close(engine->comm_queue);
     for (int q = 0; q < engine->n_queues; q++) {
-        if (engine->summed[q]) api->event_close(engine->summed[q]);
+        if (engine->share_done[q]) api->event_close(engine->share_done[q]);
         api->free(engine->device, engine->arena[q]);
     }
     const int segments = engine->train->n_segments;
@@ -183,6 +184,7 @@ void ls_engine_close(struct ls_engine *engine) {
         if (engine->folded[s]) api->event_close(engine->folded[s]);
     if (engine->reduced) api->event_close(engine->reduced);
     if (engine->decided) api->event_close(engine->decided);
+    if (engine->updated) api->event_close(engine->updated);
     for (int i = 0; engine->buffers && i < engine->sizes.buffers; i++)
         api->free(engine->device, engine->buffers[i]);
     if (engine->fold) ls_fold_free(engine->fold);

@@ -8,6 +8,10 @@
 
 enum { LS_MAX_QUEUES = 256, LS_STAGES_A_QUEUE = 2, LS_CHUNKS_A_STAGE = 2 };
 
+// A step that is applied, and the next one, which is begun: what the host writes or reads of a step lies
+// twice.
+enum { LS_STEPS_AT_ONCE = 2 };
+
 // Where the host cannot write a lane's input to where the device reads it: a place on the device that a
 // lane's input is copied to while the lane before computes. All in one piece of memory.
 struct ls_stage {
@@ -55,7 +59,9 @@ struct ls_engine {
     struct ls_program *train_program, *eval_program;
     struct ls_event **segment_done; // [queue * segments + segment]
     struct ls_event **folded;       // [segment]
-    struct ls_event *reduced, *summed[LS_MAX_QUEUES], *decided;
+    struct ls_event *reduced, *decided;
+    struct ls_event *share_done[LS_MAX_QUEUES]; // of what all queues do together, this queue's part
+    struct ls_event *updated;                   // the last step is applied: weights, statistics, its outcome
 
     struct ls_queue *copy_queue; // NULL where device->host_memory: lanes then read the batch itself
     struct ls_stage *stages;     // [queue * LS_STAGES_A_QUEUE + turn]
@@ -64,20 +70,23 @@ struct ls_engine {
     struct ls_fold *fold;
     struct ls_transport *transport;
     struct ls_reducer *reducer;
-    float **buffers;                 // [fold->n_buffers]: output buffers
-    struct ls_replica replica;       // on the device
-    struct ls_replica mirror;        // for the host; the replica itself where device->host_memory
-    bool mirrored;                   // the mirror is as the replica
-    struct ls_lane_control *control; // [lanes of this rank + 1], host memory
+    float **buffers;           // [fold->n_buffers]: output buffers
+    struct ls_replica replica; // on the device
+    struct ls_replica mirror;  // for the host; the replica itself where device->host_memory
+    bool mirrored;             // the mirror is as the replica
+    // [LS_STEPS_AT_ONCE][lanes of this rank], and that of a lane that is recomputed; host memory
+    struct ls_lane_control *control;
     double *block_sums;
     size_t blocks;
     struct ls_decision *decision;
     struct ls_update_range *ranges; // device memory, as is `state_table`
     int n_ranges;
     struct ls_update_state *state_table;
-    struct ls_outcome *outcome; // of the last step
-    float loss_scale;           // of the step under way
-    struct ls_trace *trace;     // NULL: none
+    struct ls_outcome *outcome; // [LS_STEPS_AT_ONCE]
+    int begun, applied;     // of LS_STEPS_AT_ONCE: the place of the step that was last begun, last applied
+    uint64_t step;          // that was last begun, and
+    float loss_scale;       // its gradients' factor
+    struct ls_trace *trace; // NULL: none
 
     // Where lanes are audited (train.audit_every): the lane whose gradient is fingerprinted in this step, or
     // -1; a fingerprint a bucket, on the device and on the host; where a lane is recomputed.

@@ -14,8 +14,10 @@
 
 // A step whose batch is read.
 struct ls_run_step {
-    bool begun; // its lanes are enqueued
-    double start, waited, lr;
+    bool begun;          // its lanes are enqueued
+    double start, ended; // ended 0: not yet
+    double waited, lr;
+    struct ls_trace_span *span; // the step, on the host's row; NULL: not traced
     struct ls_batch *batch;
     ls_status reading;
     struct ls_error error; // of reading
@@ -49,7 +51,9 @@ struct ls_run {
     struct ls_clock clock;
     uint64_t steps;                   // of the whole run
     struct ls_checkpoint_state state; // after the last step done
-    struct ls_run_step now;
+    struct ls_run_step now, next;     // next: begun while `now` was under way, where not `begun` is false
+    bool runs_ahead;                  // the next step may be begun before this one's result is known
+    double ended;                     // when the last step did
     struct ls_step_result last;
     double seconds_in_steps;
     uint64_t steps_here; // since this process started

@@ -3,8 +3,9 @@
 //
 //   process: a rank        rows: lane queues 0, 1, … | communication | the host thread | copies, of a GPU
 //
-// Times are taken by host calls on the queues, and only in the steps that are traced. Spans lie in memory
-// that is there before the first step.
+// On a GPU, a step's lanes may begin before the step before it has ended, on the host's row: its result is
+// not waited for. Times are taken by host calls on the queues, and only in the steps that are traced. Spans
+// lie in memory that is there before the first step.
 #pragma once
 
 #include "comm/comm.h"

@@ -67,6 +67,12 @@ static void request_batch(struct ls_run *run, uint64_t step) {
                           (lanes.end - lanes.begin) * lane);
 }
 
+// The ring has place for one batch more than are read ahead: for the one of the step under way. That of the
+// next step, where that is begun already, is none of those.
+static uint64_t requested_ahead(const struct ls_run *run) {
+    return (uint64_t)run->recipe.data.prefetch + run->runs_ahead;
+}
+
 static void report_step(struct ls_run *run, double lr, double seconds, double waited) {
     if (!ls_run_writes(run)) return;
     const struct ls_metrics_step line = {
@@ -112,79 +118,153 @@ static void trace_host(struct ls_run *run, enum ls_trace_kind kind, double begin
     span->end = ls_now();
 }
 
-static void read_step(struct ls_run *run) {
-    struct ls_run_step *now = &run->now;
-    const uint64_t step = run->state.step;
-    *now = (struct ls_run_step){.start = ls_now(),
-                                .lr = ls_schedule_rate(&run->recipe, &run->clock, step, run->steps)};
+// ---- a step's parts ----
+
+// The batch of `step`, and what its lanes are told. How many updates came before it is not known yet.
+static void read_step(struct ls_run *run, struct ls_run_step *taken, uint64_t step, double loss_scale) {
+    *taken = (struct ls_run_step){.start = ls_now(),
+                                  .lr = ls_schedule_rate(&run->recipe, &run->clock, step, run->steps)};
     ls_trace_step(run->trace, step);
-    now->reading = ls_reader_next(run->reader, &now->batch, &now->waited);
-    now->error = *ls_error_last();
-    trace_host(run, LS_SPAN_WAIT, ls_now() - now->waited);
-    now->control = (struct ls_step_control){
+    taken->span = ls_trace_add(run->trace, LS_SPAN_STEP, ls_trace_row_of_host(run->trace), 0, 0);
+    taken->reading = ls_reader_next(run->reader, &taken->batch, &taken->waited);
+    taken->error = *ls_error_last();
+    trace_host(run, LS_SPAN_WAIT, ls_now() - taken->waited);
+    taken->control = (struct ls_step_control){
         .step = step,
-        .updates = step - run->state.skipped,
-        .lr = (float)now->lr,
-        .loss_scale = (float)run->state.loss_scale,
+        .lr = (float)taken->lr,
+        .loss_scale = (float)loss_scale,
         .stop = ls_stop_wanted(),
-        .fault = now->reading != LS_OK,
+        .fault = taken->reading != LS_OK,
     };
 }
 
-static void begin_step(struct ls_run *run) {
-    read_step(run);
-    ls_engine_begin(run->engine, run->now.batch, &run->now.control);
-    run->now.begun = true;
+static void begin_step(struct ls_run *run, struct ls_run_step *begun, uint64_t step, double loss_scale) {
+    read_step(run, begun, step, loss_scale);
+    ls_pulse_step(step);
+    ls_engine_begin(run->engine, begun->batch, &begun->control);
+    begun->begun = true;
 }
 
-// Does the next step follow this one with nothing in between that reads weights, waits for the queues or ends
-// the run?
+// The loss scale after the step under way.
+static double next_loss_scale(const struct ls_run *run, bool skipped) {
+    const struct ls_checkpoint_state *state = &run->state;
+    if (run->recipe.train.precision != LS_F16) return state->loss_scale;
+    return ls_loss_scale_next(state->loss_scale, skipped, state->step + 1 - state->skipped - skipped);
+}
+
+// Does `step` follow the one before it with nothing in between that reads weights, waits for the queues or
+// ends the run, unless that one's result does?
+static bool may_follow(const struct ls_run *run, uint64_t step) {
+    return step < run->steps && !ls_audit_due(run->audit, step) && !due(run, &run->recipe.eval.every, step) &&
+           !due(run, &run->recipe.checkpoint.every, step);
+}
+
 static bool goes_on(const struct ls_run *run) {
-    const uint64_t step = run->state.step;
-    return step < run->steps && !run->last.stop && !ls_audit_due(run->audit, step) &&
-           run->state.skipped_in_row < (uint64_t)run->recipe.train.nan_limit &&
-           !due(run, &run->recipe.eval.every, step) && !due(run, &run->recipe.checkpoint.every, step);
+    return may_follow(run, run->state.step) && !run->last.stop &&
+           run->state.skipped_in_row < (uint64_t)run->recipe.train.nan_limit;
+}
+
+// Most steps are followed by another, and are not skipped: so the next one is begun. Where data are late,
+// they are waited for once this step is done, and that time is the next one's.
+static void run_ahead(struct ls_run *run) {
+    const uint64_t next = run->state.step + 1;
+    if (!run->runs_ahead || !may_follow(run, next)) return;
+    if (!ls_reader_ready(run->reader)) {
+        ls_engine_wait(run->engine);
+        run->now.ended = ls_now();
+    }
+    begin_step(run, &run->next, next, next_loss_scale(run, false));
+}
+
+// `next` was begun in vain. Keeps the last error.
+static void drop_next(struct ls_run *run) {
+    const struct ls_error error = *ls_error_last();
+    if (!run->next.begun) return;
+    (void)ls_engine_abandon(run->engine); // an error of these lanes is of no step
+    ls_reader_release(run->reader, run->next.batch);
+    if (run->next.span) run->next.span->begin = run->next.span->end = run->next.start;
+    run->next.begun = false;
+    if (error.status != LS_OK) ls_error_adopt(&error);
+}
+
+// Ends with the next step's lanes under way, where they may be: what is written of this step is written
+// meanwhile. Lanes that were begun with another loss scale than this step has left begin anew.
+static void go_on(struct ls_run *run) {
+    struct ls_run_step *now = &run->now;
+    const float loss_scale = (float)run->state.loss_scale;
+    if (!goes_on(run)) {
+        drop_next(run);
+    } else if (!run->next.begun) {
+        begin_step(run, now, run->state.step, run->state.loss_scale);
+    } else {
+        *now = run->next;
+        run->next.begun = false;
+        if (now->control.loss_scale == loss_scale) return;
+        now->control.loss_scale = loss_scale;
+        (void)ls_engine_abandon(run->engine); // an error stays, and comes with the result
+        ls_engine_begin(run->engine, now->batch, &now->control);
+    }
 }
 
 // What the step leaves in the run's state.
 static void count_step(struct ls_run *run) {
+    run->state.loss_scale = next_loss_scale(run, run->last.skipped);
     run->state.step++;
     ls_pulse_step(run->state.step);
     run->state.skipped += run->last.skipped;
     run->state.skipped_in_row = run->last.skipped ? run->state.skipped_in_row + 1 : 0;
-    if (run->recipe.train.precision == LS_F16)
-        run->state.loss_scale = ls_loss_scale_next(run->state.loss_scale, run->last.skipped,
-                                                   run->state.step - run->state.skipped);
     if (!run->evaluator) {
         run->state.last_loss = run->last.loss;
         run->state.last = scores_of_step(run);
     }
 }
 
-// Ends with the next step's lanes under way, where they may be: what is written of this step is written
-// meanwhile.
-static ls_status one_step(struct ls_run *run) {
+// From its samples to its result. A rank that could not read takes part all the same, and all learn of it.
+static ls_status take_step(struct ls_run *run) {
     struct ls_run_step *now = &run->now;
     const uint64_t step = run->state.step;
-    const bool audited = ls_audit_due(run->audit, step);
-    if (audited) LS_TRY(ls_run_compare_replicas(run));
-    if (audited) read_step(run);
-    if (!audited && !now->begun) begin_step(run);
-    // A rank that could not read takes part in the step all the same, and all learn of it.
-    ls_status status = audited ? ls_audit_step(run->audit, now->batch, &now->control, &run->last)
-                               : ls_engine_apply(run->engine, &now->control, &run->last);
+    if (!now->begun) begin_step(run, now, step, run->state.loss_scale);
+    now->control.updates = step - run->state.skipped;
+    ls_engine_apply(run->engine, &now->control);
+    run_ahead(run);
+    return ls_engine_result(run->engine, &run->last);
+}
+
+static ls_status take_audited_step(struct ls_run *run) {
+    struct ls_run_step *now = &run->now;
+    LS_TRY(ls_run_compare_replicas(run));
+    read_step(run, now, run->state.step, run->state.loss_scale);
+    now->control.updates = run->state.step - run->state.skipped;
+    return ls_audit_step(run->audit, now->batch, &now->control, &run->last);
+}
+
+// A step's time runs from its start, or from the end of the one before, whatever is later.
+static double time_step(struct ls_run *run) {
+    struct ls_run_step *now = &run->now;
+    if (now->ended == 0) now->ended = ls_now();
+    const double from = now->start > run->ended ? now->start : run->ended;
+    if (now->span) now->span->begin = from, now->span->end = now->ended;
+    run->ended = now->ended;
+    run->seconds_in_steps += now->ended - from;
+    run->steps_here++;
+    return now->ended - from;
+}
+
+static ls_status one_step(struct ls_run *run) {
+    struct ls_run_step *now = &run->now;
+    const bool audited = ls_audit_due(run->audit, run->state.step);
+    ls_status status = audited ? take_audited_step(run) : take_step(run);
     ls_reader_release(run->reader, now->batch);
+    now->batch = NULL;
     now->begun = false;
+    if (status != LS_OK || run->last.fault) drop_next(run);
     if (status != LS_OK) return audited && ls_audit_failed(run->audit) ? ls_run_distrust(run) : status;
     if (run->last.fault)
         return ls_comm_agree(run->comm, now->reading == LS_OK ? LS_OK : ls_error_adopt(&now->error));
-    request_batch(run, step + (uint64_t)run->recipe.data.prefetch);
+    request_batch(run, run->state.step + requested_ahead(run));
+    const double seconds = time_step(run), waited = now->waited, lr = now->lr;
     count_step(run);
-    trace_host(run, LS_SPAN_STEP, now->start);
-    const double seconds = ls_now() - now->start, waited = now->waited, lr = now->lr;
-    run->seconds_in_steps += seconds;
-    run->steps_here++;
-    if (goes_on(run)) begin_step(run);
+    go_on(run);
     report_step(run, lr, seconds, waited);
     return LS_OK;
 }
@@ -192,8 +272,8 @@ static ls_status one_step(struct ls_run *run) {
 static ls_status loop(struct ls_run *run) {
     ls_pulse_step(run->state.step);
     ls_pulse_phase(LS_TRAINING);
-    for (int64_t ahead = 0; ahead < run->recipe.data.prefetch; ahead++)
-        request_batch(run, run->state.step + (uint64_t)ahead);
+    for (uint64_t ahead = 0; ahead < requested_ahead(run); ahead++)
+        request_batch(run, run->state.step + ahead);
     // An evaluation that a signal cut short is made up for.
     if (run->state.step > 0 && run->state.evaluated_step != run->state.step &&
         due(run, &run->recipe.eval.every, run->state.step)) {

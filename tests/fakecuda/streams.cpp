@@ -57,6 +57,21 @@ void report_waits() {
     remark("waits: %zu", waits.size());
 }
 
+// How often the host waited for an event, and how often work was there for the GPU when the wait was over.
+struct HostWaits {
+    int all, with_work_behind;
+} host_waits;
+
+void report_host_waits() {
+    remark("host waits: %d, with work behind: %d", host_waits.all, host_waits.with_work_behind);
+}
+
+void count_host_wait() {
+    if (host_waits.all++ == 0) at_exit(report_host_waits);
+    host_waits.with_work_behind +=
+        std::any_of(streams().begin(), streams().end(), [](const auto &stream) { return !stream->idle(); });
+}
+
 bool is_left_out(const Stream *stream, const Event *event) {
     static const long left_out = setting_number("LS_FAKE_SKIP_WAIT", 0);
     if (waits.empty()) at_exit(report_waits);
@@ -257,7 +272,9 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
         if (!event) return cudaErrorInvalidResourceHandle;
         if (event->capture.lock()) return cudaErrorCapturedEvent;
         const std::shared_ptr<Record> record = event->last;
-        return run_until(guard, [&] { return !record || record->done; });
+        const cudaError_t error = run_until(guard, [&] { return !record || record->done; });
+        count_host_wait();
+        return error;
     });
 }
 

@@ -68,9 +68,13 @@ static bool is(const char *what) {
 }
 
 // Is it time? True once.
-static bool strikes(const char *at) {
-    if (!fault.armed || strcmp(fault.at, at) != 0 || ls_pulse_read().step < fault.step) return false;
+static bool strikes_in(uint64_t step, const char *at) {
+    if (!fault.armed || strcmp(fault.at, at) != 0 || step < fault.step) return false;
     return atomic_fetch_add(&fired, 1) == 0;
+}
+
+static bool strikes(const char *at) {
+    return strikes_in(ls_pulse_read().step, at);
 }
 
 static void signal_self(void) {
@@ -154,7 +158,15 @@ void __wrap_ls_pulse_enter(const char *call, uint64_t bytes) {
     if (strikes("join")) signal_self();
     if (phase == LS_STARTING && recipe_read && strikes("start")) signal_self();
     if (phase == LS_EVALUATING && !skips && strikes("evaluate")) signal_self();
-    if (strstr(call, "bucket 0") && !skips && strikes("reduce")) signal_self();
+}
+
+void __real_ls_pulse_enter_of_step(uint64_t step, const char *call, uint64_t bytes);
+void __wrap_ls_pulse_enter_of_step(uint64_t step, const char *call, uint64_t bytes);
+
+void __wrap_ls_pulse_enter_of_step(uint64_t step, const char *call, uint64_t bytes) {
+    __real_ls_pulse_enter_of_step(step, call, bytes);
+    const bool skips = is("skip") || is("size");
+    if (strstr(call, "bucket 0") && !skips && strikes_in(step, "reduce")) signal_self();
 }
 
 ls_status __real_ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n);

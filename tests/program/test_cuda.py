@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import time
 import unittest
 
@@ -154,6 +155,50 @@ class Promise(Case):
                     break
             else:
                 self.fail(f"wait {wait} of {waits} can be left out, and nobody notices")
+
+
+class Ahead(Case):
+    def test_the_gpu_has_work_when_a_step_ends(self):
+        # The host waits for a step's event while the next step's lanes are enqueued. Of six steps the third is evaluated and
+        # kept, and the last is the last: four have another behind them, and are waited for on three streams.
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.steps": 6, "checkpoint.every": "3 steps"}))
+        for ranks in (1, 2):
+            self.run_fake(recipe, "device.transport=mpi", ranks=ranks, schedule="fifo")
+            self.assertEqual(re.findall(r"host waits: \d+, with work behind: (\d+)", self.said()), ["12"] * ranks)
+
+    def test_one_batch_ahead_is_enough(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        expected = self.result_of(recipe)
+        self.assertEqual(self.result_of(recipe, "data.prefetch=1", "data.threads=1", ranks=2), expected)
+
+    def test_a_signal_stops_it_at_a_step(self):
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.steps": 30}))
+        whole = self.result_of(recipe)[0]
+        out = self.folder / "stopped"
+        process = lockstep.start("train", recipe, "--out", out, ranks=2, settings=self.fake())
+        while not (out / "metrics.jsonl").exists() or '"step":2,' not in (out / "metrics.jsonl").read_text():
+            self.assertIsNone(process.poll())
+            time.sleep(0.01)
+        process.send_signal(signal.SIGUSR1)
+        _, stderr = process.communicate(timeout=120)
+        self.assertEqual(process.returncode, 75, stderr + self.said())
+        stopped = int(re.search(r"stopped by a signal at step (\d+)", stderr)[1])
+        self.assertLess(stopped, 30)
+        self.assertEqual([line["step"] for line in lockstep.metrics(out, "step")], list(range(1, stopped + 1)))
+        self.run_fake(recipe, "--resume", out="stopped")
+        self.assertEqual(self.figures()[0], whole)
+
+    def test_what_ends_a_run_ends_it_where_it_did(self):
+        # Every gradient overflows: nothing of the steps begun ahead is left.
+        x, _ = lockstep.images(self.samples)
+        lockstep.write_shards(self.folder / "far", "train", x, numpy.full((self.samples, 1), 1e30, "f4"))
+        changes = dict(LENET, **{"model.classes": 1, "train.loss": "mse", "train.steps": 8, "train.nan_limit": 3,
+                                 "data.train": "far/train-*.h5", "data.test": []})
+        recipe = lockstep.recipe(self.folder, changes)
+        result = self.run_fake(recipe, ranks=2, expect=3)
+        self.assertIn("not finite in 3 steps in a row (train.nan_limit), from step 1", result.stderr)
+        self.assertEqual([line["step"] for line in lockstep.metrics(self.out, "step")], [1, 2, 3])
+        self.assertEqual([path.name for path in (self.out / "checkpoints").iterdir()], ["step-00000000.h5"])
 
 
 class AgainstTheCpu(Case):

@@ -43,6 +43,9 @@ static void a_dead_rank_comes_first(void **state) {
     ranks[2].dead = true;
     ranks[1].silent = 100;
     expect("rank 2 (host n2) died at step 7 in the all-reduce of bucket 3 of 4096 bytes");
+    for (int r = 0; r < N; r++) ranks[r].pulse.step = 8; // the host has enqueued more than the call
+    expect("rank 2 (host n2) died at step 7 in the all-reduce of bucket 3 of 4096 bytes");
+    for (int r = 0; r < N; r++) ranks[r].pulse.step = 7;
     ranks[2].pulse.calls = 19; // and whatever it last said of where it was
     ranks[2].pulse.step = 6;
     expect("rank 2 (host n2) died at step 7: it missed the all-reduce of bucket 3 of 4096 bytes, in which "
