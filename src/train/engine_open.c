@@ -163,9 +163,18 @@ ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **o
     return LS_OK;
 }
 
+// What is enqueued leads into the transport, the programs and all memory: it goes first. Keeps the last
+// error.
+static void drain(struct ls_engine *engine) {
+    const struct ls_error error = *ls_error_last();
+    (void)ls_engine_sync(engine);
+    ls_error_adopt(&error);
+}
+
 void ls_engine_close(struct ls_engine *engine) {
     if (!engine) return;
     const struct ls_device_api *api = engine->api;
+    drain(engine);
     if (engine->reducer) ls_reducer_close(engine->reducer);
     if (engine->transport) engine->transport->api->close(engine->transport);
     if (engine->train_program) api->unload(engine->train_program);

@@ -16,6 +16,7 @@
 #include "cpu/cpu.h"
 #include "train/engine.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -53,7 +54,7 @@ static struct {
     uint64_t seed, draws;
     struct ls_queue *queue[MOST_QUEUES];
     int n_queues;
-    bool far, ahead, drains;
+    bool far, ahead, drains, closes_early;
 } late;
 
 static ls_status nap(void *argument) {
@@ -305,8 +306,12 @@ static struct outcome train(struct ls_comm *comm, int queues, enum kind kind) {
     assert_true(model.train->layout->param_floats > (size_t)QUEUES * LS_NORM_BLOCK);
     assert_true(model.train->layout->n_states > 0);
     ok(ls_engine_open(&(struct ls_engine_spec){device, comm, &model, &recipe}, &engine));
-    run_steps(engine, &outcome);
-    keep_weights(engine, model.train->layout, &outcome);
+    if (late.closes_early) {
+        begin(engine, 0, 1);
+    } else {
+        run_steps(engine, &outcome);
+        keep_weights(engine, model.train->layout, &outcome);
+    }
     ls_engine_close(engine);
     ls_model_free(&model);
     device->api->close(device);
@@ -368,6 +373,18 @@ static void test_a_host_that_is_late(void **state) {
     late.drains = false;
 }
 
+// What is enqueued runs before what it leads to is freed; freed memory is overwritten (main).
+static void test_closed_with_work_under_way(void **state) {
+    (void)state;
+    late.ahead = false;
+    late.closes_early = true;
+    for (late.starved = 0; late.starved <= QUEUES; late.starved++) {
+        train(&world, QUEUES, LATE);
+        train(&world, QUEUES, LATE_AND_FAR);
+    }
+    late.closes_early = false;
+}
+
 static void test_random_delays(void **state) {
     (void)state;
     late.starved = AT_RANDOM;
@@ -409,11 +426,15 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
+#ifdef M_PERTURB
+    mallopt(M_PERTURB, 0x5a);
+#endif
     if (ls_comm_open(&world) != LS_OK) return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_starved_queues),
         cmocka_unit_test(test_starved_queues_while_the_host_runs_ahead),
         cmocka_unit_test(test_a_host_that_is_late),
+        cmocka_unit_test(test_closed_with_work_under_way),
         cmocka_unit_test(test_random_delays),
     };
     const int failed = cmocka_run_group_tests(tests, set_up, tear_down);
