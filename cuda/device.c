@@ -227,8 +227,11 @@ static ls_status describe(struct ls_cuda_device *cuda) {
 enum { LEFT_FREE = 32 }; // a 32nd
 
 static ls_status open_gpu(struct ls_cuda_device *cuda, const struct ls_cuda_options *options) {
-    // Makes its context, for which it may be too busy, or held by another process alone.
-    const cudaError_t error = cudaSetDevice(cuda->gpu);
+    // Makes its context, for which it may be too busy, or held by another process alone. A host that waits
+    // sleeps: it is told of a step's end while the next one's work is there for the GPU, and the core that
+    // CUDA would spin on is one that readers and other ranks want.
+    cudaError_t error = cudaSetDevice(cuda->gpu);
+    if (error == cudaSuccess) error = cudaSetDeviceFlags(cudaDeviceScheduleBlockingSync);
     if (error != cudaSuccess) {
         (void)cudaGetLastError();
         return LS_FAIL(LS_INPUT, "GPU %d cannot be used: %s", cuda->gpu, cudaGetErrorString(error));

@@ -33,7 +33,7 @@ ls_status ls_cuda_check(cudaError_t error, const char *what);
 ls_status ls_cuda_queue_open(struct ls_device *device, const char *name, struct ls_queue **queue);
 void ls_cuda_queue_close(struct ls_queue *queue);
 void *ls_cuda_native(struct ls_queue *queue);
-ls_status ls_cuda_event_open(struct ls_device *device, struct ls_event **event);
+ls_status ls_cuda_event_open(struct ls_device *device, bool awaited, struct ls_event **event);
 void ls_cuda_event_close(struct ls_event *event);
 void ls_cuda_record(struct ls_queue *queue, struct ls_event *event);
 void ls_cuda_wait(struct ls_queue *queue, struct ls_event *event);

@@ -122,11 +122,13 @@ ls_status ls_cuda_sync(struct ls_queue *queue) {
 
 // ---- events
 
-ls_status ls_cuda_event_open(struct ls_device *device, struct ls_event **out) {
+// A host that waits sleeps, as in device.c; events that only streams wait for are quicker without that.
+ls_status ls_cuda_event_open(struct ls_device *device, bool awaited, struct ls_event **out) {
+    const unsigned flags = cudaEventDisableTiming | (awaited ? (unsigned)cudaEventBlockingSync : 0);
     struct ls_event *event = calloc(1, sizeof *event);
     if (!event) return LS_FAIL(LS_SYSTEM, "no memory for an event");
     cudaError_t error = cudaSetDevice(ls_cuda_device_of(device)->gpu);
-    if (error == cudaSuccess) error = cudaEventCreateWithFlags(&event->event, cudaEventDisableTiming);
+    if (error == cudaSuccess) error = cudaEventCreateWithFlags(&event->event, flags);
     if (error != cudaSuccess) {
         free(event);
         return ls_cuda_check(error, "making an event");

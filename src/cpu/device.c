@@ -66,8 +66,8 @@ static ls_status cpu_queue_open(struct ls_device *device, const char *name, stru
     return LS_OK;
 }
 
-static ls_status cpu_event_open(struct ls_device *device, struct ls_event **event) {
-    (void)device;
+static ls_status cpu_event_open(struct ls_device *device, bool awaited, struct ls_event **event) {
+    (void)device, (void)awaited;
     return ls_event_make(event);
 }
 

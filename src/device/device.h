@@ -113,7 +113,8 @@ struct ls_device_api {
     ls_status (*queue_open)(struct ls_device *device, const char *name, struct ls_queue **queue);
     void (*queue_close)(struct ls_queue *queue);
     void *(*native)(struct ls_queue *queue); // the cudaStream_t behind a queue of CUDA; NULL elsewhere
-    ls_status (*event_open)(struct ls_device *device, struct ls_event **event);
+    // `awaited`: the host waits for it, not queues alone.
+    ls_status (*event_open)(struct ls_device *device, bool awaited, struct ls_event **event);
     void (*event_close)(struct ls_event *event);
     void (*record)(struct ls_queue *queue, struct ls_event *event);
     // The one function through which a queue waits for another: what follows on `queue` starts after the work

@@ -17,8 +17,8 @@ ls_status ls_engine_open_input(struct ls_engine *engine) {
     for (int i = 0; i < engine->sizes.stages; i++) {
         struct ls_stage *stage = &engine->stages[i];
         LS_TRY(api->alloc(engine->device, engine->sizes.stage.bytes, (void **)&stage->memory));
-        LS_TRY(api->event_open(engine->device, &stage->filled));
-        LS_TRY(api->event_open(engine->device, &stage->emptied));
+        LS_TRY(api->event_open(engine->device, false, &stage->filled));
+        LS_TRY(api->event_open(engine->device, false, &stage->emptied));
     }
     return LS_OK;
 }

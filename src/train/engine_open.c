@@ -11,12 +11,12 @@ static ls_status open_queues(struct ls_engine *engine) {
         char name[24];
         snprintf(name, sizeof name, "lane %d", q);
         LS_TRY(api->queue_open(engine->device, name, &engine->queue[q]));
-        LS_TRY(api->event_open(engine->device, &engine->share_done[q]));
+        LS_TRY(api->event_open(engine->device, false, &engine->share_done[q]));
         LS_TRY(api->alloc(engine->device, engine->sizes.arena, &engine->arena[q]));
     }
     LS_TRY(api->queue_open(engine->device, "comm", &engine->comm_queue));
-    LS_TRY(api->event_open(engine->device, &engine->decided));
-    return api->event_open(engine->device, &engine->updated);
+    LS_TRY(api->event_open(engine->device, false, &engine->decided));
+    return api->event_open(engine->device, true, &engine->updated);
 }
 
 static ls_status open_events(struct ls_engine *engine) {
@@ -25,9 +25,10 @@ static ls_status open_events(struct ls_engine *engine) {
     engine->folded = calloc((size_t)segments, sizeof(struct ls_event *));
     if (!engine->segment_done || !engine->folded) return LS_FAIL(LS_SYSTEM, "out of memory for events");
     for (int i = 0; i < engine->n_queues * segments; i++)
-        LS_TRY(engine->api->event_open(engine->device, &engine->segment_done[i]));
-    for (int s = 0; s < segments; s++) LS_TRY(engine->api->event_open(engine->device, &engine->folded[s]));
-    return engine->api->event_open(engine->device, &engine->reduced);
+        LS_TRY(engine->api->event_open(engine->device, false, &engine->segment_done[i]));
+    for (int s = 0; s < segments; s++)
+        LS_TRY(engine->api->event_open(engine->device, false, &engine->folded[s]));
+    return engine->api->event_open(engine->device, false, &engine->reduced);
 }
 
 static ls_status open_buffers(struct ls_engine *engine) {

@@ -9,6 +9,7 @@ namespace fake {
 
 namespace {
 thread_local int device = 0;
+unsigned device_flags = cudaDeviceScheduleAuto;
 
 bool is_device(int number) {
     return number >= 0 && number < device_count();
@@ -34,6 +35,10 @@ size_t device_memory() {
     case 'G': return number << 30;
     default: return number;
     }
+}
+
+bool waits_sleep() {
+    return device_flags == cudaDeviceScheduleBlockingSync;
 }
 
 cudaError_t driver_error() {
@@ -75,6 +80,17 @@ cudaError_t cudaSetDevice(int number) {
     return call("cudaSetDevice", [&](Guard &) {
         if (!is_device(number)) return cudaErrorInvalidDevice;
         device = number;
+        return cudaSuccess;
+    });
+}
+
+// For all devices.
+cudaError_t cudaSetDeviceFlags(unsigned flags) {
+    return call("cudaSetDeviceFlags", [&](Guard &) {
+        if (flags != cudaDeviceScheduleAuto && flags != cudaDeviceScheduleSpin &&
+            flags != cudaDeviceScheduleYield && flags != cudaDeviceScheduleBlockingSync)
+            return cudaErrorInvalidValue;
+        device_flags = flags;
         return cudaSuccess;
     });
 }
@@ -165,6 +181,7 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
 cudaError_t cudaDeviceSynchronize() {
     return call("cudaDeviceSynchronize", [](Guard &guard) {
         if (const cudaError_t error = forbid_in_capture(); error != cudaSuccess) return error;
+        count_host_wait(waits_sleep());
         return drain(guard);
     });
 }

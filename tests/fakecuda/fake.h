@@ -62,8 +62,8 @@ struct Record {
 };
 
 struct Event {
-    int number; // order of creation
-    bool timing;
+    int number;          // order of creation
+    bool timing, sleeps; // sleeps: who waits for it does
     std::shared_ptr<Record> last;
     std::weak_ptr<Capture> capture; // its last record was captured, after those nodes
     std::vector<size_t> nodes;
@@ -88,6 +88,7 @@ Stream *stream_of(cudaStream_t stream); // NULL: not one of ours, or the default
 cudaError_t submit(cudaStream_t stream, Body body);
 cudaError_t drain(Guard &guard); // runs everything
 std::vector<std::unique_ptr<Stream>> &streams();
+void count_host_wait(bool sleeps); // or spins
 
 // ---- graph.cpp ----
 cudaError_t capture_body(Stream *stream, Body body);
@@ -109,6 +110,7 @@ int device_count();
 int current_device();
 size_t device_memory();
 cudaError_t driver_error(); // no driver, no device
+bool waits_sleep();         // as the device's flags say
 
 // ---- calls.cpp ----
 // An error that stays: all later calls return it.

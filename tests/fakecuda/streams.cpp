@@ -57,17 +57,18 @@ void report_waits() {
     remark("waits: %zu", waits.size());
 }
 
-// How often the host waited for an event, and how often work was there for the GPU when the wait was over.
+// How often the host waited; how often it span; and how often work was there for the GPU when it had waited
+// for an event.
 struct HostWaits {
-    int all, with_work_behind;
+    int all, spun, with_work_behind;
 } host_waits;
 
 void report_host_waits() {
-    remark("host waits: %d, with work behind: %d", host_waits.all, host_waits.with_work_behind);
+    remark("host waits: %d, spinning: %d, with work behind: %d", host_waits.all, host_waits.spun,
+           host_waits.with_work_behind);
 }
 
-void count_host_wait() {
-    if (host_waits.all++ == 0) at_exit(report_host_waits);
+void look_behind_wait() {
     host_waits.with_work_behind +=
         std::any_of(streams().begin(), streams().end(), [](const auto &stream) { return !stream->idle(); });
 }
@@ -91,6 +92,11 @@ void report_leaks() {
 std::vector<std::unique_ptr<Stream>> &streams() {
     static auto *all = new std::vector<std::unique_ptr<Stream>>;
     return *all;
+}
+
+void count_host_wait(bool sleeps) {
+    if (host_waits.all++ == 0) at_exit(report_host_waits);
+    host_waits.spun += !sleeps;
 }
 
 Stream *stream_of(cudaStream_t handle) {
@@ -170,6 +176,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
             invalidate(stream);
             return cudaErrorStreamCaptureUnsupported;
         }
+        count_host_wait(waits_sleep());
         return run_until(guard, [&] { return stream->idle(); });
     });
 }
@@ -223,6 +230,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *handle, unsigned flags) {
         auto event = std::make_unique<Event>();
         event->number = created_events++;
         event->timing = !(flags & cudaEventDisableTiming);
+        event->sleeps = (flags & cudaEventBlockingSync) != 0;
         *handle = (cudaEvent_t)event.get();
         events.push_back(std::move(event));
         return cudaSuccess;
@@ -272,8 +280,9 @@ cudaError_t cudaEventSynchronize(cudaEvent_t handle) {
         if (!event) return cudaErrorInvalidResourceHandle;
         if (event->capture.lock()) return cudaErrorCapturedEvent;
         const std::shared_ptr<Record> record = event->last;
+        count_host_wait(event->sleeps);
         const cudaError_t error = run_until(guard, [&] { return !record || record->done; });
-        count_host_wait();
+        look_behind_wait();
         return error;
     });
 }

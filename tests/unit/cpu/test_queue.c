@@ -38,7 +38,7 @@ static struct ls_queue *open_queue(const char *name) {
 
 static struct ls_event *open_event(void) {
     struct ls_event *event;
-    assert_int_equal(api->event_open(device, &event), LS_OK);
+    assert_int_equal(api->event_open(device, true, &event), LS_OK);
     return event;
 }
 
