@@ -4,6 +4,7 @@
 #include "cuda/internal.h"
 
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/pulse.h"
 #include "cuda/kernel.h"
 #include "cuda/range.h"
@@ -27,6 +28,7 @@ struct segment {
     bool warm; // has run once: libraries and kernels are loaded then, which must not happen in a capture
     struct replay *replays; // [MOST_REPLAYS]
     int n_replays;
+    bool refuses; // it cannot be captured
 };
 
 struct ls_program {
@@ -196,12 +198,10 @@ static ls_status capture(const struct ls_program *program, int segment, const st
     const cudaError_t ended = cudaStreamEndCapture(stream, &graph);
     if (ended != cudaSuccess && cudaStreamEndCapture(stream, &graph) != cudaSuccess) (void)cudaGetLastError();
     if (status == LS_OK)
-        status = ls_cuda_check(ended, "ending a capture (device.replay=false does without)");
+        status = ls_cuda_check(ended, "ending a capture");
     else
         ls_error_adopt(&error);
-    if (status == LS_OK)
-        status = ls_cuda_check(cudaGraphInstantiate(exec, graph, 0),
-                               "making a graph (device.replay=false does without)");
+    if (status == LS_OK) status = ls_cuda_check(cudaGraphInstantiate(exec, graph, 0), "making a graph");
     if (graph && cudaGraphDestroy(graph) != cudaSuccess) (void)cudaGetLastError();
     return status;
 }
@@ -220,6 +220,30 @@ static struct replay *find_replay(const struct segment *segment, const struct ls
     return NULL;
 }
 
+// What a library enqueues for some shapes may be forbidden in a capture, and memory may be too short for a
+// graph. The same kernels give the same bits when they are launched anew each time, so the run goes on. NULL
+// where that is so.
+static struct replay *add_replay(const struct ls_program *program, int index, const struct ls_queue *queue,
+                                 const struct ls_lane *lane) {
+    struct segment *segment = &program->segments[index];
+    struct replay *replay = &segment->replays[segment->n_replays];
+    if (segment->refuses || segment->n_replays == MOST_REPLAYS) return NULL;
+    *replay = (struct replay){.queue = queue, .lane = *lane};
+    if (capture(program, index, lane, ls_cuda_stream(queue), &replay->graph) == LS_OK) {
+        segment->n_replays++;
+        return replay;
+    }
+    segment->refuses = true;
+    // After an error that stays nothing runs at all, and the next launch says so.
+    const cudaError_t state = cudaStreamQuery(ls_cuda_stream(queue));
+    (void)cudaGetLastError();
+    if (state == cudaSuccess || state == cudaErrorNotReady)
+        ls_warn("%s cannot be captured in a CUDA graph, and is launched anew each time, which is slower: %s",
+                segment->name, ls_error_last()->text);
+    ls_error_clear();
+    return NULL;
+}
+
 static ls_status run_segment(struct ls_queue *queue, struct ls_program *program, int index,
                              const struct ls_lane *lane) {
     struct segment *segment = &program->segments[index];
@@ -227,12 +251,7 @@ static ls_status run_segment(struct ls_queue *queue, struct ls_program *program,
     const bool graphs = segment->replays && segment->warm;
     segment->warm = true;
     struct replay *replay = graphs ? find_replay(segment, queue, lane) : NULL;
-    if (graphs && !replay && segment->n_replays < MOST_REPLAYS) {
-        replay = &segment->replays[segment->n_replays];
-        *replay = (struct replay){.queue = queue, .lane = *lane};
-        LS_TRY(capture(program, index, lane, stream, &replay->graph));
-        segment->n_replays++;
-    }
+    if (graphs && !replay) replay = add_replay(program, index, queue, lane);
     if (!replay) return launch_segment(program, index, lane, stream);
     return ls_cuda_check(cudaGraphLaunch(replay->graph, stream), "launching a graph");
 }
