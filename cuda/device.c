@@ -5,6 +5,7 @@
 #include "cuda/gpus.h"
 #include "cuda/kernels/flat.h"
 #include "cuda/lib/lib.h"
+#include "cuda/range.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -185,6 +186,8 @@ static const struct ls_device_api api = {
     .wait = ls_cuda_wait,
     .sync = ls_cuda_sync,
     .await = ls_cuda_await,
+    .range_begin = ls_cuda_range_begin,
+    .range_end = ls_cuda_range_end,
     .copy = cuda_copy,
     .zero = cuda_zero,
     .add = cuda_add,

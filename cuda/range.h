@@ -2,7 +2,7 @@
 // to nothing.
 #pragma once
 
-#if !defined(LS_FAKECUDA) && defined(__has_include)
+#ifdef __has_include
 #if __has_include(<nvtx3/nvToolsExt.h>)
 #include <nvtx3/nvToolsExt.h>
 #define LS_CUDA_HAVE_NVTX

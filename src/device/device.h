@@ -126,6 +126,11 @@ struct ls_device_api {
     // then, as of `sync`, the first error of `queue` so far.
     ls_status (*await)(struct ls_queue *queue, struct ls_event *event);
 
+    // For the device's profiler: what the host enqueues in between, under a name that lives on. Ranges nest.
+    // NULL where there is none.
+    void (*range_begin)(const char *name);
+    void (*range_end)(void);
+
     // ---- enqueued work ----
     void (*copy)(struct ls_queue *queue, void *to, const void *from,
                  size_t bytes); // host or device, no overlap

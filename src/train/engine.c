@@ -32,8 +32,17 @@ static void stamp(const struct ls_engine *engine, struct ls_queue *queue, double
     engine->api->call(queue, note_time, &time, sizeof time);
 }
 
+void ls_engine_phase_begin(const struct ls_engine *engine, enum ls_trace_kind kind) {
+    if (engine->api->range_begin) engine->api->range_begin(ls_trace_kind_name(kind));
+}
+
+void ls_engine_phase_end(const struct ls_engine *engine) {
+    if (engine->api->range_end) engine->api->range_end();
+}
+
 struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struct ls_queue *queue,
                                            enum ls_trace_kind kind, int row, int first, int second) {
+    ls_engine_phase_begin(engine, kind);
     struct ls_trace_span *span = ls_trace_add(engine->trace, kind, row, first, second);
     if (span) stamp(engine, queue, &span->begin);
     return span;
@@ -41,6 +50,7 @@ struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struc
 
 void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span) {
     if (span) stamp(engine, queue, &span->end);
+    ls_engine_phase_end(engine);
 }
 
 void ls_engine_trace(struct ls_engine *engine, struct ls_trace *trace) {
@@ -102,19 +112,24 @@ static void enqueue_segment(struct ls_engine *engine, const struct ls_fold_wave 
     }
 }
 
+static void add_nodes(const struct ls_engine *engine, const struct ls_fold_wave *wave, int s,
+                      struct ls_queue *folder) {
+    const struct ls_bucket *bucket = &engine->train->buckets[s];
+    struct ls_trace_span *span =
+        ls_engine_begin_span(engine, folder, LS_SPAN_FOLD, s % engine->n_queues, s, 0);
+    for (int i = 0; i < wave->n_adds; i++) {
+        float *to = engine->buffers[wave->adds[i].to] + bucket->offset;
+        engine->api->add(folder, to, to, engine->buffers[wave->adds[i].from] + bucket->offset, bucket->count);
+    }
+    ls_engine_end_span(engine, folder, span);
+}
+
 // Bucket s is folded on queue s modulo queues, always the same, so that the folds of one bucket are in order.
 static void enqueue_fold(struct ls_engine *engine, const struct ls_fold_wave *wave, int s) {
     const struct ls_device_api *api = engine->api;
-    const struct ls_bucket *bucket = &engine->train->buckets[s];
     struct ls_queue *folder = engine->queue[s % engine->n_queues];
     for (int q = 0; q < wave->width; q++) api->wait(folder, segment_done(engine, q, s));
-    struct ls_trace_span *span =
-        wave->n_adds ? ls_engine_begin_span(engine, folder, LS_SPAN_FOLD, s % engine->n_queues, s, 0) : NULL;
-    for (int i = 0; i < wave->n_adds; i++) {
-        float *to = engine->buffers[wave->adds[i].to] + bucket->offset;
-        api->add(folder, to, to, engine->buffers[wave->adds[i].from] + bucket->offset, bucket->count);
-    }
-    ls_engine_end_span(engine, folder, span);
+    if (wave->n_adds > 0) add_nodes(engine, wave, s, folder);
     api->record(folder, engine->folded[s]);
 }
 
@@ -138,22 +153,24 @@ static ls_status note_reduce_ends(void *argument) {
     return LS_OK;
 }
 
-static void enqueue_reduce(struct ls_engine *engine, int s) {
+static void reduce_bucket(const struct ls_engine *engine, int s) {
     const struct ls_device_api *api = engine->api;
     const struct ls_bucket *bucket = &engine->train->buckets[s];
     const struct reduce_note note = {s, engine->step, bucket->count * sizeof(float)};
-    struct ls_outcome *outcome = &engine->outcome[engine->begun];
-    const bool watched = engine->transport->size > 1;
-    api->wait(engine->comm_queue, engine->folded[s]);
-    if (watched) api->call(engine->comm_queue, note_reduce_begins, &note, sizeof note);
-    struct ls_trace_span *span =
-        watched ? ls_engine_begin_span(engine, engine->comm_queue, LS_SPAN_REDUCE,
-                                       ls_trace_row_of_communication(engine->trace), s, 0)
-                : NULL;
+    api->call(engine->comm_queue, note_reduce_begins, &note, sizeof note);
+    struct ls_trace_span *span = ls_engine_begin_span(engine, engine->comm_queue, LS_SPAN_REDUCE,
+                                                      ls_trace_row_of_communication(engine->trace), s, 0);
     if (span) span->bytes = note.bytes;
     ls_reduce(engine->reducer, engine->buffers, bucket->offset, bucket->count, engine->comm_queue);
     ls_engine_end_span(engine, engine->comm_queue, span);
-    if (watched) api->call(engine->comm_queue, note_reduce_ends, NULL, 0);
+    api->call(engine->comm_queue, note_reduce_ends, NULL, 0);
+}
+
+static void enqueue_reduce(struct ls_engine *engine, int s) {
+    const struct ls_device_api *api = engine->api;
+    struct ls_outcome *outcome = &engine->outcome[engine->begun];
+    api->wait(engine->comm_queue, engine->folded[s]);
+    if (engine->transport->size > 1) reduce_bucket(engine, s); // a rank alone has the sum
     if (s + 1 < engine->train->n_segments) return;
     // The metrics are in the last bucket, and the queue has reduced all others before it.
     stamp(engine, engine->comm_queue, &outcome->reduce_ended);

@@ -12,6 +12,7 @@
 #include "data/reader.h"
 #include "train/memory.h"
 #include "train/model.h"
+#include "train/trace.h"
 
 #include "base/begin.h"
 
@@ -31,7 +32,9 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
                               struct ls_device *device, int rank, int ranks);
 struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order, int64_t batch_samples);
 
-struct ls_trace;
+// A phase that is not the engine's own, for the device's profiler. Phases nest.
+void ls_engine_phase_begin(const struct ls_engine *engine, enum ls_trace_kind kind);
+void ls_engine_phase_end(const struct ls_engine *engine);
 // From now on the engine's work is traced; `trace` outlives the engine, NULL: no more.
 void ls_engine_trace(struct ls_engine *engine, struct ls_trace *trace);
 int64_t ls_engine_spans_a_step(const struct ls_engine *engine); // at most

@@ -116,7 +116,7 @@ void ls_engine_input_read(struct ls_engine *engine, int q);
 ls_status ls_engine_open_replica(struct ls_engine *engine); // with the initial weights
 void ls_engine_close_replica(struct ls_engine *engine);
 
-// A span of what is enqueued in between, where this step is traced; else NULL.
+// A phase: what is enqueued in between. A span of it, where this step is traced; else NULL.
 struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struct ls_queue *queue,
                                            enum ls_trace_kind kind, int row, int first, int second);
 void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span);

@@ -93,7 +93,7 @@ ls_status ls_run_open_files(struct ls_run *run) {
                             &run->progress);
 }
 
-ls_status ls_run_checkpoint(struct ls_run *run) {
+static ls_status start_checkpoint(struct ls_run *run) {
     LS_TRY(ls_run_compare_replicas(run));
     const double score = ls_scores_best(&run->state.last, run->state.last_loss);
     const bool evaluated = run->evaluator && run->state.evaluated_step == run->state.step;
@@ -110,6 +110,13 @@ ls_status ls_run_checkpoint(struct ls_run *run) {
     const struct ls_checkpoint now = snapshot(run);
     ls_checkpoint_writer_start(run->writer, &now);
     return LS_OK;
+}
+
+ls_status ls_run_checkpoint(struct ls_run *run) {
+    ls_engine_phase_begin(run->engine, LS_SPAN_CHECKPOINT);
+    const ls_status status = start_checkpoint(run);
+    ls_engine_phase_end(run->engine);
+    return status;
 }
 
 ls_status ls_run_save_now(struct ls_run *run) {

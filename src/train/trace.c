@@ -145,18 +145,23 @@ int ls_trace_row_of_copies(const struct ls_trace *trace) {
 
 // ---- the file ----
 
+const char *ls_trace_kind_name(enum ls_trace_kind kind) {
+    static const char *const names[] = {[LS_SPAN_SEGMENT] = "lane",          [LS_SPAN_FOLD] = "fold",
+                                        [LS_SPAN_REDUCE] = "all-reduce",     [LS_SPAN_UPDATE] = "update",
+                                        [LS_SPAN_COPY] = "copy input",       [LS_SPAN_STEP] = "step",
+                                        [LS_SPAN_WAIT] = "wait for data",    [LS_SPAN_EVALUATE] = "evaluate",
+                                        [LS_SPAN_CHECKPOINT] = "checkpoint", [LS_SPAN_NORM] = "norm"};
+    return names[kind];
+}
+
 static void name_span(const struct ls_trace_span *span, char out[64]) {
+    const char *name = ls_trace_kind_name(span->kind);
     switch (span->kind) {
-    case LS_SPAN_SEGMENT: snprintf(out, 64, "lane %d, segment %d", span->first, span->second); break;
-    case LS_SPAN_FOLD: snprintf(out, 64, "fold bucket %d", span->first); break;
-    case LS_SPAN_REDUCE: snprintf(out, 64, "all-reduce bucket %d", span->first); break;
-    case LS_SPAN_NORM: snprintf(out, 64, "norm"); break;
-    case LS_SPAN_UPDATE: snprintf(out, 64, "update"); break;
-    case LS_SPAN_COPY: snprintf(out, 64, "copy input"); break;
-    case LS_SPAN_STEP: snprintf(out, 64, "step %" PRIu64, span->step + 1); break;
-    case LS_SPAN_WAIT: snprintf(out, 64, "wait for data"); break;
-    case LS_SPAN_EVALUATE: snprintf(out, 64, "evaluate"); break;
-    default: snprintf(out, 64, "checkpoint"); break;
+    case LS_SPAN_SEGMENT: snprintf(out, 64, "%s %d, segment %d", name, span->first, span->second); break;
+    case LS_SPAN_FOLD:
+    case LS_SPAN_REDUCE: snprintf(out, 64, "%s bucket %d", name, span->first); break;
+    case LS_SPAN_STEP: snprintf(out, 64, "%s %" PRIu64, name, span->step + 1); break;
+    default: snprintf(out, 64, "%s", name); break;
     }
 }
 

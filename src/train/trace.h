@@ -35,6 +35,9 @@ struct ls_trace_span {
     double begin, end; // ls_now()
 };
 
+// "all-reduce"
+const char *ls_trace_kind_name(enum ls_trace_kind kind);
+
 enum { LS_TRACE_WARM_UP = 2 };
 
 struct ls_trace;

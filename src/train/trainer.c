@@ -48,7 +48,10 @@ static ls_status evaluate(struct ls_run *run, bool stoppable) {
     ls_pulse_phase(LS_EVALUATING);
     const struct ls_sink sink = {0, add_piece, &run->figures};
     ls_figures_reset(&run->figures);
-    LS_TRY(ls_evaluate(run->evaluator, stoppable, &sink, &evaluation));
+    ls_engine_phase_begin(run->engine, LS_SPAN_EVALUATE);
+    const ls_status status = ls_evaluate(run->evaluator, stoppable, &sink, &evaluation);
+    ls_engine_phase_end(run->engine);
+    LS_TRY(status);
     ls_pulse_phase(LS_TRAINING);
     if (evaluation.abandoned) return LS_OK;
     LS_TRY(ls_figures_reduce(&run->figures, run->comm));
@@ -126,8 +129,10 @@ static void read_step(struct ls_run *run, struct ls_run_step *taken, uint64_t st
                                   .lr = ls_schedule_rate(&run->recipe, &run->clock, step, run->steps)};
     ls_trace_step(run->trace, step);
     taken->span = ls_trace_add(run->trace, LS_SPAN_STEP, ls_trace_row_of_host(run->trace), 0, 0);
+    ls_engine_phase_begin(run->engine, LS_SPAN_WAIT);
     taken->reading = ls_reader_next(run->reader, &taken->batch, &taken->waited);
     taken->error = *ls_error_last();
+    ls_engine_phase_end(run->engine);
     trace_host(run, LS_SPAN_WAIT, ls_now() - taken->waited);
     taken->control = (struct ls_step_control){
         .step = step,

@@ -1,6 +1,8 @@
 // Streams and events: what is ordered stays so under every schedule, and what is not shows under one of them.
 #include "test.h"
 
+#include <nvtx3/nvToolsExt.h>
+
 #include <atomic>
 #include <thread>
 
@@ -179,6 +181,57 @@ void keep_stream_and_event() {
     new_event();
 }
 
+// The host waits for the first of two kernels, then for both.
+void wait_twice(unsigned device_flags, unsigned event_flags) {
+    MUST(cudaSetDeviceFlags(device_flags));
+    EXPECT(cudaSetDeviceFlags(3) == cudaErrorInvalidValue);
+    cudaStream_t stream = new_stream();
+    cudaEvent_t event;
+    MUST(cudaEventCreateWithFlags(&event, event_flags | cudaEventDisableTiming));
+    int *x = new_device<int>(1);
+    LS_LAUNCH(put, 1, 1, stream, x, 1);
+    MUST(cudaEventRecord(event, stream));
+    LS_LAUNCH(put, 1, 1, stream, x, 2);
+    MUST(cudaEventSynchronize(event));
+    MUST(cudaStreamSynchronize(stream));
+    MUST(cudaEventSynchronize(event));
+    MUST(cudaEventDestroy(event));
+    MUST(cudaStreamDestroy(stream));
+    MUST(cudaFree(x));
+}
+
+void wait_asleep() {
+    wait_twice(cudaDeviceScheduleBlockingSync, cudaEventBlockingSync);
+}
+
+void wait_for_an_event_that_spins() {
+    wait_twice(cudaDeviceScheduleBlockingSync, cudaEventDefault);
+}
+
+void wait_as_ever() {
+    wait_twice(cudaDeviceScheduleAuto, cudaEventDefault);
+}
+
+void nest_ranges() {
+    for (int i = 0; i < 2; i++) {
+        EXPECT(nvtxRangePushA("step") == 0);
+        EXPECT(nvtxRangePushA("lane") == 1);
+        EXPECT(nvtxRangePop() == 1 && nvtxRangePop() == 0);
+    }
+    nvtxRangePushA("lane");
+    nvtxRangePop();
+}
+
+void leave_a_range_open() {
+    nvtxRangePushA("step");
+}
+
+void end_a_range_twice() {
+    nvtxRangePushA("step");
+    nvtxRangePop();
+    EXPECT(nvtxRangePop() < 0);
+}
+
 void test_order(void **) {
     for (const char *schedule : schedules) must_be_good(chain_with_waits, {schedule});
     for (const char *schedule : schedules) {
@@ -211,6 +264,21 @@ void test_left_out_waits_show(void **) {
     must_be_good(chain_with_waits, {"LS_FAKE_SKIP_WAIT=3"});
 }
 
+void test_host_waits(void **) {
+    const char *fifo = "LS_FAKE_SCHEDULE=fifo";
+    assert_true(outcome_of(wait_asleep, {fifo}).says("host waits: 3, spinning: 0, with work behind: 1"));
+    assert_true(outcome_of(wait_for_an_event_that_spins, {fifo}).says("host waits: 3, spinning: 2,"));
+    assert_true(outcome_of(wait_as_ever, {fifo}).says("host waits: 3, spinning: 3,"));
+}
+
+void test_ranges(void **) {
+    const Outcome nested = outcome_of(nest_ranges);
+    assert_int_equal(nested.status, 0);
+    assert_true(nested.says("range step: 2") && nested.says("range lane: 3"));
+    must_report("range step was never ended", leave_a_range_open);
+    must_report("a range is ended that was not begun", end_a_range_twice);
+}
+
 void test_mistakes(void **) {
     must_report("the default stream is used", use_the_default_stream);
     must_report("a stream that is none", use_a_destroyed_stream);
@@ -227,6 +295,8 @@ int main() {
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_missing_waits_show),
         cmocka_unit_test(test_left_out_waits_show),
+        cmocka_unit_test(test_host_waits),
+        cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_mistakes),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);

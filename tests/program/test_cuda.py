@@ -167,6 +167,22 @@ class Ahead(Case):
             self.assertEqual(re.findall(r"host waits: \d+, .*with work behind: (\d+)", self.said()), ["12"] * ranks)
             self.assertEqual(self.said().count("spinning: 0,"), ranks, "a core that spins is one that readers want")
 
+    def test_ahead_or_not_is_one_result(self):
+        # Where every step is kept, none is begun before the one before it is known. Targets so far off that steps are skipped in
+        # fp16: how many updates there were before, and the loss scale, is known late.
+        x, _ = lockstep.images(self.samples)
+        lockstep.write_shards(self.folder / "far", "train", x, numpy.full((self.samples, 1), 100, "f4"))
+        far = {"train.precision": "fp16", "model.classes": 1, "train.loss": "mse", "data.train": "far/train-*.h5", "data.test": []}
+        adamw = {"train.optimizer": {"adamw": {}}, "train.schedule": {"constant": {"peak": 0.001}}}
+        for changes in ({"model.dropout": 0.3}, dict(far, **adamw)):
+            with self.subTest(changes):
+                recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.steps": 8}, **changes))
+                expected = self.result_of(recipe, "checkpoint.every=1 steps", schedule="fifo")
+                skipped = lockstep.metrics(self.out, "step")[-1]["skipped"]
+                self.assertEqual(skipped > 0, "train.precision" in changes, "the test shows nothing")
+                for ranks, schedule in ((1, "starve:0"), (2, "seed:1"), (3, "starve:1")):
+                    self.assertEqual(self.result_of(recipe, ranks=ranks, schedule=schedule), expected)
+
     def test_one_batch_ahead_is_enough(self):
         recipe = lockstep.recipe(self.folder, LENET)
         expected = self.result_of(recipe)
@@ -284,6 +300,31 @@ class Trace(Case):
                 self.assertGreaterEqual(event["dur"], 0)
         self.assertEqual(sum(event["name"].startswith("lane ") and event["name"].endswith("segment 0")
                              for event in events), 3 * 6)
+
+
+    def test_phases_have_ranges(self):
+        changes = dict(LENET, **{"train.steps": 4, "eval.every": "2 steps", "checkpoint.every": "2 steps"})
+        recipe = lockstep.recipe(self.folder, changes)
+        self.run_fake(recipe, ranks=2)
+        ranges = {}
+        for name, count in re.findall(r"^range (.*): (\d+)$", self.said(), re.M):
+            ranges.setdefault(name, set()).add(int(count))
+        segments = max(int(name.rsplit(" ", 1)[1]) for name in ranges if name.startswith("segment "))
+        self.assertGreater(segments, 1)
+        # A rank has three lanes of each step, and of a step three segments of one lane and folds in two waves.
+        for segment in range(1, segments + 1):
+            self.assertEqual(ranges.pop(f"segment {segment} of {segments}"), {4 * 3})
+        self.assertEqual(ranges.pop("lane"), {4 * 3 * segments})
+        self.assertEqual(ranges.pop("all-reduce"), {4 * segments})
+        self.assertEqual(ranges.pop("update"), {4})
+        self.assertEqual(ranges.pop("norm"), {4})
+        self.assertEqual(ranges.pop("checkpoint"), {2})
+        self.assertEqual(ranges.pop("evaluate"), {2})
+        self.assertEqual(ranges.pop("wait for data"), {4})
+        evaluated = ranges.pop("segment 1 of 1")
+        self.assertEqual(ranges.pop("copy input"), {4 * 3 + chunks for chunks in evaluated})
+        self.assertEqual(min(ranges.pop("fold")) % (4 * segments), 0)
+        self.assertEqual(ranges, {})
 
 
 class Bench(Case):
