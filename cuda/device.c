@@ -205,6 +205,22 @@ static const struct ls_device_api api = {
 
 enum { LEAST_MAJOR = 7, LEAST_MINOR = 5 };
 
+// Of another architecture than those that were asked for when this was built, and older than the newest of
+// them: or the driver is too old to translate that one's code.
+static ls_status check_code(const struct ls_cuda_device *cuda, const struct cudaDeviceProp *gpu) {
+    const cudaError_t error = ls_cuda_find_code();
+    if (error == cudaSuccess) return LS_OK;
+    (void)cudaGetLastError();
+    if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorInvalidDeviceFunction ||
+        error == cudaErrorUnsupportedPtxVersion)
+        return LS_FAIL(
+            LS_INPUT,
+            "GPU %d (%s) has compute capability %d.%d, for which this build of Lockstep has no code "
+            "(%s): build it with -DLOCKSTEP_CUDA_ARCHITECTURES=%d%d",
+            cuda->gpu, gpu->name, gpu->major, gpu->minor, cudaGetErrorString(error), gpu->major, gpu->minor);
+    return ls_cuda_check(error, "the code for a GPU");
+}
+
 static ls_status describe(struct ls_cuda_device *cuda) {
     struct cudaDeviceProp properties;
     LS_CUDA("the properties of a GPU", cudaGetDeviceProperties(&properties, cuda->gpu));
@@ -212,6 +228,7 @@ static ls_status describe(struct ls_cuda_device *cuda) {
     if (major < LEAST_MAJOR || (major == LEAST_MAJOR && minor < LEAST_MINOR))
         return LS_FAIL(LS_INPUT, "GPU %d (%s) has compute capability %d.%d; Lockstep needs %d.%d", cuda->gpu,
                        properties.name, major, minor, LEAST_MAJOR, LEAST_MINOR);
+    LS_TRY(check_code(cuda, &properties));
     int runtime = 0;
     LS_CUDA("the version of the CUDA runtime", cudaRuntimeGetVersion(&runtime));
     snprintf(cuda->base.name, sizeof cuda->base.name, "GPU %d, %.96s", cuda->gpu, properties.name);

@@ -64,6 +64,11 @@ __global__ void __launch_bounds__(THREADS)
     if (threadIdx.x == 0) sums[block] = sum;
 }
 
+cudaError_t ls_cuda_find_code(void) {
+    struct cudaFuncAttributes attributes;
+    return cudaFuncGetAttributes(&attributes, (const void *)square_sums<true>);
+}
+
 ls_status ls_cuda_square_sums(const float *data, size_t n, size_t begin, size_t end, double *sums,
                               cudaStream_t stream) {
     if (begin >= end) return LS_OK;

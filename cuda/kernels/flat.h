@@ -11,6 +11,9 @@
 extern "C" {
 #endif
 
+// Whether there is code for the current GPU in this build, by a kernel of it: all are built for the same
+// ones.
+cudaError_t ls_cuda_find_code(void);
 ls_status ls_cuda_add(float *to, const float *a, const float *b, size_t n, cudaStream_t stream); // to = a + b
 ls_status ls_cuda_square_sums(const float *data, size_t n, size_t begin, size_t end, double *sums,
                               cudaStream_t stream);

@@ -36,6 +36,14 @@ void launch(const char *name, const void *kernel, dim3 grid, dim3 block, size_t 
 
 using namespace fake;
 
+cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const void *kernel) {
+    return call("cudaFuncGetAttributes", [&](Guard &) {
+        if (!kernel) return cudaErrorInvalidDeviceFunction;
+        *attributes = {1024};
+        return cudaSuccess;
+    });
+}
+
 cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attribute, int value) {
     return call("cudaFuncSetAttribute", [&](Guard &) {
         if (!kernel || value < 0) return cudaErrorInvalidValue;

@@ -374,6 +374,11 @@ class Refusals(Case):
         self.refuse("device.id: 4", recipe, "device.id=4")
         self.refuse("GPU 0 cannot be used: CUDA-capable device(s) is/are busy", recipe, "device.kind=auto",
                     fail="cudaSetDevice:1:cudaErrorDevicesUnavailable")
+        self.refuse("for which this build of Lockstep has no code (no kernel image is available for execution on the device): build "
+                    "it with -DLOCKSTEP_CUDA_ARCHITECTURES=80", recipe,
+                    fail="cudaFuncGetAttributes:1:cudaErrorNoKernelImageForDevice")
+        self.refuse("LOCKSTEP_CUDA_ARCHITECTURES=80; device.kind=cpu does without a GPU", recipe, "device.kind=auto",
+                    fail="cudaFuncGetAttributes:1:cudaErrorUnsupportedPtxVersion")
         self.refuse("device.id: GPU-0", recipe, "device.id=GPU-0")
         self.refuse("device.memory: the plan needs", recipe, "device.memory=300KiB")
         self.refuse("the largest lane that fits has", recipe, "device.memory=700KiB", "train.batch=96")

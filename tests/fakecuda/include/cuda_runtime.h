@@ -33,6 +33,7 @@ extern "C" {
     X(cudaErrorECCUncorrectable, 214, "uncorrectable ECC error encountered")                                 \
     X(cudaErrorInvalidResourceHandle, 400, "invalid resource handle")                                        \
     X(cudaErrorNotReady, 600, "device not ready")                                                            \
+    X(cudaErrorUnsupportedPtxVersion, 222, "the provided PTX was compiled with an unsupported toolchain.")   \
     X(cudaErrorIllegalAddress, 700, "an illegal memory access was encountered")                              \
     X(cudaErrorLaunchOutOfResources, 701, "too many resources requested for launch")                         \
     X(cudaErrorPeerAccessAlreadyEnabled, 704, "peer access is already enabled")                              \
@@ -222,6 +223,11 @@ enum cudaFuncAttribute {
     cudaFuncAttributePreferredSharedMemoryCarveout = 9,
 };
 
+struct cudaFuncAttributes {
+    int maxThreadsPerBlock;
+};
+
+cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const void *kernel);
 cudaError_t cudaFuncSetAttribute(const void *kernel, enum cudaFuncAttribute attribute, int value);
 
 #ifdef __cplusplus
