@@ -27,8 +27,8 @@ struct ls_cuda_call {
 };
 
 struct ls_cuda_kernel {
-    // Can this kernel run the node? If so, *workspace is the bytes that it needs while it runs. Records no
-    // error.
+    // Can this kernel run the node? If so, *workspace is the bytes that it needs while it runs. If not, a
+    // library that it asked may have left its reason as the thread's error.
     bool (*supports)(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
                      size_t *workspace);
     // Makes what the kernel keeps from run to run (descriptors, the algorithm); NULL: nothing is kept.

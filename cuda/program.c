@@ -41,7 +41,9 @@ struct ls_program {
 
 // ---- making it ready
 
+// With the words of the library that refused, where one did.
 static ls_status no_kernel(const struct ls_graph *graph, const struct ls_node *node) {
+    const struct ls_error *why = ls_error_last();
     char types[256] = "";
     size_t length = 0;
     for (int i = 0; i < node->n_in + node->n_out && length < sizeof types; i++) {
@@ -50,7 +52,9 @@ static ls_status no_kernel(const struct ls_graph *graph, const struct ls_node *n
         const char *name = ls_dtype_name(ls_info(graph, value)->dtype);
         length += (size_t)snprintf(types + length, sizeof types - length, "%s%s", before, name);
     }
-    return LS_FAIL(LS_INPUT, "%s: CUDA has no kernel for %s of %s", node->name, node->op->name, types);
+    return LS_FAIL(why->status == LS_OK ? LS_INPUT : why->status, "%s: CUDA has no kernel for %s of %s%s%s",
+                   node->name, node->op->name, types, why->status == LS_OK ? "" : ": ",
+                   why->status == LS_OK ? "" : why->text);
 }
 
 static ls_status choose(const struct ls_cuda_device *cuda, const struct ls_graph *graph,
@@ -59,6 +63,7 @@ static ls_status choose(const struct ls_cuda_device *cuda, const struct ls_graph
     *kernel = NULL;
     if (node->op->flags & LS_OP_VIEW) return LS_OK;
     const struct ls_cuda_kernel *found = ls_cuda_kernel((enum ls_op_id)node->op->id);
+    ls_error_clear();
     if (!found || !found->supports(cuda->lib, graph, node, workspace)) return no_kernel(graph, node);
     *kernel = found;
     return LS_OK;

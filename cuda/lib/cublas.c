@@ -155,11 +155,15 @@ static ls_status choose(const struct ls_cublas *cublas, struct matrix_task *made
     cublasLtMatmulHeuristicResult_t choices[CHOICES];
     int n = 0;
     LS_TRY(LT(api, cublasLtMatmulPreferenceCreate, &preference));
-    const ls_status status = prefer(api, p->align, preference);
-    if (status == LS_OK &&
-        api->cublasLtMatmulAlgoGetHeuristic(cublas->handle, made->product, made->b, made->a, made->c, made->c,
-                                            preference, CHOICES, choices, &n) != CUBLAS_STATUS_SUCCESS)
-        n = 0;
+    ls_status status = prefer(api, p->align, preference);
+    cublasStatus_t answer = CUBLAS_STATUS_SUCCESS;
+    if (status == LS_OK)
+        answer = api->cublasLtMatmulAlgoGetHeuristic(cublas->handle, made->product, made->b, made->a, made->c,
+                                                     made->c, preference, CHOICES, choices, &n);
+    if (answer == CUBLAS_STATUS_NOT_SUPPORTED)
+        n = 0; // and that is all it says
+    else if (status == LS_OK)
+        status = check(api, answer, "cublasLtMatmulAlgoGetHeuristic");
     (void)api->cublasLtMatmulPreferenceDestroy(preference);
     LS_TRY(status);
     for (int i = 0; i < n; i++) { // quickest first, as the library expects

@@ -138,10 +138,7 @@ static inline ls_dtype ls_cuda_type(const struct ls_graph *graph, ls_value value
 // What `fits` says of a task of lib/ that was tried: whether it could be made, and its workspace. Releases
 // it.
 static inline bool ls_cuda_task_fits(ls_status status, struct ls_cuda_made *made, size_t *workspace) {
-    if (status != LS_OK) {
-        ls_error_clear();
-        return false;
-    }
+    if (status != LS_OK) return false;
     *workspace = ls_lib_workspace(made->task);
     ls_lib_unmake(made->task);
     return true;

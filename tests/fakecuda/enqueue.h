@@ -12,6 +12,9 @@ extern "C" {
 cudaError_t ls_fake_enqueue(cudaStream_t stream, const char *name, void (*run)(const void *argument),
                             const void *argument, size_t bytes);
 
+// The error that LS_FAKE_FAIL has for this call of `name`.
+cudaError_t ls_fake_injected(const char *name);
+
 #ifdef __cplusplus
 }
 #endif

@@ -64,3 +64,8 @@ cudaError_t ls_fake_enqueue(cudaStream_t stream, const char *name, void (*run)(c
         return submit(stream, {name, task});
     });
 }
+
+cudaError_t ls_fake_injected(const char *name) {
+    Guard guard(lock());
+    return injected(name);
+}

@@ -429,6 +429,12 @@ class Faults(Case):
                     self.assertEqual(result.stderr.count("lockstep: error:"), 1, result.stderr)
                     self.assertNotIn("leak", self.said())
 
+    def test_a_library_that_refuses_is_heard(self):
+        recipe = lockstep.recipe(self.folder, LENET)
+        for task in ("product", "conv"):
+            stderr = self.run_fake(recipe, expect=1, fail=f"make {task}:1:cudaErrorMemoryAllocation").stderr
+            self.assertRegex(stderr, r"CUDA has no kernel for \w+ of f32.* -> f32: the stand-in makes no task: out of memory\n")
+
     def test_a_fault_on_one_rank_ends_all(self):
         recipe = lockstep.recipe(self.folder, LENET)
         for transport in ("nccl", "mpi"):

@@ -53,6 +53,9 @@ static ls_status make(const struct ls_lib *lib, struct ls_lib_task task, struct 
     if (!is_stored(task.input) || !is_stored(task.output))
         return LS_FAIL(LS_INPUT, "no product of %s in %s", ls_dtype_name(task.input),
                        ls_dtype_name(task.output));
+    const cudaError_t error = ls_fake_injected(task.is_conv ? "make conv" : "make product");
+    if (error != cudaSuccess)
+        return LS_FAIL(LS_SYSTEM, "the stand-in makes no task: %s", cudaGetErrorString(error));
     *made = malloc(sizeof **made);
     if (!*made) return LS_FAIL(LS_SYSTEM, "out of memory");
     task.tf32 = lib->tf32 && task.input == LS_F32;

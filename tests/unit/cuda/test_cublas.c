@@ -40,7 +40,7 @@ static cublasStatus_t destroy(cublasLtHandle_t handle) {
 }
 
 static const char *status_name(cublasStatus_t status) {
-    return status == CUBLAS_STATUS_SUCCESS ? "success" : "failure";
+    return status == CUBLAS_STATUS_SUCCESS ? "success" : "CUBLAS_STATUS_ALLOC_FAILED";
 }
 
 static cublasStatus_t operation_create(cublasLtMatmulDesc_t *made, cublasComputeType_t compute,
@@ -122,6 +122,8 @@ static cublasStatus_t preference_set(cublasLtMatmulPreference_t made,
     return CUBLAS_STATUS_SUCCESS;
 }
 
+static cublasStatus_t answer; // of the heuristic
+
 // One that adds in place, one that wants more than there may be, and a good one.
 static cublasStatus_t heuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t operation,
                                 cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
@@ -137,7 +139,7 @@ static cublasStatus_t heuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t op
         if (i == 1) results[i].workspaceSize = (size_t)1 << 40;
     }
     *n = 3;
-    return CUBLAS_STATUS_SUCCESS;
+    return answer;
 }
 
 static cublasStatus_t algo_get(const cublasLtMatmulAlgo_t *algo, cublasLtMatmulAlgoConfigAttributes_t name,
@@ -334,6 +336,25 @@ static void test_batches(void **state) {
     assert_int_equal(refused_runs, 0);
 }
 
+// What it has nothing for is one thing, what it fails at another.
+static void test_refusals(void **state) {
+    const struct ls_matrix_product p = {.of = {.m = 2, .n = 3, .k = 4}};
+    struct ls_lib lib = {0};
+    struct ls_lib_task *task = NULL;
+    (void)state;
+    assert_int_equal(ls_cublas_open(&lib.cublas), LS_OK);
+    answer = CUBLAS_STATUS_NOT_SUPPORTED;
+    assert_int_equal(ls_matrix_make(&lib, &p, &task), LS_INPUT);
+    assert_string_equal(ls_error_last()->text, "cuBLASLt has no deterministic algorithm for a product of "
+                                               "[2, 4] and [4, 3], f32 to f32");
+    answer = CUBLAS_STATUS_ALLOC_FAILED;
+    assert_int_equal(ls_matrix_make(&lib, &p, &task), LS_SYSTEM);
+    assert_string_equal(ls_error_last()->text,
+                        "cuBLASLt: cublasLtMatmulAlgoGetHeuristic: CUBLAS_STATUS_ALLOC_FAILED");
+    answer = CUBLAS_STATUS_SUCCESS;
+    ls_cublas_close(lib.cublas);
+}
+
 static void test_tf32(void **state) {
     struct ls_matrix_product p = {.of = {.m = 2, .n = 2, .k = 2}};
     struct ls_lib lib = {0};
@@ -352,6 +373,7 @@ static void test_tf32(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_products), cmocka_unit_test(test_parts),
-                                       cmocka_unit_test(test_batches), cmocka_unit_test(test_tf32)};
+                                       cmocka_unit_test(test_batches), cmocka_unit_test(test_refusals),
+                                       cmocka_unit_test(test_tf32)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
