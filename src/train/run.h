@@ -54,6 +54,7 @@ struct ls_run {
     struct ls_run_step now, next;     // next: begun while `now` was under way, where not `begun` is false
     bool runs_ahead;                  // the next step may be begun before this one's result is known
     double ended;                     // when the last step did
+    double scale_before_row;          // the loss scale before the steps that were skipped in a row
     struct ls_step_result last;
     double seconds_in_steps;
     uint64_t steps_here; // since this process started

@@ -203,6 +203,7 @@ static ls_status choose_start(struct ls_run *run) {
         ls_dataset_info(run->train)->identity; // others where changed data were accepted
     run->state.data_content = run->content;
     run->saved_step = run->state.step;
+    run->scale_before_row = ls_loss_scale_before(run->state.loss_scale, run->state.skipped_in_row);
     ls_note("resuming from %s, step %" PRIu64, path, run->state.step);
     return LS_OK;
 }

@@ -81,3 +81,8 @@ double ls_loss_scale_next(double scale, bool skipped, uint64_t updates) {
     const bool due = updates > 0 && updates % LS_LOSS_SCALE_UPDATES == 0;
     return due && scale < LS_LOSS_SCALE_MOST ? scale * 2 : scale;
 }
+
+double ls_loss_scale_before(double scale, uint64_t row) {
+    while (row-- > 0 && scale > 1 && scale < LS_LOSS_SCALE_MOST) scale *= 2;
+    return scale;
+}

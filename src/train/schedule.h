@@ -26,3 +26,5 @@ double ls_schedule_rate(const struct ls_recipe *recipe, const struct ls_clock *c
 // step's included.
 enum { LS_LOSS_SCALE_FIRST = 1 << 16, LS_LOSS_SCALE_MOST = 1 << 24, LS_LOSS_SCALE_UPDATES = 2000 };
 double ls_loss_scale_next(double scale, bool skipped, uint64_t updates);
+// The scale before `row` skipped steps in a row have halved it, where it had not come down to 1.
+double ls_loss_scale_before(double scale, uint64_t row);

@@ -97,13 +97,14 @@ static void report_step(struct ls_run *run, double lr, double seconds, double wa
     if (watch->step) watch->step(watch->context, &line);
 }
 
-// nan_limit steps in a row were skipped. Nothing changed in them, so that what is saved is the state before
-// the first.
+// nan_limit steps in a row were skipped. No weight changed in them, so that what is saved is the state before
+// the first, its loss scale too: resumed with a higher limit, the run is what it would have been.
 static ls_status give_up(struct ls_run *run) {
     const uint64_t row = run->state.skipped_in_row;
     run->state.step -= row;
     run->state.skipped -= row;
     run->state.skipped_in_row = 0;
+    run->state.loss_scale = run->scale_before_row;
     if (run->state.evaluated_step > run->state.step) run->state.evaluated_step = run->state.step;
     LS_TRY(ls_run_save_now(run));
     return LS_FAIL(LS_NUMBERS,
@@ -213,6 +214,7 @@ static void go_on(struct ls_run *run) {
 
 // What the step leaves in the run's state.
 static void count_step(struct ls_run *run) {
+    if (run->state.skipped_in_row == 0) run->scale_before_row = run->state.loss_scale;
     run->state.loss_scale = next_loss_scale(run, run->last.skipped);
     run->state.step++;
     ls_pulse_step(run->state.step);

@@ -140,6 +140,13 @@ class Promise(Case):
         (self.out / "checkpoints" / "step-00000006.h5").unlink()
         self.run_fake(recipe, "--resume", ranks=2, out=self.out.name)
         self.assertEqual(self.figures()[0], expected[0])
+        # A run that gives up leaves what was before, and comes to the same end with a higher limit.
+        self.run_fake(recipe, "train.nan_limit=2", ranks=2, expect=3, out="given up")
+        [checkpoint] = (self.out / "checkpoints").iterdir()
+        with h5py.File(checkpoint) as file:
+            self.assertEqual((file["state/step"][()], file["state/loss_scale"][()]), (0, 65536))
+        self.run_fake(recipe, "--resume", out="given up")
+        self.assertEqual(self.figures(), expected)
 
     def test_every_wait_is_needed(self):
         recipe = lockstep.recipe(self.folder, LENET)
