@@ -229,15 +229,19 @@ static ls_status describe(struct ls_cuda_device *cuda) {
         return LS_FAIL(LS_INPUT, "GPU %d (%s) has compute capability %d.%d; Lockstep needs %d.%d", cuda->gpu,
                        properties.name, major, minor, LEAST_MAJOR, LEAST_MINOR);
     LS_TRY(check_code(cuda, &properties));
+    // Tells NVIDIA's libraries whether they may use TF32, whatever the program says.
+    const char *tf32 = getenv("NVIDIA_TF32_OVERRIDE");
     int runtime = 0;
     LS_CUDA("the version of the CUDA runtime", cudaRuntimeGetVersion(&runtime));
     snprintf(cuda->base.name, sizeof cuda->base.name, "GPU %d, %.96s", cuda->gpu, properties.name);
     // Libraries promise equal bits for equal numbers of multiprocessors; GPUs of one name may have different
     // ones.
     const int length = snprintf(cuda->base.fingerprint, sizeof cuda->base.fingerprint,
-                                "cuda %.96s, compute capability %d.%d, %d multiprocessors; runtime %d.%d; %s",
+                                "cuda %.96s, compute capability %d.%d, %d multiprocessors; runtime %d.%d; "
+                                "%s%s%.8s",
                                 properties.name, major, minor, properties.multiProcessorCount, runtime / 1000,
-                                runtime % 1000 / 10, ls_lib_versions(cuda->lib));
+                                runtime % 1000 / 10, ls_lib_versions(cuda->lib),
+                                tf32 ? "; NVIDIA_TF32_OVERRIDE=" : "", tf32 ? tf32 : "");
     if (length < 0 || (size_t)length >= sizeof cuda->base.fingerprint)
         return LS_FAIL(LS_SYSTEM, "the description of the GPU has %d bytes, at most %zu fit", length,
                        sizeof cuda->base.fingerprint - 1);

@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BF16_MAJOR = 8 };
@@ -24,6 +25,14 @@ static const char *or_none(const char *version) {
     return version[0] ? version : "none";
 }
 
+// It goes into the fingerprint of a run.
+static int print_override(void) {
+    const char *tf32 = getenv("NVIDIA_TF32_OVERRIDE");
+    return tf32 ? warn("NVIDIA_TF32_OVERRIDE=%.8s is set, which cuBLAS and cuDNN heed before train.precision",
+                       tf32)
+                : 0;
+}
+
 static int print_libraries(const struct ls_cuda_module *module, int n_gpus) {
     struct ls_cuda_libraries found;
     int warnings = 0;
@@ -37,7 +46,7 @@ static int print_libraries(const struct ls_cuda_module *module, int n_gpus) {
         warnings += warn("without cuDNN convolutions are products of unfolded images: slower");
     if (!found.nccl[0] && n_gpus > 1)
         warnings += warn("without NCCL gradients travel over MPI, through host memory: slower");
-    return warnings;
+    return warnings + print_override();
 }
 
 // More than this part of a GPU's memory in use before anything began: somebody else computes there.

@@ -44,6 +44,7 @@ struct ls_checkpoint {
     const char *fingerprint; // device, kernel library
     const char *class_names; // one a line; NULL or empty: unknown
     const char *version;     // Lockstep's
+    const char *choices;     // struct ls_device; NULL or empty: there were none
 };
 
 // Writes folder/step-00000500.h5: temporary file in the same folder, close, fsync, verify, rename, fsync of
@@ -57,6 +58,7 @@ struct ls_checkpoint_header {
     struct ls_checkpoint_state state;
     char *recipe, *model, *fingerprint, *version;
     char *class_names; // one a line; NULL: unknown
+    char *choices;     // NULL: there were none, or the file is older than they are
 };
 ls_status ls_checkpoint_read_header(const char *path, struct ls_checkpoint_header *header);
 void ls_checkpoint_header_free(struct ls_checkpoint_header *header);

@@ -36,8 +36,8 @@ const int ls_state_field_count = sizeof ls_state_fields / sizeof ls_state_fields
 _Static_assert(sizeof(struct ls_checkpoint_state) == 8 * sizeof ls_state_fields / sizeof ls_state_fields[0],
                "every field of the state has its line in the table");
 
-const char *const ls_checkpoint_text_names[LS_CHECKPOINT_TEXTS] = {"recipe", "graph", "fingerprint",
-                                                                   "lockstep_version", "class_names"};
+const char *const ls_checkpoint_text_names[LS_CHECKPOINT_TEXTS] = {
+    "recipe", "graph", "fingerprint", "lockstep_version", "class_names", "choices"};
 
 ls_status ls_checkpoint_array_of(const char *group, const struct ls_item *item, float *buffer,
                                  struct ls_checkpoint_array *array) {

@@ -9,6 +9,7 @@
 //   ├── fingerprint     device, kernel library
 //   ├── lockstep_version
 //   ├── class_names     the same, a name a line; may be missing
+//   ├── choices         what libraries chose for the model's operations; may be missing
 //   ├── model/          f32: parameters in the layout's order, then running statistics
 //   │   ├── conv1.weight        [O, H, W, I]; axes "OHWI"
 //   │   ├── fc.bias             [O]
@@ -40,7 +41,7 @@ extern const struct ls_state_field ls_state_fields[];
 extern const int ls_state_field_count;
 
 // The texts of a checkpoint and of a header, in one order.
-enum { LS_CHECKPOINT_TEXTS = 5, LS_CHECKPOINT_NEEDED_TEXTS = 4 }; // the others may be missing
+enum { LS_CHECKPOINT_TEXTS = 6, LS_CHECKPOINT_NEEDED_TEXTS = 4 }; // the others may be missing
 extern const char *const ls_checkpoint_text_names[LS_CHECKPOINT_TEXTS];
 
 // An array as the file has it: a slice of a flat buffer.

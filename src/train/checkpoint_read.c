@@ -122,8 +122,8 @@ static ls_status read_state(struct ls_h5 *file, struct ls_checkpoint_state *stat
 // ---- the header
 
 static ls_status read_header(struct ls_h5 *file, struct ls_checkpoint_header *header) {
-    char **const texts[LS_CHECKPOINT_TEXTS] = {&header->recipe, &header->model, &header->fingerprint,
-                                               &header->version, &header->class_names};
+    char **const texts[LS_CHECKPOINT_TEXTS] = {&header->recipe,  &header->model,       &header->fingerprint,
+                                               &header->version, &header->class_names, &header->choices};
     LS_TRY(read_state(file, &header->state));
     for (int i = 0; i < LS_CHECKPOINT_TEXTS; i++)
         if (i < LS_CHECKPOINT_NEEDED_TEXTS || ls_h5_exists(file, ls_checkpoint_text_names[i]))
@@ -147,6 +147,7 @@ void ls_checkpoint_header_free(struct ls_checkpoint_header *header) {
     free(header->fingerprint);
     free(header->version);
     free(header->class_names);
+    free(header->choices);
     *header = (struct ls_checkpoint_header){0};
 }
 

@@ -33,9 +33,9 @@ static ls_status write_state(struct writing *writing, const struct ls_checkpoint
 }
 
 static ls_status write_texts(struct writing *writing, const struct ls_checkpoint *checkpoint) {
-    const char *const texts[LS_CHECKPOINT_TEXTS] = {checkpoint->recipe, checkpoint->model,
+    const char *const texts[LS_CHECKPOINT_TEXTS] = {checkpoint->recipe,      checkpoint->model,
                                                     checkpoint->fingerprint, checkpoint->version,
-                                                    checkpoint->class_names};
+                                                    checkpoint->class_names, checkpoint->choices};
     for (int i = 0; i < LS_CHECKPOINT_TEXTS; i++) {
         const char *text = texts[i] ? texts[i] : "";
         if (i >= LS_CHECKPOINT_NEEDED_TEXTS && !*text) continue;

@@ -99,6 +99,7 @@ static ls_status copy_texts(struct ls_checkpoint *to, const struct ls_checkpoint
     LS_TRY(copy_text(&to->model, from->model));
     LS_TRY(copy_text(&to->fingerprint, from->fingerprint));
     LS_TRY(copy_text(&to->version, from->version));
+    LS_TRY(copy_text(&to->choices, from->choices));
     return copy_text(&to->class_names, from->class_names);
 }
 
@@ -124,8 +125,8 @@ static ls_status make_copy(struct ls_checkpoint *copy, const struct ls_layout *l
 
 static void free_writer(struct ls_checkpoint_writer *writer) {
     struct ls_checkpoint *copy = &writer->copy;
-    const char *const texts[] = {copy->recipe, copy->model, copy->fingerprint, copy->version,
-                                 copy->class_names};
+    const char *const texts[] = {copy->recipe,  copy->model,       copy->fingerprint,
+                                 copy->version, copy->class_names, copy->choices};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) free((char *)texts[i]);
     for (int i = 0; i < LS_MAX_SLOTS; i++) {
         free((char *)copy->slot_names[i]);

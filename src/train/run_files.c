@@ -21,6 +21,7 @@ static struct ls_checkpoint snapshot(const struct ls_run *run) {
         .recipe = run->resolved.data,
         .model = run->model.description.data,
         .fingerprint = run->device->fingerprint,
+        .choices = run->device->choices,
         .version = ls_version(),
         .class_names = run->class_names.data,
     };

@@ -147,6 +147,16 @@ static ls_status same_data(const struct ls_run *run, const char *path,
                    path, what);
 }
 
+// Bits are promised for equal devices and libraries alone; whoever goes on elsewhere is told so.
+static void compare_devices(const struct ls_checkpoint_header *saved, const struct ls_device *device) {
+    if (strcmp(saved->fingerprint, device->fingerprint) != 0)
+        ls_warn("the run began on \"%s\" and goes on on \"%s\": the result may differ in its last bits",
+                saved->fingerprint, device->fingerprint);
+    else if (saved->choices && strcmp(saved->choices, device->choices) != 0)
+        ls_warn("libraries do the model's operations in other ways than when this run began (one was without "
+                "memory or a file, then or now): the result may differ in its last bits");
+}
+
 // Rank 0: may the run go on from this file with the recipe as it is now?
 static ls_status fits(struct ls_run *run, const char *path) {
     struct ls_checkpoint_header header;
@@ -159,9 +169,7 @@ static ls_status fits(struct ls_run *run, const char *path) {
         ls_recipe_free(&saved);
     }
     if (status == LS_OK) status = same_data(run, path, &header.state);
-    if (status == LS_OK && strcmp(header.fingerprint, run->device->fingerprint) != 0)
-        ls_warn("the run began on \"%s\" and goes on on \"%s\": the result may differ in its last bits",
-                header.fingerprint, run->device->fingerprint);
+    if (status == LS_OK) compare_devices(&header, run->device);
     ls_checkpoint_header_free(&header);
     return status;
 }

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import time
 import unittest
@@ -32,7 +33,7 @@ class Case(lockstep.Case):
         self.report.unlink(missing_ok=True)
         fresh = {"LOCKSTEP_CUDA_MODULE": MODULE, "LS_FAKE_GPUS": "4", "LS_FAKE_EXIT": "99", "LS_FAKE_PROTECT": "1",
                  "LS_FAKE_REPORT": str(self.report)}
-        fresh.update({f"LS_FAKE_{name.upper()}": str(value) for name, value in settings.items()})
+        fresh.update({name if name.isupper() else f"LS_FAKE_{name.upper()}": str(value) for name, value in settings.items()})
         return fresh
 
     def run_fake(self, *words, ranks=1, expect=0, out=None, **settings):
@@ -350,6 +351,24 @@ class Bench(Case):
 
 
 class Restart(Case):
+    def test_on_other_terms(self):
+        # Of a run on other terms than those it began on, the promise does not hold, and it says so.
+        recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.schedule": {"constant": {"peak": 0.01}}}))
+        self.run_fake(recipe, "train.steps=2", out="run")
+        for settings, words in (({"choice": "all"}, "libraries do the model's operations in other ways than when this run began"),
+                                ({"NVIDIA_TF32_OVERRIDE": "0"}, 'goes on on "cuda Stand-in GPU.*; NVIDIA_TF32_OVERRIDE=0"'),
+                                ({}, None)):
+            with self.subTest(words):
+                shutil.copytree(self.folder / "run", self.folder / "again", dirs_exist_ok=True)
+                stderr = self.run_fake(recipe, "--resume", out="again", **settings).stderr
+                shutil.rmtree(self.out)
+                found = [line for line in stderr.splitlines() if "may differ in its last bits" in line]
+                self.assertEqual(len(found), words is not None, stderr)
+                if words:
+                    self.assertRegex(found[0], words)
+        doctor = lockstep.run("doctor", settings=self.fake(NVIDIA_TF32_OVERRIDE="0")).stdout
+        self.assertIn("warning: NVIDIA_TF32_OVERRIDE=0 is set", doctor)
+
     def test_resume_after_kill(self):
         changes = dict(LENET, **{"train.steps": 12, "checkpoint.every": "2 steps", "train.batch": 48})
         recipe = lockstep.recipe(self.folder, changes)
