@@ -382,6 +382,7 @@ ls_status ls_engine_result(struct ls_engine *engine, struct ls_step_result *resu
 }
 
 ls_status ls_engine_abandon(struct ls_engine *engine) {
+    engine->begun = engine->applied; // its place is free again
     return ls_engine_sync(engine);
 }
 
