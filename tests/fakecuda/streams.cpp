@@ -64,7 +64,7 @@ struct HostWaits {
 } host_waits;
 
 void report_host_waits() {
-    remark("host waits: %d, spinning: %d, with work behind: %d", host_waits.all, host_waits.spun,
+    remark("the host waited: %d, spinning: %d, with work behind: %d", host_waits.all, host_waits.spun,
            host_waits.with_work_behind);
 }
 

@@ -266,9 +266,9 @@ void test_left_out_waits_show(void **) {
 
 void test_host_waits(void **) {
     const char *fifo = "LS_FAKE_SCHEDULE=fifo";
-    assert_true(outcome_of(wait_asleep, {fifo}).says("host waits: 3, spinning: 0, with work behind: 1"));
-    assert_true(outcome_of(wait_for_an_event_that_spins, {fifo}).says("host waits: 3, spinning: 2,"));
-    assert_true(outcome_of(wait_as_ever, {fifo}).says("host waits: 3, spinning: 3,"));
+    assert_true(outcome_of(wait_asleep, {fifo}).says("the host waited: 3, spinning: 0, with work behind: 1"));
+    assert_true(outcome_of(wait_for_an_event_that_spins, {fifo}).says("the host waited: 3, spinning: 2,"));
+    assert_true(outcome_of(wait_as_ever, {fifo}).says("the host waited: 3, spinning: 3,"));
 }
 
 void test_ranges(void **) {

@@ -180,7 +180,7 @@ class Ahead(Case):
         recipe = lockstep.recipe(self.folder, dict(LENET, **{"train.steps": 6, "checkpoint.every": "3 steps"}))
         for ranks in (1, 2):
             self.run_fake(recipe, "device.transport=mpi", ranks=ranks, schedule="fifo")
-            self.assertEqual(re.findall(r"host waits: \d+, .*with work behind: (\d+)", self.said()), ["12"] * ranks)
+            self.assertEqual(re.findall(r"the host waited: \d+, .*with work behind: (\d+)", self.said()), ["12"] * ranks)
             self.assertEqual(self.said().count("spinning: 0,"), ranks, "a core that spins is one that readers want")
 
     def test_ahead_or_not_is_one_result(self):
