@@ -184,7 +184,7 @@ ls_status ls_session_open(struct ls_comm *comm, const struct ls_session_spec *sp
     struct ls_session *opened = calloc(1, sizeof *opened);
     *session = NULL;
     ls_status status = ls_comm_agree(comm, opened ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory"));
-    if (status == LS_OK) {
+    if (status == LS_OK && opened) {
         opened->comm = comm;
         status = open_parts(opened, spec);
     }
