@@ -254,6 +254,10 @@ ls_value ls_max_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64
 ls_value ls_avg_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
                        bool count_padding);
 ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x);
+// Averages x to height x width places, of which it has at least as many: along each axis windows of one size
+// at one distance, the largest at which they cover x. Where the places divide x this is PyTorch's
+// adaptive_avg_pool2d. x itself where it has that size.
+ls_value ls_avg_pool_to(struct ls_graph *graph, ls_value x, int64_t height, int64_t width);
 ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_mul(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_flatten(struct ls_graph *graph, ls_value x);

@@ -252,6 +252,27 @@ ls_value ls_avg_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64
     return ls_build(graph, LS_OP_AVG_POOL, NULL, &x, 1, attr);
 }
 
+ls_value ls_avg_pool_to(struct ls_graph *graph, ls_value x, int64_t height, int64_t width) {
+    if (!ls_builder_ready(graph, x, "avg_pool")) return LS_NONE;
+    const struct ls_shape *shape = &ls_info(graph, x)->shape;
+    if (shape->rank == 4 && shape->dim[2] == height && shape->dim[3] == width) return x;
+    if (shape->rank != 4 || shape->dim[2] < height || shape->dim[3] < width) {
+        char text[96];
+        graph->status =
+            LS_FAIL(LS_INPUT, "node \"%savg_pool\": x is %s; expected an image of at least %" PRId64 "x%" PRId64,
+                    graph->scope, ls_shape_text(text, shape), height, width);
+        return LS_NONE;
+    }
+    union ls_attr attr[LS_MAX_ATTRS] = {0};
+    fill(attr, 1, 1, 0);
+    attr[LS_STRIDE_H].i = shape->dim[2] / height;
+    attr[LS_STRIDE_W].i = shape->dim[3] / width;
+    attr[LS_KERNEL_H].i = shape->dim[2] - (height - 1) * attr[LS_STRIDE_H].i;
+    attr[LS_KERNEL_W].i = shape->dim[3] - (width - 1) * attr[LS_STRIDE_W].i;
+    attr[LS_COUNT_PADDING].i = 1;
+    return ls_build(graph, LS_OP_AVG_POOL, NULL, &x, 1, attr);
+}
+
 ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x) {
     return ls_build(graph, LS_OP_GLOBAL_AVG_POOL, NULL, &x, 1, NULL);
 }

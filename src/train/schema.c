@@ -74,8 +74,8 @@ const struct ls_key ls_schema[] = {
     RESULT("model.blocks", INTEGER, AT(model.blocks), .preset = "12", RANGE(1, 1000),
            .help = "blocks of attention (vit_s16)"),
     RESULT("model.dropout", NUMBER, AT(model.dropout), .preset = "0", RANGE(0, 1), .below = true,
-           .help = "part of the values dropped before the last layer; 0.2 where the model is mobilenetv2 or "
-                   "efficientnet_b0 and this is left out"),
+           .help = "part of the values dropped before the last layer; left out, it is 0.2 where the model is "
+                   "mobilenetv2 or efficientnet_b0, 0.5 where it is vgg16"),
     RESULT("model.from", FILE, AT(model.from), .preset = "''",
            .help = "a checkpoint: start from its weights where names and shapes match"),
 

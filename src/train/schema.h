@@ -62,7 +62,8 @@ bool ls_schema_is_below(const struct ls_key *key, const char *path);
 // Whether the key lies in an option that the recipe has not chosen, or in an extra section that is not there.
 // What stands above it must have been read.
 bool ls_schema_is_idle(const struct ls_key *key, const struct ls_recipe *recipe);
-// The default as YAML, or NULL. The rate's depends on the optimizer, which must have been read.
+// The default as YAML, or NULL. The rate's depends on the optimizer, that of dropout on the model; both must
+// have been read.
 const char *ls_schema_preset(const struct ls_key *key, const struct ls_recipe *recipe);
 
 // The key that may have been meant by `name`, found directly below `path` or, spelled so, anywhere; or NULL.

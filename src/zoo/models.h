@@ -12,6 +12,9 @@ ls_value ls_build_resnet8(struct ls_graph *graph, ls_value x, const struct ls_zo
 ls_value ls_build_resnet18(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_resnet34(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_resnet50(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
+ls_value ls_build_resnet101(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
+ls_value ls_build_resnet152(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
+ls_value ls_build_vgg16(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_mobilenetv2(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_efficientnet_b0(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_vit_s16(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);

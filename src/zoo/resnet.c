@@ -1,5 +1,5 @@
-// Residual networks (He, Zhang, Ren, Sun 2016), named as torchvision names them. The 50-layer one has its
-// stride in the 3x3 convolution (v1.5). The scale of a block's last normalization starts at 0, so that each
+// Residual networks (He, Zhang, Ren, Sun 2016), named as torchvision names them. Those of 50 layers and more
+// have their stride in the 3x3 convolution (v1.5). The scale of a block's last normalization starts at 0, so that each
 // block starts as the identity (Goyal et al. 2017).
 #include "zoo/models.h"
 
@@ -78,4 +78,12 @@ ls_value ls_build_resnet34(struct ls_graph *graph, ls_value x, const struct ls_z
 
 ls_value ls_build_resnet50(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options) {
     return build(graph, x, options, &(struct resnet){true, 4, {3, 4, 6, 3}, {64, 128, 256, 512}, false});
+}
+
+ls_value ls_build_resnet101(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options) {
+    return build(graph, x, options, &(struct resnet){true, 4, {3, 4, 23, 3}, {64, 128, 256, 512}, false});
+}
+
+ls_value ls_build_resnet152(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options) {
+    return build(graph, x, options, &(struct resnet){true, 4, {3, 8, 36, 3}, {64, 128, 256, 512}, false});
 }

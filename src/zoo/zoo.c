@@ -17,6 +17,10 @@ static const struct ls_zoo_model models[] = {
     {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3, false},
     {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3, false},
     {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3, false},
+    {"resnet101", "101 layers, else as resnet50", ls_build_resnet101, 224, 3, false},
+    {"resnet152", "152 layers, else as resnet50", ls_build_resnet152, 224, 3, false},
+    {"vgg16", "13 convolutions, three linear layers, dropout 0.5 (Simonyan, Zisserman 2015)", ls_build_vgg16,
+     224, 3, false},
     {"mobilenetv2", "inverted residual blocks, relu6 (Sandler et al. 2018)", ls_build_mobilenetv2, 224, 3,
      false},
     {"efficientnet_b0", "inverted residual blocks with squeeze and excitation, silu (Tan, Le 2019)",
@@ -46,9 +50,10 @@ const struct ls_zoo_model *ls_zoo_find(const char *name) {
 }
 
 const char *ls_zoo_usual_dropout(const char *model) {
-    static const char *const with_a_fifth[] = {"mobilenetv2", "efficientnet_b0"};
-    for (size_t i = 0; i < sizeof with_a_fifth / sizeof *with_a_fifth; i++)
-        if (strcmp(model, with_a_fifth[i]) == 0) return "0.2";
+    static const char *const usual[][2] = {
+        {"vgg16", "0.5"}, {"mobilenetv2", "0.2"}, {"efficientnet_b0", "0.2"}};
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        if (strcmp(model, usual[i][0]) == 0) return usual[i][1];
     return "0";
 }
 

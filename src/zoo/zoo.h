@@ -8,7 +8,7 @@
 
 struct ls_zoo_options {
     int64_t classes; // outputs
-    double dropout;  // before the last linear layer; 0: none
+    double dropout;  // before the last linear layer, in vgg16 before the last two; 0: none
     int64_t width;   // mlp: hidden units of each layer
     int64_t depth;   // mlp: hidden layers
     int64_t blocks;  // vit_s16; 0: as many as it was published with

@@ -326,6 +326,19 @@ static void paths_of_overrides_are_relative_to_the_current_folder(void **state) 
     free(current);
 }
 
+static void dropout_is_the_models_own(void **state) {
+    (void)state;
+    struct ls_recipe r = must_parse(LEAST, NULL);
+    assert_true(r.model.dropout == 0);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "model.zoo=vgg16");
+    assert_true(r.model.dropout == 0.5);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "model={zoo: vgg16, dropout: 0}");
+    assert_true(r.model.dropout == 0);
+    ls_recipe_free(&r);
+}
+
 static void a_file_reads_relative_to_itself(void **state) {
     (void)state;
     char folder[] = "/tmp/ls recipe XXXXXX", path[256], expected[256];
@@ -517,6 +530,7 @@ int main(void) {
         cmocka_unit_test(paths_are_relative_to_the_recipe),
         cmocka_unit_test(dots_are_resolved_where_no_link_is_in_the_way),
         cmocka_unit_test(paths_of_overrides_are_relative_to_the_current_folder),
+        cmocka_unit_test(dropout_is_the_models_own),
         cmocka_unit_test(a_file_reads_relative_to_itself),
         cmocka_unit_test(the_resolved_recipe_reads_back),
         cmocka_unit_test(the_help_is_a_recipe_of_defaults),

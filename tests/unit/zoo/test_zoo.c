@@ -37,7 +37,7 @@ static int64_t parameters(const struct ls_graph *graph) {
     return count;
 }
 
-// Counts of torchvision for the residual networks with 1,000 classes.
+// Counts of torchvision for the residual networks and vgg16 with 1,000 classes.
 static void parameter_counts(void **state) {
     (void)state;
     static const struct {
@@ -53,6 +53,11 @@ static void parameter_counts(void **state) {
         {"resnet18", 224, 3, 1000, 11689512},
         {"resnet34", 224, 3, 1000, 21797672},
         {"resnet50", 224, 3, 1000, 25557032},
+        {"resnet101", 224, 3, 1000, 44549160},
+        {"resnet152", 224, 3, 1000, 60192808},
+        {"vgg16", 224, 3, 1000, 138357544},
+        {"vgg16", 320, 1, 10, 138357544 - 990 * 4097 - 2 * 9 * 64}, // as many whatever the size
+        {"vgg16", 32, 3, 10, 33638218}, // … from 224 on; here one place of 49
         {"resnet18", 32, 3, 10, 11173962}, // a 3x3 stem
         {"mobilenetv2", 224, 3, 1000, 3504872},
         {"mobilenetv2", 32, 3, 1000, 3504872},
@@ -134,6 +139,40 @@ static void names_of_torchvision(void **state) {
     assert_true(named(&graph, "layer1.0.bn1.weight")->init.value == 1);
     assert_int_equal(ls_graph_find(&graph, "layer1.0.downsample.0.weight"), LS_NONE);
     assert_true(ls_graph_find(&graph, "layer2.0.downsample.0.weight") != LS_NONE);
+    ls_graph_free(&graph);
+}
+
+// torchvision counts the convolutions, relus and pools of `features` in one row.
+static void names_and_places_of_vgg16(void **state) {
+    (void)state;
+    struct ls_model_spec spec = spec_of("vgg16", 224, 3, 1000);
+    struct ls_graph graph;
+    assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, &spec), LS_OK);
+    assert_true(ls_shape_equal(&named(&graph, "features.0.weight")->shape, &LS_SHAPE(64, 3, 3, 3)));
+    assert_true(ls_shape_equal(&named(&graph, "features.10.weight")->shape, &LS_SHAPE(256, 128, 3, 3)));
+    assert_true(ls_shape_equal(&named(&graph, "features.28.bias")->shape, &LS_SHAPE(512)));
+    assert_true(ls_shape_equal(&named(&graph, "classifier.0.weight")->shape, &LS_SHAPE(4096, 25088)));
+    assert_true(ls_shape_equal(&named(&graph, "classifier.6.weight")->shape, &LS_SHAPE(1000, 4096)));
+    for (int i = 0; i < graph.n_nodes; i++) assert_int_not_equal(graph.nodes[i].op->id, LS_OP_AVG_POOL);
+    ls_graph_free(&graph);
+
+    spec.options.dropout = 0.5;
+    spec.height = 448, spec.width = 300; // 14 and 9 places wide: windows of 2 at every second, of 3 at each
+    assert_int_equal(ls_zoo_build(&graph, LS_TRAIN, &spec), LS_OK);
+    int dropouts = 0, pools = 0;
+    for (int i = 0; i < graph.n_nodes; i++) {
+        const struct ls_node *node = &graph.nodes[i];
+        dropouts += node->op->id == LS_OP_DROPOUT;
+        if (node->op->id != LS_OP_AVG_POOL) continue;
+        pools++;
+        assert_int_equal(node->attr[LS_KERNEL_H].i, 2);
+        assert_int_equal(node->attr[LS_STRIDE_H].i, 2);
+        assert_int_equal(node->attr[LS_KERNEL_W].i, 3);
+        assert_int_equal(node->attr[LS_STRIDE_W].i, 1);
+        assert_true(ls_shape_equal(&ls_info(&graph, node->out[0])->shape, &LS_SHAPE(2, 512, 7, 7)));
+    }
+    assert_int_equal(dropouts, 2);
+    assert_int_equal(pools, 1);
     ls_graph_free(&graph);
 }
 
@@ -372,6 +411,8 @@ static void refusals(void **state) {
         "patches of 16x16: height and width must be multiples of 16");
     spec.width = 32, spec.options.blocks = -1;
     refused(&spec, "blocks is -1");
+    spec = spec_of("vgg16", 31, 3, 10);
+    refused(&spec, "model vgg16 on samples of 31x31x3 (height, width, channels): node \"max_pool");
     spec = spec_of("mlp", 28, 1, 10);
     spec.lane_batch = 0;
     refused(&spec, "value \"raw\": shape 0x1x28x28: every dimension must be at least 1");
@@ -383,7 +424,7 @@ static void table(void **state) {
     assert_null(ls_zoo_at(-1));
     int n = 0;
     for (; ls_zoo_at(n); n++) assert_ptr_equal(ls_zoo_find(ls_zoo_at(n)->name), ls_zoo_at(n));
-    assert_int_equal(n, 11);
+    assert_int_equal(n, 14);
 }
 
 int main(void) {
@@ -391,6 +432,7 @@ int main(void) {
         cmocka_unit_test(parameter_counts),
         cmocka_unit_test(training_and_evaluation_agree),
         cmocka_unit_test(names_of_torchvision),
+        cmocka_unit_test(names_and_places_of_vgg16),
         cmocka_unit_test(stem_goes_by_the_smaller_side),
         cmocka_unit_test(inverted_residuals_by_the_size_of_the_image),
         cmocka_unit_test(inverted_residuals_are_named_as_torchvision_does),
