@@ -172,6 +172,29 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
+// ---- dx = dy * factor, where the statistics do not depend on x
+
+template <typename T, int N>
+__global__ void __launch_bounds__(THREADS)
+    scale_columns(struct columns c, const T *dy, const float *factor_of, T *dx) {
+    struct place p = place_in(c, N);
+    if (p.channel >= c.channels) return;
+    float factor[N];
+    read_channels(factor_of, p.channel, factor);
+    for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
+        pack<T, N> in[ROWS_AT_ONCE] = {};
+        read_rows(c, p, row, dy, in);
+#pragma unroll
+        for (int u = 0; u < ROWS_AT_ONCE; u++) {
+            if (row + u * p.deep >= p.end) continue;
+            pack<T, N> out;
+#pragma unroll
+            for (int k = 0; k < N; k++) out.at[k] = put<T>(factor[k] * get(in[u].at[k]));
+            store<T, N>(dx + (row + u * p.deep) * c.channels + p.channel, out);
+        }
+    }
+}
+
 // ---- backward
 
 // What flows into the normalization: dy where what came after let y through, which is computed again.
@@ -368,6 +391,18 @@ ls_status ls_cuda_batchnorm_eval(const struct ls_cuda_norm *of, const void *x, c
     struct scratch s = scratch_in(workspace, summing(of));
     LS_TRY(launch_factors(of, scale, var, s.factor, stream));
     return launch_normalize(of, x, mean, s.factor, shift, nullptr, y, stream);
+}
+
+ls_status ls_cuda_batchnorm_eval_grad(const struct ls_cuda_norm *of, const void *dy, const float *scale,
+                                      const float *var, void *dx, void *workspace, cudaStream_t stream) {
+    struct scratch s = scratch_in(workspace, summing(of));
+    LS_TRY(launch_factors(of, scale, var, s.factor, stream));
+    struct columns c = passing(of);
+    return by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        auto *kernel = scale_columns<T, decltype(width)::N>;
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)dy, s.factor, (T *)dx);
+    });
 }
 
 static ls_status launch_inflow_of_all(const struct ls_cuda_norm *of, const struct scratch &s,

@@ -31,6 +31,9 @@ ls_status ls_cuda_batchnorm(const struct ls_cuda_norm *of, const void *x, const 
 ls_status ls_cuda_batchnorm_eval(const struct ls_cuda_norm *of, const void *x, const float *scale,
                                  const float *shift, const float *mean, const float *var, void *y,
                                  void *workspace, cudaStream_t stream);
+// dx may be dy.
+ls_status ls_cuda_batchnorm_eval_grad(const struct ls_cuda_norm *of, const void *dy, const float *scale,
+                                      const float *var, void *dx, void *workspace, cudaStream_t stream);
 // What comes after is computed again from x. `shift` is not read where nothing does.
 ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, const void *dy,
                                  const float *scale, const float *shift, const float *mean, const float *var,

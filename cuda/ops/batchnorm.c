@@ -52,6 +52,13 @@ static ls_status run_eval(const struct ls_cuda_call *call) {
                                   call->out[0], call->workspace, call->stream);
 }
 
+// dy, scale, running var -> dx
+static ls_status run_eval_grad(const struct ls_cuda_call *call) {
+    struct ls_cuda_norm of = describe(call->graph, call->node);
+    return ls_cuda_batchnorm_eval_grad(&of, call->in[0], call->in[1], call->in[2], call->out[0],
+                                       call->workspace, call->stream);
+}
+
 // x, dy, scale, [shift,] mean, var -> dx, dscale, dshift
 static ls_status run_grad(const struct ls_cuda_call *call) {
     struct ls_cuda_norm of = describe(call->graph, call->node);
@@ -86,6 +93,8 @@ const struct ls_cuda_op ls_cuda_batchnorm_add_relu_op = {.signature = "xwwx:xww"
 const struct ls_cuda_op ls_cuda_batchnorm_eval_op = {.signature = "xwwww:x", .fits = fits, .run = run_eval};
 const struct ls_cuda_op ls_cuda_batchnorm_eval_relu_op = {
     .signature = "xwwww:x", .fits = fits, .run = run_eval};
+const struct ls_cuda_op ls_cuda_batchnorm_eval_grad_op = {
+    .signature = "xww:x", .fits = fits, .run = run_eval_grad};
 const struct ls_cuda_op ls_cuda_batchnorm_grad_op = {.signature = "xxwww:xww", .fits = fits, .run = run_grad};
 const struct ls_cuda_op ls_cuda_batchnorm_relu_grad_op = {
     .signature = "xxwwww:xww", .fits = fits, .run = run_grad};

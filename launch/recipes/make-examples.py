@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the data of the recipes signals.yaml, regression.yaml and labels.yaml: small sets that show what files of each
-task look like, and take a model seconds. Needs numpy and h5py.
+"""Makes the data of the recipes signals.yaml, regression.yaml, labels.yaml and fine-tune.yaml: small sets that show what
+files of each task look like, and take a model seconds. Needs numpy and h5py; that of fine-tune.yaml, Fashion-MNIST too,
+where launch/quickstart looks for it.
 
     launch/recipes/make-examples.py [FOLDER]       default: data/examples, where the recipes look
 """
+import gzip
+import os
 import pathlib
 import sys
 
@@ -49,14 +52,31 @@ def labels(random, n):
     return {"images": x.clip(0, 255).astype("u1"), "labels": held}
 
 
+def turned(random, n):
+    """Of Fashion-MNIST: pictures [n, 28, 28] of five classes of ten, upside down."""
+    folder = pathlib.Path(os.environ.get("FASHION_MNIST", "/usr/share/datasets/fashion-mnist"))
+    name = "t10k" if n < 2000 else "train"
+    pictures = gzip.open(folder / f"{name}-images-idx3-ubyte.gz").read()
+    classes = gzip.open(folder / f"{name}-labels-idx1-ubyte.gz").read()
+    x = numpy.frombuffer(pictures, "u1", offset=16).reshape(-1, 28, 28)
+    y = numpy.frombuffer(classes, "u1", offset=8)
+    chosen = random.permutation(numpy.flatnonzero(y < 5))[:n]
+    return {"images": x[chosen, ::-1], "labels": y[chosen].astype("i4")}
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "data/examples")
     folder.mkdir(parents=True, exist_ok=True)
-    for make in (signals, regression, labels):
+    for make in (signals, regression, labels, turned):
         for seed, (split, n) in enumerate([("train", 2000), ("test", 500)]):
             path = folder / f"{make.__name__}-{split}.h5"
+            try:
+                made = make(numpy.random.default_rng(seed), n)
+            except FileNotFoundError as error:
+                print(f"{path}: left out: no {error.filename}")
+                continue
             with h5py.File(path, "w") as file:
-                for name, data in make(numpy.random.default_rng(seed), n).items():
+                for name, data in made.items():
                     file[name] = data
             print(f"{path}: {n} samples")
 

@@ -33,7 +33,9 @@ static void print_plan(const struct ls_planning *planning, int ranks) {
         [LS_PLANNING_FAST] = "fast: the library's own; the promise of equal bits does not hold",
     };
     char bytes[32];
-    printf("model %s: %lld parameters\n", planning->model, (long long)planning->parameters);
+    printf("model %s: %lld parameters", planning->model, (long long)planning->parameters);
+    if (planning->frozen) printf(", %lld of them frozen", (long long)planning->frozen);
+    printf("\n");
     printf("lane: %lld samples, %.2f GFLOP forward and backward, %d nodes, %d buckets\n",
            (long long)planning->lane_samples, planning->lane_flops / 1e9, planning->nodes, planning->buckets);
     printf("ranks: %d, up to %d of %d lanes each, %d side by side, on %s\n", ranks, planning->most_lanes,

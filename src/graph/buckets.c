@@ -17,7 +17,7 @@ static void find_finished(const struct ls_plan *plan, int *finished) {
         const struct ls_value_info *of = ls_info(graph, info->output_of);
         if (of->kind == LS_PARAM) finished[ls_layout_param(plan->layout, of->name)] = info->producer + 1;
     }
-    for (int i = 1; i < plan->layout->n_params; i++)
+    for (int i = 1; i < plan->layout->n_trained; i++)
         if (finished[i] < finished[i - 1]) finished[i] = finished[i - 1];
 }
 
@@ -43,7 +43,7 @@ static size_t aimed_at(size_t floats, size_t left) {
 static void cut_buckets(struct ls_plan *plan, size_t floats, const int *finished) {
     const struct ls_layout *layout = plan->layout;
     size_t begin = 0;
-    for (int i = 0; i + 1 < layout->n_params; i++) {
+    for (int i = 0; i + 1 < layout->n_trained; i++) {
         size_t next = layout->params[i + 1].offset;
         const size_t enough = aimed_at(floats, layout->output_floats - begin);
         if (next - begin < enough || finished[i + 1] == finished[i]) continue;

@@ -2,7 +2,8 @@
 //
 // The root is "metric:loss": its gradient is the LS_INPUT_SEED value, d(total) / d(loss sum). Where several
 // gradients flow into one value they are added in the order of the walk, which is fixed. At the end the
-// gradient of each parameter becomes an output "grad:<parameter>".
+// gradient of each parameter becomes an output "grad:<parameter>". What only frozen parameters go into has no
+// backward.
 #include "graph/passes.h"
 
 #include <stdlib.h>
@@ -36,10 +37,10 @@ ls_status ls_gradient_flow(struct ls_gradient *gradient, ls_value value, ls_valu
     return LS_OK;
 }
 
-// Parameters, and what is computed from one.
+// Parameters that are trained, and what is computed from one.
 static void mark_wanted(const struct ls_graph *graph, bool *wanted) {
     for (ls_value value = 0; value < graph->n_values; value++)
-        wanted[value] = graph->values[value].kind == LS_PARAM;
+        wanted[value] = graph->values[value].kind == LS_PARAM && !graph->values[value].frozen;
     for (int i = 0; i < graph->n_nodes; i++) {
         const struct ls_node *node = &graph->nodes[i];
         bool depends = false;
@@ -104,7 +105,8 @@ static ls_status append_backward(struct ls_gradient *gradient) {
     LS_TRY(plant_seed(gradient));
     for (int at = graph->n_nodes - 1; at >= 0; at--) LS_TRY(differentiate(gradient, at));
     for (ls_value value = 0; value < gradient->n_forward_values; value++)
-        if (ls_info(graph, value)->kind == LS_PARAM) LS_TRY(make_output(gradient, value));
+        if (ls_info(graph, value)->kind == LS_PARAM && !ls_info(graph, value)->frozen)
+            LS_TRY(make_output(gradient, value));
     return ls_graph_verify(graph);
 }
 

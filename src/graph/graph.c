@@ -101,6 +101,17 @@ ls_value ls_graph_add_value(struct ls_graph *graph, enum ls_value_kind kind, con
                                                          .factor = 1});
 }
 
+bool ls_name_is_below(const char *name, const char *prefix) {
+    const size_t n = strlen(prefix);
+    return strncmp(name, prefix, n) == 0 && (name[n] == 0 || name[n] == '.');
+}
+
+static bool is_frozen(const struct ls_graph *graph, const char *name) {
+    for (int i = 0; i < graph->n_freeze; i++)
+        if (ls_name_is_below(name, graph->freeze[i])) return true;
+    return false;
+}
+
 ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_shape shape,
                             struct ls_init init, bool decays) {
     if (graph->status) return LS_NONE;
@@ -109,6 +120,7 @@ ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_
     if (param == LS_NONE) return LS_NONE;
     ls_info(graph, param)->init = init;
     ls_info(graph, param)->decays = decays;
+    ls_info(graph, param)->frozen = is_frozen(graph, scoped);
     return param;
 }
 

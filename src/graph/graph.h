@@ -68,6 +68,7 @@ struct ls_value_info {
     // of a parameter or state:
     struct ls_init init;
     bool decays; // weight decay applies (not for biases and normalization)
+    bool frozen; // in training it stays as it is: no node makes its gradient or statistic
     // of an output:
     ls_value output_of; // the parameter whose gradient, or the state whose new statistic, this is; LS_NONE: a
                         // metric
@@ -103,7 +104,11 @@ struct ls_graph {
     // whoever built the graph looks at `status` (and ls_error_last) at the end.
     ls_status status;
     const char *scope; // prefix for names of nodes and parameters, e.g. "layer1.0."
-    ls_value result;   // evaluation: probabilities or predictions; LS_NONE where there are none
+    // Parameters of these names, and all below them (ls_name_is_below), are frozen as they are added. While
+    // the graph is built; not owned.
+    const char *const *freeze;
+    int n_freeze;
+    ls_value result; // evaluation: probabilities or predictions; LS_NONE where there are none
 };
 
 void ls_graph_init(struct ls_graph *graph, enum ls_mode mode);
@@ -114,6 +119,9 @@ ls_value ls_graph_add_value(struct ls_graph *graph, enum ls_value_kind kind, con
 // A parameter; its name gets the graph's scope in front.
 ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_shape shape,
                             struct ls_init init, bool decays);
+// Is the name this one, or does it begin with it and a dot? "layer1.0.bn1.bias" is below "layer1", not below
+// "layer" or "layer1.0.b".
+bool ls_name_is_below(const char *name, const char *prefix);
 // Appends a node, runs its op's shape rule, makes its output values. `attrs` may be NULL (defaults).
 // On failure sets graph->status and returns NULL; the error names the node.
 struct ls_node *ls_graph_add_node(struct ls_graph *graph, const struct ls_op *op, const char *name,

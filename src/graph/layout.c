@@ -1,9 +1,9 @@
 // The flat buffers of a layout, in floats; every item begins at a multiple of LS_ALIGN_FLOATS:
 //
-//     parameters  | fc.weight . | fc.bias . | … | conv1.weight . |
-//     states      | bn1.running_mean . | bn1.running_var . | … |
-//     output      | gradients, as the parameters lie | statistics, as the states lie | metrics . |
-//                 0                                  param_floats                    metrics output_floats
+//     parameters  | fc.weight . | fc.bias . | … | layer1.conv1.weight . | frozen: stem.weight . | … |
+//     states      | layer1.bn1.running_mean . | … | frozen: … |
+//     output      | gradients, as the trained ones lie | statistics, likewise | metrics . |
+//                 0                                    trained_floats         metrics output_floats
 #include "graph/layout.h"
 
 #include <inttypes.h>
@@ -27,11 +27,13 @@ enum ls_metric ls_metric_of(const struct ls_value_info *output) {
 // A parameter or state of the graph, and the output that is its gradient or statistic.
 struct entry {
     ls_value value, output;
+    bool frozen;
     int order;
 };
 
 static int by_order(const void *left, const void *right) {
     const struct entry *a = left, *b = right;
+    if (a->frozen != b->frozen) return a->frozen ? 1 : -1;
     if (a->order != b->order) return a->order < b->order ? -1 : 1;
     return a->value < b->value ? -1 : a->value > b->value;
 }
@@ -44,7 +46,7 @@ static struct entry *entries_of(const struct ls_graph *graph, enum ls_value_kind
     for (ls_value v = 0; v < graph->n_values; v++) {
         if (ls_info(graph, v)->kind != kind) continue;
         entry_of[v] = *n;
-        entries[(*n)++] = (struct entry){.value = v, .output = LS_NONE};
+        entries[(*n)++] = (struct entry){v, LS_NONE, ls_info(graph, v)->frozen, 0};
     }
     for (ls_value v = 0; v < graph->n_values; v++) {
         const struct ls_value_info *info = ls_info(graph, v);
@@ -55,11 +57,11 @@ static struct entry *entries_of(const struct ls_graph *graph, enum ls_value_kind
     return entries;
 }
 
-// Every parameter of a training graph has its gradient, every state its statistic.
+// Every parameter of a training graph has its gradient, every state its statistic, but for frozen ones.
 static ls_status require_outputs(const struct ls_graph *graph, const struct entry *entries, int n) {
     for (int i = 0; i < n; i++) {
         const struct ls_value_info *info = ls_info(graph, entries[i].value);
-        if (entries[i].output != LS_NONE) continue;
+        if (entries[i].output != LS_NONE || entries[i].frozen) continue;
         if (info->kind == LS_PARAM)
             return LS_FAIL(LS_INPUT, "parameter %s has no gradient: the loss does not depend on it",
                            info->name);
@@ -72,19 +74,25 @@ static size_t aligned(size_t floats) {
     return (floats + LS_ALIGN_FLOATS - 1) / LS_ALIGN_FLOATS * LS_ALIGN_FLOATS;
 }
 
-// Lays the entries out in their order; returns the length of the buffer.
-static size_t lay_out(const struct ls_graph *graph, const struct entry *entries, int n, size_t output_offset,
-                      struct ls_item *items) {
-    size_t offset = 0;
-    for (int i = 0; i < n; i++) {
+static int count_unfrozen(const struct entry *entries, int n) {
+    int count = 0;
+    while (count < n && !entries[count].frozen) count++;
+    return count;
+}
+
+// Lays entries [begin, end) out in their order behind `offset`; returns where they end. `output_offset`:
+// where the outputs of all entries begin.
+static size_t lay_out(const struct ls_graph *graph, const struct entry *entries, int begin, int end,
+                      size_t offset, size_t output_offset, struct ls_item *items) {
+    for (int i = begin; i < end; i++) {
         const struct ls_value_info *info = ls_info(graph, entries[i].value);
         items[i] = (struct ls_item){.name = info->name,
                                     .shape = info->shape,
                                     .offset = offset,
                                     .count = (size_t)ls_shape_count(&info->shape),
                                     .init = info->init,
-                                    .decays = info->decays,
-                                    .output_offset = output_offset + offset};
+                                    .decays = info->decays};
+        if (!entries[i].frozen) items[i].output_offset = output_offset + offset;
         if (entries[i].output != LS_NONE) {
             items[i].momentum = ls_info(graph, entries[i].output)->momentum;
             items[i].factor = ls_info(graph, entries[i].output)->factor;
@@ -102,16 +110,25 @@ static ls_status fill_layout(const struct ls_graph *graph, struct ls_arena *memo
         LS_TRY(require_outputs(graph, params, layout->n_params));
         LS_TRY(require_outputs(graph, states, layout->n_states));
         for (int i = 0; i < layout->n_params; i++)
-            params[i].order = ls_info(graph, params[i].output)->producer;
+            params[i].order =
+                params[i].frozen ? -params[i].value : ls_info(graph, params[i].output)->producer;
         if (layout->n_params) qsort(params, (size_t)layout->n_params, sizeof *params, by_order);
+        if (layout->n_states) qsort(states, (size_t)layout->n_states, sizeof *states, by_order);
     }
-    layout->params = LS_ARENA_NEW(memory, struct ls_item, layout->n_params);
-    layout->states = LS_ARENA_NEW(memory, struct ls_item, layout->n_states);
-    layout->param_floats = lay_out(graph, params, layout->n_params, 0, layout->params);
-    layout->state_floats = lay_out(graph, states, layout->n_states, layout->param_floats, layout->states);
-    layout->metrics = layout->param_floats + layout->state_floats;
+    const int n_params = layout->n_params, n_states = layout->n_states;
+    const int trained = layout->n_trained = count_unfrozen(params, n_params);
+    const int followed = layout->n_followed = count_unfrozen(states, n_states);
+    layout->params = LS_ARENA_NEW(memory, struct ls_item, n_params);
+    layout->states = LS_ARENA_NEW(memory, struct ls_item, n_states);
+    const size_t trained_floats = lay_out(graph, params, 0, trained, 0, 0, layout->params);
+    const size_t followed_floats = lay_out(graph, states, 0, followed, 0, trained_floats, layout->states);
+    layout->trained_floats = trained_floats;
+    layout->param_floats = lay_out(graph, params, trained, n_params, trained_floats, 0, layout->params);
+    layout->state_floats = lay_out(graph, states, followed, n_states, followed_floats, 0, layout->states);
+    layout->metrics = trained_floats + followed_floats;
     layout->output_floats = layout->metrics + aligned(LS_METRICS);
     for (int i = 0; i < layout->n_params; i++) layout->parameters += (int64_t)layout->params[i].count;
+    for (int i = trained; i < n_params; i++) layout->frozen += (int64_t)layout->params[i].count;
     return LS_OK;
 }
 

@@ -171,6 +171,7 @@ static ls_status take_init(struct cursor *c, struct ls_value_info *info) {
     LS_TRY(take_float(c, &info->init.value));
     LS_TRY(expect(c, ")"));
     info->decays = accept(c, "decay");
+    info->frozen = accept(c, "frozen");
     return LS_OK;
 }
 

@@ -4,8 +4,8 @@
 
 #include "graph/op.h"
 
-// Appends backward: for every parameter a value of kind LS_OUTPUT named "grad:<parameter>". Starts from the
-// loss ops, whose gradient nodes read the LS_INPUT_SEED value.
+// Appends backward: for every parameter that is not frozen a value of kind LS_OUTPUT named
+// "grad:<parameter>". Starts from the loss ops, whose gradient nodes read the LS_INPUT_SEED value.
 ls_status ls_pass_gradient(struct ls_graph *graph);
 // Gives ops that allow it bf16 activations and weights, with cast nodes where types meet. Parameters,
 // statistics, gradients of parameters, and the loss stay f32.

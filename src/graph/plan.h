@@ -15,9 +15,9 @@ enum { LS_ALIGN = 64, LS_ALIGN_FLOATS = LS_ALIGN / 4 };
 
 // ---- flat memory
 // -------------------------------------------------------------------------------------------- All parameters
-// lie in one f32 buffer in the order in which backward finishes their gradients; the lane's output buffer has
-// the same layout, followed by the tail: statistics, then the metrics. Each item starts at a multiple of
-// LS_ALIGN_FLOATS floats; the gaps are zero and stay zero.
+// lie in one f32 buffer in the order in which backward finishes their gradients, frozen ones behind them; the
+// lane's output buffer has the layout of those that are trained, followed by the tail: statistics, then the
+// metrics. Each item starts at a multiple of LS_ALIGN_FLOATS floats; the gaps are zero and stay zero.
 struct ls_item {
     const char *name;
     struct ls_shape shape; // in meaning (out, in, h, w); memory is NHWC
@@ -25,7 +25,7 @@ struct ls_item {
     struct ls_init init;
     bool decays;            // parameters
     float momentum, factor; // states
-    size_t output_offset;   // where its gradient or statistic lies in the output buffer
+    size_t output_offset;   // where its gradient or statistic lies in the output buffer; 0 of a frozen one
 };
 
 // Metrics: one float each, in this order, at `metrics` in the output buffer.
@@ -41,11 +41,15 @@ enum ls_metric {
 struct ls_layout {
     struct ls_item *params, *states;
     int n_params, n_states;
-    size_t param_floats;  // length of the parameter buffer, gaps included
-    size_t state_floats;  // length of the running statistics
-    size_t output_floats; // param_floats + tail
-    size_t metrics;       // offset of the metrics in the output buffer
-    int64_t parameters;   // number of parameters, gaps left out
+    int n_trained,
+        n_followed;        // the first so many of each have a gradient, a statistic; the others are frozen
+    size_t param_floats;   // length of the parameter buffer, gaps included
+    size_t state_floats;   // length of the running statistics
+    size_t trained_floats; // length of what is trained of the parameters: of an optimizer's slot
+    size_t output_floats;  // trained_floats + tail
+    size_t metrics;        // offset of the metrics in the output buffer
+    int64_t parameters;    // number of parameters, gaps left out
+    int64_t frozen;        // … and how many of them are not trained
 };
 
 // A bucket is a slice of the output buffer that backward finishes together; the tail belongs to the last.

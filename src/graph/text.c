@@ -9,10 +9,11 @@
 //     output %7 "stat:bn1.running_mean" of %2 momentum=0.1 factor=1
 //   result %9
 //
-// Values come before the nodes, in the order of their ids; nodes in the order in which they run. An "output"
-// line follows the node that makes the value. Numbers are as short as reads back to the same bits; attributes
-// at their presets are left out. The part from "->" on may be left out by hand: the ops' rules know it. Ids
-// that are not named are dead values. '#' starts a comment.
+// Values come before the nodes, in the order of their ids; nodes in the order in which they run. A frozen
+// parameter or state says so at the end of its line. An "output" line follows the node that makes the value.
+// Numbers are as short as reads back to the same bits; attributes at their presets are left out. The part
+// from "->" on may be left out by hand: the ops' rules know it. Ids that are not named are dead values. '#'
+// starts a comment.
 #include "graph/op.h"
 
 #include <inttypes.h>
@@ -71,7 +72,7 @@ static void add_value(struct ls_text *out, const struct ls_graph *graph, ls_valu
     if (info->kind == LS_PARAM || info->kind == LS_STATE) {
         ls_text_add(out, info->init.kind == LS_INIT_UNIFORM ? " uniform(" : " constant(");
         add_float(out, info->init.value);
-        ls_text_add(out, ")%s", info->decays ? " decay" : "");
+        ls_text_add(out, ")%s%s", info->decays ? " decay" : "", info->frozen ? " frozen" : "");
     }
     ls_text_add(out, "\n");
 }

@@ -1,5 +1,5 @@
 // Batch normalization (Ioffe, Szegedy 2015): with the statistics of the lane in training, with running ones
-// in evaluation.
+// in evaluation and where it is frozen.
 #include "ops/rule.h"
 
 #include <string.h>
@@ -48,6 +48,14 @@ static ls_status eval_infer(const struct ls_graph *graph, const struct ls_node *
     return expect_vectors(graph, node, 1, node->n_in);
 }
 
+// dy, scale, running var -> dx
+static ls_status eval_grad_infer(const struct ls_graph *graph, const struct ls_node *node,
+                                 struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    LS_TRY(ls_expect_vector(graph, node, 1, "the scale", out[0].shape.dim[1]));
+    return ls_expect_vector(graph, node, 2, "the variance", out[0].shape.dim[1]);
+}
+
 // x, dy, scale, [shift,] mean, var -> dx, dscale, dshift
 static ls_status grad_infer(const struct ls_graph *graph, const struct ls_node *node,
                             struct ls_value_info *out) {
@@ -81,6 +89,18 @@ static ls_status batchnorm_gradient(struct ls_gradient *gradient, int at) {
                            "the loss depends on the statistics themselves; that has no gradient here");
     const ls_value in[] = {node.in[0], dy, node.in[1], node.out[1], node.out[2]};
     return ls_emit(gradient, at, LS_OP_BATCHNORM_GRAD, in, 5, node.attr, node.in);
+}
+
+// In a training graph scale and shift are frozen; then x is not kept for backward.
+static ls_status eval_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    for (int k = 1; k < node.n_in; k++)
+        if (ls_gradient_wanted(gradient, node.in[k]))
+            return LS_FAIL(LS_INPUT,
+                           "\"%s\" has no gradient where running statistics are used; expected frozen",
+                           ls_info(gradient->graph, node.in[k])->name);
+    const ls_value in[] = {ls_gradient_out(gradient, &node, 0), node.in[1], node.in[4]};
+    return ls_emit(gradient, at, LS_OP_BATCHNORM_EVAL_GRAD, in, 3, node.attr, node.in);
 }
 
 // Operations for each element: mean 1, variance 3, normalization 4; backward: two sums 5, dx 6.
@@ -163,7 +183,20 @@ const struct ls_op ls_batchnorm_eval_op = {
     .n_attrs = 1,
     .attrs = batchnorm_attrs,
     .infer = eval_infer,
+    .gradient = eval_gradient,
     .flops = eval_flops,
+};
+
+const struct ls_op ls_batchnorm_eval_grad_op = {
+    .id = LS_OP_BATCHNORM_EVAL_GRAD,
+    .name = "batchnorm_eval_grad",
+    .min_in = 3,
+    .max_in = 3,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .n_attrs = 1,
+    .attrs = batchnorm_attrs,
+    .infer = eval_grad_infer,
 };
 
 const struct ls_op ls_batchnorm_eval_relu_op = {
@@ -206,11 +239,13 @@ const struct ls_op ls_batchnorm_add_relu_grad_op = {
 };
 
 static ls_value add_state(struct ls_graph *graph, const char *norm, const char *name, int64_t channels,
-                          float initial) {
+                          float initial, bool frozen) {
     ls_value state = ls_graph_add_value(graph, LS_STATE,
                                         ls_scoped(graph, ls_arena_format(&graph->arena, "%s.%s", norm, name)),
                                         LS_F32, LS_SHAPE(channels));
-    if (state != LS_NONE) ls_info(graph, state)->init = (struct ls_init){LS_INIT_CONSTANT, initial};
+    if (state == LS_NONE) return LS_NONE;
+    ls_info(graph, state)->init = (struct ls_init){LS_INIT_CONSTANT, initial};
+    ls_info(graph, state)->frozen = frozen;
     return state;
 }
 
@@ -233,10 +268,12 @@ ls_value ls_batchnorm(struct ls_graph *graph, ls_value x, const char *name, floa
                            (struct ls_init){LS_INIT_CONSTANT, initial_scale}, false);
     ls_value shift = ls_graph_add_param(graph, ls_arena_format(&graph->arena, "%s.bias", name),
                                         LS_SHAPE(channels), (struct ls_init){LS_INIT_CONSTANT, 0}, false);
-    ls_value mean = add_state(graph, name, "running_mean", channels, 0);
-    ls_value var = add_state(graph, name, "running_var", channels, 1);
+    if (shift == LS_NONE) return LS_NONE;
+    const bool frozen = ls_info(graph, scale)->frozen && ls_info(graph, shift)->frozen;
+    ls_value mean = add_state(graph, name, "running_mean", channels, 0, frozen);
+    ls_value var = add_state(graph, name, "running_var", channels, 1, frozen);
     const ls_value in[] = {x, scale, shift, mean, var};
-    if (graph->mode == LS_EVAL) return ls_build(graph, LS_OP_BATCHNORM_EVAL, name, in, 5, NULL);
+    if (graph->mode == LS_EVAL || frozen) return ls_build(graph, LS_OP_BATCHNORM_EVAL, name, in, 5, NULL);
 
     ls_value y = ls_build(graph, LS_OP_BATCHNORM, name, in, 3, NULL);
     if (y == LS_NONE) return LS_NONE;

@@ -46,6 +46,7 @@ enum ls_op_id {
     LS_OP_BATCHNORM,
     LS_OP_BATCHNORM_GRAD,  // x, dy, scale, mean, var -> dx, dscale, dshift
     LS_OP_BATCHNORM_EVAL,  // x, scale, shift, running mean, running var -> y
+    LS_OP_BATCHNORM_EVAL_GRAD, // dy, scale, running var -> dx, where scale and shift are frozen
     LS_OP_RELU,            // x -> max(x, 0); NaN stays NaN
     LS_OP_RELU_GRAD,       // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
     LS_OP_CLIP,            // x -> min(max(x, low), high); NaN stays NaN
@@ -236,8 +237,8 @@ ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const str
 // 2-D runs it: no op is one-dimensional. The weight is [O, C/groups, 1, K]. The same for the pools below.
 ls_value ls_conv1d(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec);
 ls_value ls_linear(struct ls_graph *graph, ls_value x, const char *name, int64_t out);
-// Training graph: statistics of the lane, running ones as outputs (momentum 0.1); evaluation: the running
-// ones. epsilon 1e-5.
+// Training graph: statistics of the lane, running ones as outputs (momentum 0.1); evaluation, and where scale
+// and shift are both frozen: the running ones, which stay as they are. epsilon 1e-5.
 ls_value ls_batchnorm(struct ls_graph *graph, ls_value x, const char *name, float initial_scale);
 ls_value ls_relu(struct ls_graph *graph, ls_value x);
 ls_value ls_sigmoid(struct ls_graph *graph, ls_value x);

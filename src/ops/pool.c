@@ -258,9 +258,9 @@ ls_value ls_avg_pool_to(struct ls_graph *graph, ls_value x, int64_t height, int6
     if (shape->rank == 4 && shape->dim[2] == height && shape->dim[3] == width) return x;
     if (shape->rank != 4 || shape->dim[2] < height || shape->dim[3] < width) {
         char text[96];
-        graph->status =
-            LS_FAIL(LS_INPUT, "node \"%savg_pool\": x is %s; expected an image of at least %" PRId64 "x%" PRId64,
-                    graph->scope, ls_shape_text(text, shape), height, width);
+        graph->status = LS_FAIL(
+            LS_INPUT, "node \"%savg_pool\": x is %s; expected an image of at least %" PRId64 "x%" PRId64,
+            graph->scope, ls_shape_text(text, shape), height, width);
         return LS_NONE;
     }
     union ls_attr attr[LS_MAX_ATTRS] = {0};

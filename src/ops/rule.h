@@ -80,7 +80,7 @@ extern const struct ls_op ls_linear_op, ls_linear_relu_op, ls_linear_input_grad_
     ls_bias_grad_op;
 extern const struct ls_op ls_batchnorm_op, ls_batchnorm_relu_op, ls_batchnorm_grad_op,
     ls_batchnorm_relu_grad_op, ls_batchnorm_eval_op, ls_batchnorm_eval_relu_op, ls_batchnorm_add_relu_op,
-    ls_batchnorm_add_relu_grad_op;
+    ls_batchnorm_add_relu_grad_op, ls_batchnorm_eval_grad_op;
 extern const struct ls_op ls_relu_op, ls_relu_grad_op, ls_clip_op, ls_clip_grad_op, ls_sigmoid_op,
     ls_sigmoid_grad_op, ls_dropout_op;
 extern const struct ls_op ls_leaky_relu_op, ls_leaky_relu_grad_op, ls_tanh_op, ls_tanh_grad_op, ls_gelu_op,

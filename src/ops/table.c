@@ -14,6 +14,7 @@ const struct ls_op *const ls_op_table[LS_OPS] = {
     [LS_OP_BATCHNORM] = &ls_batchnorm_op,
     [LS_OP_BATCHNORM_GRAD] = &ls_batchnorm_grad_op,
     [LS_OP_BATCHNORM_EVAL] = &ls_batchnorm_eval_op,
+    [LS_OP_BATCHNORM_EVAL_GRAD] = &ls_batchnorm_eval_grad_op,
     [LS_OP_RELU] = &ls_relu_op,
     [LS_OP_RELU_GRAD] = &ls_relu_grad_op,
     [LS_OP_CLIP] = &ls_clip_op,

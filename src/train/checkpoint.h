@@ -65,9 +65,20 @@ void ls_checkpoint_header_free(struct ls_checkpoint_header *header);
 // Fills params, states and slots of `checkpoint` (buffers given, slots by name) and its state from the file,
 // not its texts; every name and shape must match. On failure (LS_INPUT) the buffers hold anything.
 ls_status ls_checkpoint_read(const char *path, struct ls_checkpoint *checkpoint);
-// Only the parameters and statistics whose names and shapes match; counts them (model.from).
+// A parameter or running statistic on its way from a file to a layout.
+struct ls_match {
+    const char *name;
+    bool param, frozen;                   // of what is here
+    bool there, here;                     // in the file; in the layout
+    bool taken;                           // there and here in one shape
+    char shape_there[96], shape_here[96]; // in meaning, as in struct ls_item
+};
+// Fills in only the parameters and statistics whose names and shapes match (model.from). Tells `each` of all:
+// those of the layout, parameters from the last to the first, and then those that the file alone has.
 ls_status ls_checkpoint_read_matching(const char *path, const struct ls_layout *layout, float *params,
-                                      float *states, int *taken, int *left);
+                                      float *states,
+                                      void (*each)(void *context, const struct ls_match *match),
+                                      void *context);
 
 // The newest file in `folder` that verifies, its path malloc'd; NULL where there is none. Files passed over
 // are named, with the reason, in warnings. Left-over temporary files are removed.

@@ -78,7 +78,7 @@ ls_status ls_checkpoint_each(const struct ls_checkpoint *checkpoint,
         char group[64];
         if (!checkpoint->slot_names[i]) continue;
         snprintf(group, sizeof group, "optimizer/%s", checkpoint->slot_names[i]);
-        LS_TRY(each_item(group, layout->params, layout->n_params, checkpoint->slot[i], each, context));
+        LS_TRY(each_item(group, layout->params, layout->n_trained, checkpoint->slot[i], each, context));
     }
     return LS_OK;
 }

@@ -15,7 +15,7 @@
 //   │   ├── fc.bias             [O]
 //   │   └── bn1.running_mean    [C]
 //   └── optimizer/
-//       └── momentum/   as the parameters
+//       └── momentum/   as the parameters, but for frozen ones
 //           └── conv1.weight
 // clang-format on
 //

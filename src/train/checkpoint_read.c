@@ -251,7 +251,7 @@ static void clear_buffers(struct ls_checkpoint *checkpoint) {
     if (checkpoint->params) memset(checkpoint->params, 0, layout->param_floats * sizeof(float));
     if (checkpoint->states) memset(checkpoint->states, 0, layout->state_floats * sizeof(float));
     for (int i = 0; i < LS_MAX_SLOTS; i++)
-        if (checkpoint->slot_names[i]) memset(checkpoint->slot[i], 0, layout->param_floats * sizeof(float));
+        if (checkpoint->slot_names[i]) memset(checkpoint->slot[i], 0, layout->trained_floats * sizeof(float));
 }
 
 ls_status ls_checkpoint_read(const char *path, struct ls_checkpoint *checkpoint) {
@@ -263,28 +263,74 @@ ls_status ls_checkpoint_read(const char *path, struct ls_checkpoint *checkpoint)
     return status;
 }
 
-static ls_status read_matching(struct ls_h5 *file, const struct ls_item *items, int n, float *buffer,
-                               int *taken, int *left) {
-    for (int i = 0; i < n; i++) {
-        struct ls_checkpoint_array array;
-        struct ls_h5_dataset info;
-        LS_TRY(ls_checkpoint_array_of("model", &items[i], buffer, &array));
-        bool there = ls_h5_exists(file, array.name);
-        if (there) LS_TRY(ls_h5_describe(file, array.name, &info));
-        there = there && same_shape(&array, &info);
-        if (there) LS_TRY(read_numbers(file, array.name, &info, array.data));
-        *(there ? taken : left) += 1;
+// ---- what another model has in common with this one
+
+struct matching {
+    struct ls_h5 *file;
+    const struct ls_layout *layout;
+    void (*each)(void *context, const struct ls_match *match);
+    void *context;
+};
+
+// As it is meant, from how it lies: (out, h, w, in) is (out, in, h, w).
+static void meant_shape(char out[96], const struct ls_h5_dataset *info) {
+    struct ls_shape shape = {.rank = info->rank > LS_MAX_RANK ? LS_MAX_RANK : info->rank};
+    memcpy(shape.dim, info->dim, sizeof shape.dim[0] * (size_t)shape.rank);
+    if (info->rank == 4) {
+        shape.dim[1] = info->dim[3];
+        shape.dim[2] = info->dim[1];
+        shape.dim[3] = info->dim[2];
     }
+    ls_shape_text(out, &shape);
+}
+
+static ls_status match_item(const struct matching *m, const struct ls_item *item, bool param, bool frozen,
+                            float *buffer) {
+    struct ls_checkpoint_array array;
+    struct ls_h5_dataset info = {0};
+    struct ls_match match = {.name = item->name, .param = param, .frozen = frozen, .here = true};
+    ls_shape_text(match.shape_here, &item->shape);
+    LS_TRY(ls_checkpoint_array_of("model", item, buffer, &array));
+    match.there = ls_h5_exists(m->file, array.name);
+    if (match.there) {
+        LS_TRY(ls_h5_describe(m->file, array.name, &info));
+        meant_shape(match.shape_there, &info);
+        match.taken = same_shape(&array, &info);
+    }
+    if (match.taken) LS_TRY(read_numbers(m->file, array.name, &info, array.data));
+    m->each(m->context, &match);
     return LS_OK;
 }
 
+static ls_status match_stranger(void *context, const char *name, const struct ls_h5_dataset *info) {
+    const struct matching *m = context;
+    const struct ls_layout *layout = m->layout;
+    struct ls_match match = {.name = strchr(name, '/') + 1, .there = true};
+    for (int i = 0; i < layout->n_params; i++)
+        if (strcmp(layout->params[i].name, match.name) == 0) return LS_OK;
+    for (int i = 0; i < layout->n_states; i++)
+        if (strcmp(layout->states[i].name, match.name) == 0) return LS_OK;
+    meant_shape(match.shape_there, info);
+    m->each(m->context, &match);
+    return LS_OK;
+}
+
+static ls_status match_all(struct matching *m, float *params, float *states) {
+    const struct ls_layout *layout = m->layout;
+    for (int i = layout->n_params - 1; i >= 0; i--)
+        LS_TRY(match_item(m, &layout->params[i], true, i >= layout->n_trained, params));
+    for (int i = 0; i < layout->n_states; i++)
+        LS_TRY(match_item(m, &layout->states[i], false, i >= layout->n_followed, states));
+    return ls_h5_visit(m->file, "model", match_stranger, m);
+}
+
 ls_status ls_checkpoint_read_matching(const char *path, const struct ls_layout *layout, float *params,
-                                      float *states, int *taken, int *left) {
-    struct ls_h5 *file;
-    *taken = *left = 0;
-    LS_TRY(open_checkpoint(path, &file));
-    ls_status status = read_matching(file, layout->params, layout->n_params, params, taken, left);
-    if (status == LS_OK) status = read_matching(file, layout->states, layout->n_states, states, taken, left);
-    ls_h5_close(file);
+                                      float *states,
+                                      void (*each)(void *context, const struct ls_match *match),
+                                      void *context) {
+    struct matching matching = {.layout = layout, .each = each, .context = context};
+    LS_TRY(open_checkpoint(path, &matching.file));
+    ls_status status = match_all(&matching, params, states);
+    ls_h5_close(matching.file);
     return status;
 }

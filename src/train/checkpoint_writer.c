@@ -118,7 +118,7 @@ static ls_status make_copy(struct ls_checkpoint *copy, const struct ls_layout *l
     for (int i = 0; i < LS_MAX_SLOTS; i++) {
         if (!like->slot_names[i]) continue;
         LS_TRY(copy_text(&copy->slot_names[i], like->slot_names[i]));
-        LS_TRY(make_buffer(&copy->slot[i], layout->param_floats));
+        LS_TRY(make_buffer(&copy->slot[i], layout->trained_floats));
     }
     return LS_OK;
 }
@@ -179,7 +179,7 @@ static void copy_arrays(struct ls_checkpoint *to, const struct ls_checkpoint *fr
     memcpy(to->params, from->params, layout->param_floats * sizeof(float));
     if (layout->state_floats) memcpy(to->states, from->states, layout->state_floats * sizeof(float));
     for (int i = 0; i < LS_MAX_SLOTS; i++)
-        if (to->slot_names[i]) memcpy(to->slot[i], from->slot[i], layout->param_floats * sizeof(float));
+        if (to->slot_names[i]) memcpy(to->slot[i], from->slot[i], layout->trained_floats * sizeof(float));
     to->state = from->state;
 }
 
@@ -247,5 +247,6 @@ void ls_checkpoint_writer_on_done(struct ls_checkpoint_writer *writer,
 }
 
 size_t ls_checkpoint_writer_bytes(const struct ls_layout *layout, int slots) {
-    return (layout->param_floats * (size_t)(1 + slots) + layout->state_floats) * sizeof(float);
+    return (layout->param_floats + layout->trained_floats * (size_t)slots + layout->state_floats) *
+           sizeof(float);
 }

@@ -252,7 +252,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         size_t begin, end;
         share(engine->blocks, 1, q, engine->n_queues, &begin, &end);
         struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_NORM, q, 0, 0);
-        api->square_sums(engine->queue[q], reduced, layout->param_floats, begin, end, engine->block_sums);
+        api->square_sums(engine->queue[q], reduced, layout->trained_floats, begin, end, engine->block_sums);
         ls_engine_end_span(engine, engine->queue[q], span);
     }
     gather_shares(engine);
@@ -268,7 +268,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
     api->record(engine->queue[0], engine->decided);
     struct ls_update update = update_of(engine, control);
     for (int q = 0; q < engine->n_queues; q++) {
-        share(layout->param_floats, LS_ALIGN_FLOATS, q, engine->n_queues, &update.begin, &update.end);
+        share(layout->trained_floats, LS_ALIGN_FLOATS, q, engine->n_queues, &update.begin, &update.end);
         api->wait(engine->queue[q], engine->decided);
         struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_UPDATE, q, 0, 0);
         api->update(engine->queue[q], &update);
@@ -276,7 +276,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
     }
     const struct ls_update_states states = {
         .table = engine->state_table,
-        .n_states = layout->n_states,
+        .n_states = layout->n_followed,
         .states = engine->replica.states,
         .output = reduced,
         .lanes = engine->lanes_total,

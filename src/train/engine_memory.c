@@ -79,6 +79,7 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
         .arena = larger(train->arena_bytes, eval->arena_bytes),
         .params = layout->param_floats * sizeof(float),
         .states = layout->state_floats * sizeof(float),
+        .slot = layout->trained_floats * sizeof(float),
         .output = layout->output_floats * sizeof(float),
         .ranges = (size_t)(layout->n_params + 1) * sizeof(struct ls_update_range),
         .state_table = (size_t)(layout->n_states + 1) * sizeof(struct ls_update_state),
@@ -90,7 +91,7 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
     sizes.buffers = buffers_of(sizes.lanes, lanes_total, sizes.queues);
     sizes.stages = device->host_memory ? 0 : sizes.queues * LS_STAGES_A_QUEUE;
     sizes.chunks = device->host_memory ? sizes.queues : sizes.stages * LS_CHUNKS_A_STAGE;
-    const size_t blocks = (layout->param_floats + LS_NORM_BLOCK - 1) / LS_NORM_BLOCK;
+    const size_t blocks = (layout->trained_floats + LS_NORM_BLOCK - 1) / LS_NORM_BLOCK;
     sizes.block_sums = (blocks + 1) * sizeof(double);
     if (recipe->train.audit_every > 0) sizes.marks = (size_t)train->n_segments * sizeof(uint64_t);
     sizes.scratch =
@@ -104,7 +105,7 @@ static struct ls_memory device_memory(const struct ls_engine_sizes *sizes) {
     struct ls_memory memory = {
         .weights = rounded(sizes->params) + rounded(sizes->states),
         .gradients = ((size_t)sizes->buffers + audits) * rounded(sizes->output) + rounded(sizes->marks),
-        .optimizer = (size_t)sizes->slots * rounded(sizes->params) + rounded(sizes->block_sums) +
+        .optimizer = (size_t)sizes->slots * rounded(sizes->slot) + rounded(sizes->block_sums) +
                      rounded(sizeof(struct ls_decision)) + rounded(sizes->ranges) +
                      rounded(sizes->state_table),
         .workspace = queues * rounded(sizes->arena), // the activations' part of it is not told apart here
@@ -146,7 +147,7 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     memory.activations =
         (size_t)sizes.queues * larger(model->train->activation_bytes, model->eval->activation_bytes);
     memory.workspace -= memory.activations;
-    const size_t replica = sizes.params * (size_t)(1 + sizes.slots) + sizes.states;
+    const size_t replica = sizes.params + (size_t)sizes.slots * sizes.slot + sizes.states;
     memory.input = input_bytes(recipe, &sizes, model->train->lane_batch, train, test);
     if (test) memory.input += ls_evaluator_bytes(model->eval, test, recipe->train.lanes, ranks);
     if (rank == 0) memory.checkpoint = replica;

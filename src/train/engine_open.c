@@ -62,9 +62,9 @@ static ls_status place(struct ls_engine *engine, const void *made, size_t bytes,
 // Neighbouring parameters with one setting of weight decay become one range.
 static int ranges_of(const struct ls_layout *layout, struct ls_update_range *ranges) {
     int n = 0;
-    for (int i = 0; i < layout->n_params; i++) {
+    for (int i = 0; i < layout->n_trained; i++) {
         const struct ls_item *item = &layout->params[i];
-        const size_t end = i + 1 < layout->n_params ? layout->params[i + 1].offset : layout->param_floats;
+        const size_t end = i + 1 < layout->n_trained ? layout->params[i + 1].offset : layout->trained_floats;
         struct ls_update_range *last = n ? &ranges[n - 1] : NULL;
         if (last && last->decays == item->decays)
             last->count = end - last->offset;
@@ -80,7 +80,7 @@ static ls_status open_tables(struct ls_engine *engine) {
     struct ls_update_range *ranges = LS_ARENA_NEW(&made, struct ls_update_range, layout->n_params + 1);
     struct ls_update_state *states = LS_ARENA_NEW(&made, struct ls_update_state, layout->n_states + 1);
     engine->n_ranges = ranges_of(layout, ranges);
-    for (int i = 0; i < layout->n_states; i++) {
+    for (int i = 0; i < layout->n_followed; i++) {
         const struct ls_item *item = &layout->states[i];
         states[i] = (struct ls_update_state){item->offset, item->count, item->output_offset, item->momentum,
                                              item->factor};

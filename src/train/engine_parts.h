@@ -30,7 +30,7 @@ struct ls_engine_sizes {
     struct ls_lane_range lanes;
     int queues, buffers, slots, stages; // how many of each
     int chunks;                         // of an evaluation, a round
-    size_t arena, params, states, output, block_sums, ranges, state_table;
+    size_t arena, params, states, slot, output, block_sums, ranges, state_table;
     size_t marks; // 0: no audits, and no output of a lane that is computed again
     struct ls_stage_layout stage;
     size_t scratch; // of the reducer

@@ -16,7 +16,7 @@ static int pairs_of(struct ls_engine *engine, struct pair pairs[MOST_PAIRS]) {
     pairs[n++] = (struct pair){&replica->params, &mirror->params, sizes->params};
     pairs[n++] = (struct pair){&replica->states, &mirror->states, sizes->states};
     for (int i = 0; i < sizes->slots; i++)
-        pairs[n++] = (struct pair){&replica->slot[i], &mirror->slot[i], sizes->params};
+        pairs[n++] = (struct pair){&replica->slot[i], &mirror->slot[i], sizes->slot};
     return n;
 }
 

@@ -1,6 +1,7 @@
 #include "train/model.h"
 
 #include "train/augmentation.h"
+#include "train/freeze.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -113,6 +114,8 @@ ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sampl
         .loss = loss_of(recipe),
         .smoothing = recipe->train.smoothing,
         .huber_delta = recipe->train.huber_delta,
+        .freeze = recipe->model.freeze.items,
+        .n_freeze = recipe->model.freeze.n,
     };
     return LS_OK;
 }
@@ -135,6 +138,7 @@ static ls_status make_plan(const struct ls_recipe *recipe, const struct ls_model
     struct ls_graph graph;
     ls_graph_init(&graph, mode);
     ls_status status = ls_zoo_build(&graph, mode, spec);
+    if (status == LS_OK && mode == LS_TRAIN) status = ls_freeze_check(recipe, &graph);
     if (status == LS_OK && description) status = describe(&graph, description);
     const struct ls_plan_options options = {
         .precision = recipe->train.precision,

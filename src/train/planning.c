@@ -55,6 +55,7 @@ static void fill(const struct ls_recipe *recipe, const struct ls_model *model, c
     const int lanes = (int)recipe->train.lanes;
     const struct ls_lane_range most = ls_lanes_of(ranks - 1, ranks, lanes);
     planning->parameters = plan->layout->parameters;
+    planning->frozen = plan->layout->frozen;
     planning->lane_samples = plan->lane_batch;
     planning->lane_flops = plan->flops;
     planning->nodes = plan->graph->n_nodes;

@@ -28,6 +28,7 @@ struct ls_planning {
     bool made; // what follows is known
     char model[64];
     int64_t parameters;
+    int64_t frozen; // of them: not trained
     int64_t lane_samples;
     double lane_flops; // forward and backward
     int nodes, buckets;

@@ -14,7 +14,10 @@ static const struct ls_yaml_source preset_source = {.name = "default", .folder =
 static ls_status read_key(const struct ls_key *key, const struct ls_yaml *root, struct ls_arena *scratch,
                           struct ls_recipe *recipe) {
     const struct ls_yaml *node = ls_recipe_at(root, key->path);
-    if (node) return ls_recipe_read_value(key, node, scratch, recipe);
+    if (node) {
+        recipe->places[key - ls_schema] = ls_yaml_place(&recipe->memory_arena, node, node->line, key->path);
+        return ls_recipe_read_value(key, node, scratch, recipe);
+    }
     const char *preset = ls_schema_preset(key, recipe);
     if (preset) {
         struct ls_yaml *value;
@@ -34,6 +37,7 @@ static ls_status read_tree(struct ls_yaml *root, const char *const *overrides, i
     LS_TRY(ls_recipe_current_folder(scratch, &current));
     LS_TRY(ls_recipe_check_tree(scratch, root));
     for (int i = 0; i < n_overrides; i++) LS_TRY(ls_recipe_override(scratch, root, overrides[i], current));
+    recipe->places = LS_ARENA_NEW(&recipe->memory_arena, const char *, ls_schema_keys);
     for (const struct ls_key *key = ls_schema; key < ls_schema + ls_schema_keys; key++)
         if (!ls_schema_is_idle(key, recipe)) LS_TRY(read_key(key, root, scratch, recipe));
     return ls_recipe_check(recipe, root);
@@ -80,6 +84,12 @@ ls_status ls_recipe_read(const char *path, const char *const *overrides, int n_o
     ls_arena_free(&scratch);
     free(text);
     return status;
+}
+
+const char *ls_recipe_place(const struct ls_recipe *recipe, const char *key) {
+    const struct ls_key *known = ls_schema_find(key);
+    const char *place = known && recipe->places ? recipe->places[known - ls_schema] : NULL;
+    return place ? place : key;
 }
 
 void ls_recipe_free(struct ls_recipe *recipe) {

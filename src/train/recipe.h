@@ -51,6 +51,7 @@ struct ls_recipe {
     uint64_t seed;
     struct {
         const char *zoo, *from; // from: a checkpoint, or NULL
+        struct ls_list freeze;  // what is not trained: names of parameters, or what they begin with
         int64_t classes, width, depth, blocks;
         double dropout;
     } model;
@@ -108,6 +109,7 @@ struct ls_recipe {
         const char *transport; // auto, nccl, mpi: of gradients between GPUs
         int64_t memory, threads;
     } device;
+    const char **places; // [ls_schema_keys]: where each key stands; NULL: nowhere
     struct ls_arena memory_arena;
 };
 
@@ -122,6 +124,9 @@ ls_status ls_recipe_parse(const char *text, const char *name, const char *folder
 // One or the other.
 ls_status ls_recipe_load(const struct ls_recipe_source *source, struct ls_recipe *recipe);
 void ls_recipe_free(struct ls_recipe *recipe);
+// Where a key stands, for messages about what only comes to light later: "FILE:LINE: model.from", or
+// "override model.from=…". The key itself where it was left out.
+const char *ls_recipe_place(const struct ls_recipe *recipe, const char *key);
 // The resolved recipe as YAML, every key with its value, paths absolute; reads back as the same recipe.
 void ls_recipe_print(const struct ls_recipe *recipe, struct ls_text *out);
 // The keys that change the result (seed, model, data, batch, lanes, precision, loss, optimizer, schedule, …)

@@ -181,6 +181,24 @@ static ls_status read_patterns(const struct value *v) {
     return LS_OK;
 }
 
+static ls_status read_name(const struct value *v, const struct ls_yaml *node, const char **name) {
+    LS_TRY(read_writable(v, node));
+    if (!*node->text) return wrong(v, node, "");
+    *name = ls_arena_copy(&v->recipe->memory_arena, node->text);
+    return LS_OK;
+}
+
+static ls_status read_names(const struct value *v) {
+    struct ls_list *field = v->field;
+    const bool list = v->node->kind == LS_YAML_LIST;
+    field->items = LS_ARENA_NEW(&v->recipe->memory_arena, const char *, list ? count(v->node) : 1);
+    field->n = 0;
+    if (!list) return read_name(v, v->node, &field->items[field->n++]);
+    for (const struct ls_yaml *item = v->node->first; item; item = item->next)
+        LS_TRY(read_name(v, item, &field->items[field->n++]));
+    return LS_OK;
+}
+
 static ls_status read_size(const struct value *v) {
     LS_TRY(need_scalar(v, v->node));
     int64_t *field = v->field;
@@ -364,6 +382,7 @@ static const struct {
     [LS_KEY_WORD] = {"one of", read_word, print_text},
     [LS_KEY_FILE] = {"a path", read_file, print_text},
     [LS_KEY_PATTERNS] = {"a path, a glob, or a list of them", read_patterns, print_patterns},
+    [LS_KEY_NAMES] = {"a name, or a list of them", read_names, print_patterns},
     [LS_KEY_SIZE] = {"a size such as 512MiB or 20GiB", read_size, print_size},
     [LS_KEY_DURATION] = {"a duration such as 90s, 5min or 2h", read_duration, print_duration},
     [LS_KEY_SPAN] = {"a span such as 500 steps or 1 epoch", read_span, print_span},

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "train/setup.h"
 #include "train/stop.h"
+#include "train/weights_from.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -53,12 +54,13 @@ static ls_status make_model(struct ls_run *run) {
                                                  run->test ? ls_dataset_info(run->test) : NULL, run->device,
                                                  run->comm->rank, run->comm->size);
     LS_TRY(ls_memory_check(&run->recipe, &sample, run->device, &memory));
-    char bytes[32];
-    ls_note("model: %s, %" PRId64 " parameters; %d ranks share %" PRId64 " lanes of %" PRId64
+    const struct ls_layout *layout = run->model.train->layout;
+    char bytes[32], frozen[48] = "";
+    if (layout->frozen) snprintf(frozen, sizeof frozen, ", %" PRId64 " of them frozen", layout->frozen);
+    ls_note("model: %s, %" PRId64 " parameters%s; %d ranks share %" PRId64 " lanes of %" PRId64
             " samples; rank 0 takes %s",
-            run->recipe.model.zoo, run->model.train->layout->parameters, run->comm->size,
-            run->recipe.train.lanes, run->model.train->lane_batch,
-            ls_format_bytes(bytes, (double)memory.total));
+            run->recipe.model.zoo, layout->parameters, frozen, run->comm->size, run->recipe.train.lanes,
+            run->model.train->lane_batch, ls_format_bytes(bytes, (double)memory.total));
     return LS_OK;
 }
 
@@ -174,18 +176,14 @@ static ls_status fits(struct ls_run *run, const char *path) {
     return status;
 }
 
-static ls_status take_weights_from(struct ls_run *run) {
+// model.from: rank 0 reads, all receive.
+static ls_status take_weights(struct ls_run *run) {
     const struct ls_layout *layout = run->model.train->layout;
     struct ls_replica replica = ls_engine_replica(run->engine);
-    int taken = 0, left = 0;
-    ls_status status = LS_OK;
-    if (ls_run_writes(run)) {
-        status = ls_checkpoint_read_matching(run->recipe.model.from, layout, replica.params, replica.states,
-                                             &taken, &left);
-        if (status == LS_OK)
-            ls_note("model.from: %d parameters and statistics taken from %s, %d start anew", taken,
-                    run->recipe.model.from, left);
-    }
+    if (!run->recipe.model.from) return LS_OK;
+    ls_status status = ls_run_writes(run) ? ls_weights_from_check(&run->recipe) : LS_OK;
+    if (status == LS_OK && ls_run_writes(run))
+        status = ls_weights_from(&run->recipe, layout, replica.params, replica.states);
     LS_TRY(ls_comm_agree(run->comm, status));
     LS_TRY(ls_comm_broadcast(run->comm, replica.params, layout->param_floats * sizeof(float), 0));
     LS_TRY(ls_comm_broadcast(run->comm, replica.states, layout->state_floats * sizeof(float), 0));
@@ -204,7 +202,7 @@ static ls_status choose_start(struct ls_run *run) {
     }
     LS_TRY(ls_comm_agree(run->comm, status));
     LS_TRY(ls_comm_broadcast(run->comm, path, sizeof path, 0));
-    if (path[0] == 0) return run->recipe.model.from ? take_weights_from(run) : LS_OK;
+    if (path[0] == 0) return run->request->resume ? take_weights(run) : LS_OK;
     LS_TRY(ls_replica_load(run->engine, run->model.train->layout, run->comm, path, true, &run->state));
     run->state.samples = run->clock.samples;
     run->state.data_identity =
@@ -212,7 +210,8 @@ static ls_status choose_start(struct ls_run *run) {
     run->state.data_content = run->content;
     run->saved_step = run->state.step;
     run->scale_before_row = ls_loss_scale_before(run->state.loss_scale, run->state.skipped_in_row);
-    ls_note("resuming from %s, step %" PRIu64, path, run->state.step);
+    ls_note("resuming from %s, step %" PRIu64 "%s", path, run->state.step,
+            run->recipe.model.from ? "; model.from is not read" : "");
     return LS_OK;
 }
 
@@ -243,9 +242,7 @@ ls_status ls_run_open(struct ls_run *run) {
     LS_TRY(stop_if_asked(run));
     LS_TRY(ls_comm_agree(comm, open_engine(run)));
     LS_TRY(ls_comm_agree(comm, open_readers(run)));
-    LS_TRY(ls_comm_agree(comm, ls_run_writes(run) && run->recipe.model.from
-                                   ? ls_checkpoint_verify(run->recipe.model.from)
-                                   : LS_OK));
+    if (!run->request->resume) LS_TRY(take_weights(run)); // before a folder is there that would be left empty
     LS_TRY(ls_comm_agree(comm, open_folder(run)));
     run->clock = (struct ls_clock){.batch = (uint64_t)run->recipe.train.batch,
                                    .samples = (uint64_t)ls_dataset_info(run->train)->samples};

@@ -76,8 +76,12 @@ const struct ls_key ls_schema[] = {
     RESULT("model.dropout", NUMBER, AT(model.dropout), .preset = "0", RANGE(0, 1), .below = true,
            .help = "part of the values dropped before the last layer; left out, it is 0.2 where the model is "
                    "mobilenetv2 or efficientnet_b0, 0.5 where it is vgg16"),
-    RESULT("model.from", FILE, AT(model.from), .preset = "''",
-           .help = "a checkpoint: start from its weights where names and shapes match"),
+    KEY("model.from", FILE, AT(model.from), .preset = "''",
+        .help = "a checkpoint of another run: start from its weights where names and shapes match, the rest "
+                "anew; not read where a run is resumed"),
+    RESULT("model.freeze", NAMES, AT(model.freeze), .preset = "[]",
+           .help = "what is not trained: parameters of these names, and all whose names go on behind a dot; "
+                   "batch norms among them use their running statistics, and leave them as they are"),
 
     SECTION("data", "what it is trained and tested on"),
     RESULT("data.train", PATTERNS, AT(data.train), .example = "shards/train-*.h5",

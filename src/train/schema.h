@@ -23,6 +23,7 @@ enum ls_key_kind {
     LS_KEY_WORD,     // one of `words`: const char *, or what get and set make of its place in them
     LS_KEY_FILE,     // const char *, absolute; empty is NULL
     LS_KEY_PATTERNS, // struct ls_list, absolute
+    LS_KEY_NAMES,    // struct ls_list
     LS_KEY_SIZE,     // int64_t, bytes
     LS_KEY_DURATION, // double, seconds
     LS_KEY_SPAN,     // struct ls_span

@@ -227,7 +227,7 @@ ls_status ls_replica_load(struct ls_engine *engine, const struct ls_layout *layo
     LS_TRY(ls_comm_broadcast(comm, replica.states, layout->state_floats * sizeof(float), 0));
     for (int i = 0; slots && i < LS_MAX_SLOTS; i++)
         if (replica.slot[i])
-            LS_TRY(ls_comm_broadcast(comm, replica.slot[i], layout->param_floats * sizeof(float), 0));
+            LS_TRY(ls_comm_broadcast(comm, replica.slot[i], layout->trained_floats * sizeof(float), 0));
     LS_TRY(ls_comm_broadcast(comm, &checkpoint.state, sizeof checkpoint.state, 0));
     LS_TRY(ls_comm_agree(comm, ls_engine_upload(engine)));
     if (state) *state = checkpoint.state;

@@ -15,6 +15,12 @@ struct reader {
     size_t bytes;
 };
 
+const char *ls_yaml_place(struct ls_arena *arena, const struct ls_yaml *node, int line, const char *key) {
+    const char *name = node->source->name;
+    if (node->source->lines) return ls_arena_format(arena, "%s:%d: %s", name, line, key);
+    return strstr(name, key) ? ls_arena_copy(arena, name) : ls_arena_format(arena, "%s: %s", name, key);
+}
+
 ls_status ls_yaml_fail(const struct ls_yaml *node, int line, const char *key, const char *format, ...) {
     char text[1024];
     va_list arguments;

@@ -44,6 +44,8 @@ bool ls_yaml_is_null(const struct ls_yaml *node); // nothing stands there, or ~,
 // "a list", "nothing", `abc`: what stands there, for messages.
 const char *ls_yaml_found(struct ls_arena *arena, const struct ls_yaml *node);
 
+// "FILE:LINE: key" or "override …", where `line` is one of the node's.
+const char *ls_yaml_place(struct ls_arena *arena, const struct ls_yaml *node, int line, const char *key);
 // LS_INPUT: "FILE:LINE: key: …" or "override …: …", where `line` is one of the node's; `key` may be NULL.
 ls_status ls_yaml_fail(const struct ls_yaml *node, int line, const char *key, const char *format, ...)
     LS_PRINTF(4, 5);

@@ -1,6 +1,6 @@
 // Residual networks (He, Zhang, Ren, Sun 2016), named as torchvision names them. Those of 50 layers and more
-// have their stride in the 3x3 convolution (v1.5). The scale of a block's last normalization starts at 0, so that each
-// block starts as the identity (Goyal et al. 2017).
+// have their stride in the 3x3 convolution (v1.5). The scale of a block's last normalization starts at 0, so
+// that each block starts as the identity (Goyal et al. 2017).
 #include "zoo/models.h"
 
 struct resnet {

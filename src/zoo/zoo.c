@@ -187,7 +187,9 @@ static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec)
 
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec) {
     ls_graph_init(graph, mode);
+    if (mode == LS_TRAIN) graph->freeze = spec->freeze, graph->n_freeze = spec->n_freeze;
     ls_status status = build(graph, spec);
+    graph->freeze = NULL, graph->n_freeze = 0;
     if (status == LS_OK) return LS_OK;
     ls_error_prefix("model %s on samples of %" PRId64 "x%" PRId64 "x%" PRId64 " (height, width, channels)",
                     spec->model->name, spec->height, spec->width, spec->channels);

@@ -56,8 +56,10 @@ struct ls_model_spec {
     const double *mean, *std; // [n_normalize], 1 or `channels` of them
     int n_normalize;
     enum ls_zoo_loss loss;
-    double smoothing;   // of cross entropies
-    double huber_delta; // of LS_LOSS_HUBER
+    double smoothing;          // of cross entropies
+    double huber_delta;        // of LS_LOSS_HUBER
+    const char *const *freeze; // [n_freeze], of a training graph: what of it is not trained (graph/graph.h)
+    int n_freeze;
 };
 struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec); // its input op, as ls_zoo_build makes it
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);

@@ -339,7 +339,9 @@ static ls_status add_backward(struct ls_case_trial *trial) {
     ls_value of[MOST];
     bool wanted[MOST] = {0};
     for (int i = 0; i < MOST; i++) of[i] = LS_NONE;
-    for (int k = 0; k < trial->of->n_in; k++) wanted[trial->in[k]] = trial->of->in[k].fill != LS_FILL_CLASS;
+    // Of batchnorm_eval, x alone has a gradient.
+    const int wanting = op->id == LS_OP_BATCHNORM_EVAL ? 1 : trial->of->n_in;
+    for (int k = 0; k < wanting; k++) wanted[trial->in[k]] = trial->of->in[k].fill != LS_FILL_CLASS;
     of[y] = trial->dy;
     wanted[y] = true;
     struct ls_gradient gradient = {graph, of, wanted, trial->dy};

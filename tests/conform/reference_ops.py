@@ -167,8 +167,10 @@ def batchnorms(numbers):
                        "batchnorm_add_relu_grad", [x, y, *dys, scale, mean, var, *more_dys], gradients, attrs)
     x, scale, shift = numbers.signed(2, 7, 3, 4), numbers.positive(7), numbers.signed(7)
     mean, var = numbers.signed(7), numbers.positive(7)
-    y = F.batch_norm(x, mean, var, scale, shift, training=False, eps=1e-5)
-    yield Case("batchnorm_eval", "batchnorm_eval", [x, scale, shift, mean, var], [y], attrs)
+    norm = lambda x, scale, shift, mean, var: F.batch_norm(x, mean, var, scale, shift, training=False, eps=1e-5)
+    y = norm(x, scale, shift, mean, var)
+    yield differentiate(numbers, "batchnorm_eval", "batchnorm_eval", norm, [x, scale, shift, mean, var], attrs,
+                        constant=(1, 2, 3, 4))
     yield Case("batchnorm_eval_relu", "batchnorm_eval_relu", [x, scale, shift, mean, var], [F.relu(y)], attrs)
     yield Case("batchnorm_eval_relu bounded", "batchnorm_eval_relu", [x, scale, shift, mean, var], [y.clamp(0, 0.75)],
                attrs | {"most": 0.75})

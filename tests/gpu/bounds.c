@@ -145,6 +145,12 @@ static void bounds_of_batchnorm_eval(const struct ls_trial *trial, double *const
     }
 }
 
+// The factor is rounded from f64, and so is its product with dy.
+static void bounds_of_batchnorm_eval_grad(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
+    for (int64_t i = 0; i < ls_trial_count(trial, trial->graph.nodes[0].out[0]); i++)
+        bound[0][i] = 4 * u * fabs(out(trial, 0, i));
+}
+
 // Sums of what flows in, and of that times x - mean; then dx, which adds three terms of these sizes. Where
 // two dy flow in, one sum more.
 static void bounds_of_batchnorm_grad(const struct ls_trial *trial, double *const bound[LS_MAX_OUT]) {
@@ -353,6 +359,7 @@ ls_status ls_bounds_of(struct ls_trial *trial, double *const bound[LS_MAX_OUT]) 
     case LS_OP_BATCHNORM_RELU: bounds_of_batchnorm(trial, bound); return LS_OK;
     case LS_OP_BATCHNORM_EVAL:
     case LS_OP_BATCHNORM_EVAL_RELU: bounds_of_batchnorm_eval(trial, bound); return LS_OK;
+    case LS_OP_BATCHNORM_EVAL_GRAD: bounds_of_batchnorm_eval_grad(trial, bound); return LS_OK;
     case LS_OP_BATCHNORM_GRAD:
     case LS_OP_BATCHNORM_ADD_RELU_GRAD:
     case LS_OP_BATCHNORM_RELU_GRAD: bounds_of_batchnorm_grad(trial, bound); return LS_OK;

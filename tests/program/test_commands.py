@@ -264,15 +264,6 @@ class Commands(lockstep.Case):
         self.assertIn("checkpoint", result.stderr)
         self.assertEqual(list((self.folder / "run" / "checkpoints").iterdir()), [])
 
-    def test_start_from_weights(self):
-        newest = self.checkpoint()
-        recipe = lockstep.recipe(self.folder, {"model.from": str(newest), "train.steps": 1, "train.schedule": {"constant": {"peak": 1e-9}}})
-        result = self.train(recipe, out="tuned")
-        self.assertIn("taken from", result.stderr)
-        before = lockstep.metrics(self.folder / "run", "end")[0]
-        after = lockstep.metrics(self.folder / "tuned", "end")[0]
-        self.assertLess(abs(after["loss"] - before["loss"]), 0.2)
-
     def test_pack(self):
         x, y = lockstep.images(11, size=5, classes=5)
         header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (11, 5, 5))

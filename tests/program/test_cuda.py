@@ -120,6 +120,20 @@ class Promise(Case):
                                                               "train.lanes": 2, "train.steps": 1}))
         self.assertEqual(self.result_of(recipe, ranks=2, schedule="seed:1"), self.result_of(recipe))
 
+    def test_frozen_layers(self):
+        # Trained on both sides of what is frozen, whose batch norms let the gradient through.
+        self.run_fake(lockstep.recipe(self.folder, RESNET))
+        [base] = (self.out / "checkpoints").glob("*.h5")
+        recipe = lockstep.recipe(self.folder, dict(RESNET, **{"model.from": str(base), "model.freeze": ["layer2"]}))
+        expected = self.result_of(recipe)
+        [tuned] = (self.out / "checkpoints").glob("*.h5")
+        with h5py.File(base) as before, h5py.File(tuned) as after:
+            for name in after["model"]:
+                same = before["model"][name][()].tobytes() == after["model"][name][()].tobytes()
+                self.assertEqual(same, name.startswith("layer2."), name)
+        for ranks, schedule in ((2, "starve:1"), (3, "seed:1")):
+            self.assertEqual(self.result_of(recipe, ranks=ranks, schedule=schedule), expected)
+
     def test_fp16_skips_until_its_scale_fits(self):
         # Targets so far off that a gradient of 65536 times its size has no place in f16.
         x, _ = lockstep.images(self.samples)

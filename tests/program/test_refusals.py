@@ -70,10 +70,6 @@ class Refusals(lockstep.Case):
     def test_audit(self):
         self.refuse("train.audit_every", changes={"train.audit_every": -1})
 
-    def test_model_from_what_is_no_checkpoint(self):
-        self.refuse("none.h5", changes={"model.from": "none.h5"})
-        self.refuse("train-00000.h5", changes={"model.from": "data/train-00000.h5"})
-
     def test_ranks_with_other_data(self):
         # Each rank sees the folder of its own host.
         recipe = lockstep.recipe(self.folder)

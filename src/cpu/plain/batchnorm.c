@@ -22,6 +22,7 @@ PLAIN_OP(batchnorm_relu, "xaa:xaa", workspace);
 PLAIN_OP(batchnorm_add_relu, "xaax:xaa", workspace);
 PLAIN_OP(batchnorm_eval, "xaaaa:x", workspace);
 PLAIN_OP(batchnorm_eval_relu, "xaaaa:x", workspace);
+PLAIN_OP(batchnorm_eval_grad, "xaa:x", workspace);
 PLAIN_OP(batchnorm_grad, "xxaaa:xaa", workspace);
 PLAIN_OP(batchnorm_relu_grad, "xxaaaa:xaa", workspace);
 PLAIN_OP(batchnorm_add_relu_grad, "xxxaaax:xaax", workspace);

@@ -70,6 +70,7 @@ struct plain_op {
     X(LS_OP_BATCHNORM, batchnorm)                                                                            \
     X(LS_OP_BATCHNORM_GRAD, batchnorm_grad)                                                                  \
     X(LS_OP_BATCHNORM_EVAL, batchnorm_eval)                                                                  \
+    X(LS_OP_BATCHNORM_EVAL_GRAD, batchnorm_eval_grad)                                                        \
     X(LS_OP_RELU, relu)                                                                                      \
     X(LS_OP_RELU_GRAD, relu_grad)                                                                            \
     X(LS_OP_CLIP, clip)                                                                                      \

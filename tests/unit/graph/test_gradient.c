@@ -241,6 +241,45 @@ static const struct {
      "%106 = bias_grad \"conv/bias_grad\" (%102) -> f32 6\n"
      "  output %106 \"grad:b\" of %2\n"},
 
+    {"frozen parameters: nothing below the first that is trained",
+     "%0 = raw \"raw\" f32 2x4x3x3\n"
+     "%1 = param \"w\" f32 6x4x3x3 constant(0) decay frozen\n"
+     "%2 = param \"scale\" f32 6 constant(1) frozen\n"
+     "%3 = param \"shift\" f32 6 constant(0) frozen\n"
+     "%4 = state \"mean\" f32 6 constant(0) frozen\n"
+     "%5 = state \"var\" f32 6 constant(1) frozen\n"
+     "%6 = param \"v\" f32 3x6 constant(0)\n"
+     "%7 = param \"b\" f32 3 constant(0) frozen\n"
+     "%11 = input \"in\" (%0) [0, 1]\n"
+     "%12 = conv \"conv\" (%11, %1)\n"
+     "%13 = batchnorm_eval \"bn\" (%12, %2, %3, %4, %5)\n"
+     "%14 = relu \"relu\" (%13)\n"
+     "%15 = flatten \"flat\" (%14)\n"
+     "%10 = linear \"fc\" (%15, %6, %7)\n" LOSS,
+     MSE_GRAD "%97 = linear_weight_grad \"fc/linear_weight_grad\" (%15, %96) -> f32 3x6\n"
+              "  output %97 \"grad:v\" of %6\n"},
+
+    {"frozen parameters in the middle: the gradient passes them",
+     "%0 = raw \"raw\" f32 2x4x3x3\n"
+     "%1 = param \"w\" f32 6x4x3x3 constant(0)\n"
+     "%2 = param \"scale\" f32 6 constant(1) frozen\n"
+     "%3 = param \"shift\" f32 6 constant(0) frozen\n"
+     "%4 = state \"mean\" f32 6 constant(0) frozen\n"
+     "%5 = state \"var\" f32 6 constant(1) frozen\n"
+     "%6 = param \"v\" f32 3x6 constant(0) frozen\n"
+     "%11 = input \"in\" (%0) [0, 1]\n"
+     "%12 = conv \"conv\" (%11, %1)\n"
+     "%13 = batchnorm_eval \"bn\" (%12, %2, %3, %4, %5) epsilon=0.001\n"
+     "%14 = flatten \"flat\" (%13)\n"
+     "%10 = linear \"fc\" (%14, %6)\n" LOSS,
+     MSE_GRAD "%97 = linear_input_grad \"fc/linear_input_grad\" (%96, %6) -> f32 2x6\n"
+              "%98 = unflatten \"flat/unflatten\" (%97) channels=6 -> f32 2x6x1x1\n"
+              "%99 = batchnorm_eval_grad \"bn/batchnorm_eval_grad\" (%98, %2, %5) epsilon=0.001 -> f32 "
+              "2x6x1x1\n"
+              "%100 = conv_weight_grad \"conv/conv_weight_grad\" (%11, %99) kernel_h=3 kernel_w=3 -> f32 "
+              "6x4x3x3\n"
+              "  output %100 \"grad:w\" of %1\n"},
+
     {"cross entropy, with a branch that leads nowhere",
      "%1 = param \"a\" f32 2x3 constant(0)\n"
      "%2 = relu \"unused\" (%1)\n"
@@ -307,7 +346,8 @@ static const struct {
      "the loss does not depend on parameter \"lost\""},
     {"graph train\n%0 = param \"p\" f32 2x3 constant(0)\n%1 = param \"s\" f32 3 constant(0)\n"
      "%10 = batchnorm_eval \"bn\" (%0, %1, %1, %1, %1)\n" LOSS,
-     "backward of node \"bn\" (batchnorm_eval): this op has no gradient"},
+     "backward of node \"bn\" (batchnorm_eval): \"s\" has no gradient where running statistics are used; "
+     "expected frozen"},
     {"graph train\n%0 = param \"p\" f32 2x3 constant(0)\n%1 = param \"s\" f32 3 constant(0)\n"
      "%2, %3, %4 = batchnorm \"bn\" (%0, %1, %1)\n%5 = param \"w\" f32 3x3 constant(0)\n"
      "%10 = linear \"fc\" (%2, %5, %3)\n" LOSS,

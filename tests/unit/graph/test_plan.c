@@ -6,8 +6,10 @@
 #include "graph/layout.h"
 #include "zoo/zoo.h"
 
-static struct ls_graph model(const char *name, enum ls_mode mode, int64_t batch, int64_t size,
-                             int64_t classes) {
+static const char *const frozen_layers[] = {"conv1", "bn1", "layer1", "layer2"};
+
+static struct ls_graph model_frozen(const char *name, enum ls_mode mode, int64_t batch, int64_t size,
+                                    int64_t classes, int n_freeze) {
     static const double mean[] = {0.5}, std[] = {0.25};
     struct ls_model_spec spec = {.model = ls_zoo_find(name),
                                  .options = {.classes = classes, .width = 24, .depth = 2},
@@ -21,7 +23,9 @@ static struct ls_graph model(const char *name, enum ls_mode mode, int64_t batch,
                                  .mean = mean,
                                  .std = std,
                                  .n_normalize = 1,
-                                 .loss = LS_LOSS_CROSS_ENTROPY};
+                                 .loss = LS_LOSS_CROSS_ENTROPY,
+                                 .freeze = frozen_layers,
+                                 .n_freeze = n_freeze};
     struct ls_graph graph;
     ls_graph_init(&graph, mode);
     assert_non_null(spec.model);
@@ -29,9 +33,14 @@ static struct ls_graph model(const char *name, enum ls_mode mode, int64_t batch,
     return graph;
 }
 
-static struct ls_plan *plan_with(const char *name, enum ls_mode mode, int64_t batch, int64_t size,
-                                 const struct ls_plan_options *options) {
-    struct ls_graph graph = model(name, mode, batch, size, 10);
+static struct ls_graph model(const char *name, enum ls_mode mode, int64_t batch, int64_t size,
+                             int64_t classes) {
+    return model_frozen(name, mode, batch, size, classes, 0);
+}
+
+static struct ls_plan *plan_frozen(const char *name, enum ls_mode mode, int64_t batch, int64_t size,
+                                   const struct ls_plan_options *options, int n_freeze) {
+    struct ls_graph graph = model_frozen(name, mode, batch, size, 10, n_freeze);
     struct ls_plan *plan = NULL;
     ls_status status = ls_plan_make(&graph, &fake_device, options, &plan);
     if (status) print_error("%s\n", ls_error_last()->text);
@@ -39,6 +48,11 @@ static struct ls_plan *plan_with(const char *name, enum ls_mode mode, int64_t ba
     assert_int_equal(graph.n_nodes, 0);
     assert_int_equal(graph.n_values, 0);
     return plan;
+}
+
+static struct ls_plan *plan_with(const char *name, enum ls_mode mode, int64_t batch, int64_t size,
+                                 const struct ls_plan_options *options) {
+    return plan_frozen(name, mode, batch, size, options, 0);
 }
 
 static const struct ls_plan_options f32 = {.precision = LS_F32, .bucket_bytes = 1 << 20};
@@ -301,6 +315,42 @@ static void outputs_lie_where_the_layout_says(void **state) {
     ls_plan_free(plan);
 }
 
+// Frozen parameters lie behind the others, out of gradients, slots and buckets; what they need is less.
+static void frozen_parameters_have_no_outputs(void **state) {
+    (void)state;
+    struct ls_plan *whole = plan_with("resnet18", LS_TRAIN, 2, 32, &f32);
+    struct ls_plan *plan = plan_frozen("resnet18", LS_TRAIN, 2, 32, &f32, 4);
+    const struct ls_layout *layout = plan->layout;
+    check_plan_memory(plan);
+    check_items(layout->params, layout->n_params, layout->param_floats);
+    check_items(layout->params, layout->n_trained, layout->trained_floats);
+    check_items(layout->states, layout->n_states, layout->state_floats);
+    assert_int_equal(layout->n_params, whole->layout->n_params);
+    assert_int_equal(layout->n_trained, whole->layout->n_params - (3 + 12 + 15));
+    assert_int_equal(layout->n_followed, whole->layout->n_states - (2 + 8 + 10));
+    assert_int_equal(layout->parameters, whole->layout->parameters);
+    assert_true(layout->metrics < layout->param_floats + layout->state_floats);
+    const struct ls_bucket *last = &plan->buckets[plan->n_buckets - 1];
+    assert_int_equal(last->offset + last->count, layout->output_floats);
+    for (int i = 0; i < layout->n_params; i++) {
+        const struct ls_item *item = &layout->params[i];
+        bool frozen = false;
+        for (int k = 0; k < 4; k++) frozen |= ls_name_is_below(item->name, frozen_layers[k]);
+        assert_int_equal(i >= layout->n_trained, frozen);
+        assert_int_equal(item->output_offset, frozen ? 0 : item->offset);
+    }
+    for (int i = 0; i < layout->n_followed; i++)
+        assert_int_equal(layout->states[i].output_offset, layout->trained_floats + layout->states[i].offset);
+    assert_true(plan->flops < 0.75 * whole->flops);
+    assert_true(plan->activation_bytes < whole->activation_bytes);
+
+    struct ls_plan_options options = {.precision = LS_F32, .layout = layout};
+    struct ls_plan *eval = plan_frozen("resnet18", LS_EVAL, 2, 32, &options, 4);
+    ls_plan_free(eval);
+    ls_plan_free(plan);
+    ls_plan_free(whole);
+}
+
 static void evaluation_reads_what_training_writes(void **state) {
     (void)state;
     struct ls_plan *train = plan_with("resnet18", LS_TRAIN, 4, 32, &f32);
@@ -560,6 +610,7 @@ int main(void) {
         cmocka_unit_test(nothing_at_all_is_a_plan),
         cmocka_unit_test(parameters_lie_as_backward_finishes_them),
         cmocka_unit_test(outputs_lie_where_the_layout_says),
+        cmocka_unit_test(frozen_parameters_have_no_outputs),
         cmocka_unit_test(evaluation_reads_what_training_writes),
         cmocka_unit_test(evaluation_alone_makes_its_own_layout),
         cmocka_unit_test(a_layout_of_another_model_is_refused),

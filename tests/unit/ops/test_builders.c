@@ -132,6 +132,27 @@ static void attention_of_a_vector(void **state) {
     assert_true(ls_shape_equal(&named(&graph, "groups.weight")->shape, &LS_SHAPE(9)));
     assert_int_equal(graph.status, LS_OK);
     assert_int_equal(ls_graph_verify(&graph), LS_OK);
+static void frozen_batchnorm(void **state) {
+    (void)state;
+    static const char *const all[] = {"bn1"}, *const scale[] = {"bn1.weight"};
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    graph.freeze = all, graph.n_freeze = 1;
+    ls_batchnorm(&graph, image(&graph, 1, 4, 1, 1), "bn1", 1);
+    assert_int_equal(graph.nodes[1].op->id, LS_OP_BATCHNORM_EVAL);
+    assert_true(named(&graph, "bn1.weight")->frozen && named(&graph, "bn1.bias")->frozen);
+    assert_true(named(&graph, "bn1.running_mean")->frozen && named(&graph, "bn1.running_var")->frozen);
+    assert_int_equal(ls_graph_find(&graph, "stat:bn1.running_mean"), LS_NONE);
+    ls_batchnorm(&graph, image(&graph, 3, 4, 2, 5), "bn10", 1); // another name
+    assert_false(named(&graph, "bn10.bias")->frozen || named(&graph, "bn10.running_var")->frozen);
+    ls_graph_free(&graph);
+
+    ls_graph_init(&graph, LS_TRAIN); // a shift that is trained needs the lane's statistics
+    graph.freeze = scale, graph.n_freeze = 1;
+    ls_batchnorm(&graph, image(&graph, 3, 4, 2, 5), "bn1", 1);
+    assert_int_equal(graph.nodes[1].op->id, LS_OP_BATCHNORM);
+    assert_true(named(&graph, "bn1.weight")->frozen);
+    assert_false(named(&graph, "bn1.bias")->frozen || named(&graph, "bn1.running_mean")->frozen);
     ls_graph_free(&graph);
 }
 
@@ -274,6 +295,7 @@ int main(void) {
         cmocka_unit_test(batchnorm_in_training),
         cmocka_unit_test(batchnorm_in_evaluation),
         cmocka_unit_test(attention_of_a_vector),
+        cmocka_unit_test(frozen_batchnorm),
         cmocka_unit_test(dropout_sites_differ),
         cmocka_unit_test(losses_make_their_inputs_and_metrics),
         cmocka_unit_test(activations_have_their_attributes),

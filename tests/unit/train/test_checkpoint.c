@@ -46,6 +46,9 @@ static const struct ls_layout layout = {
     .states = states,
     .n_params = 4,
     .n_states = 2,
+    .n_trained = 4,
+    .n_followed = 2,
+    .trained_floats = PARAM_FLOATS,
     .param_floats = PARAM_FLOATS,
     .state_floats = STATE_FLOATS,
     .parameters = 225,
@@ -225,10 +228,10 @@ static void other_models_are_refused(void **state) {
     assert_fails(LS_INPUT, "no dataset 'model/fc.bent'",
                  ls_checkpoint_read(scratch(name_500), &other.checkpoint));
     memcpy(changed, params, sizeof params);
-    another.n_params = 3;
+    another.n_params = another.n_trained = 3;
     assert_fails(LS_INPUT, "expected 5 parameters and statistics, found 6",
                  ls_checkpoint_read(scratch(name_500), &other.checkpoint));
-    another.n_params = 4;
+    another.n_params = another.n_trained = 4;
     other.checkpoint.slot_names[1] = "momentum";
     assert_fails(LS_INPUT, "no dataset 'optimizer/momentum/",
                  ls_checkpoint_read(scratch(name_500), &other.checkpoint));
@@ -241,22 +244,39 @@ static void other_models_are_refused(void **state) {
     assert_memory_equal(other.params, model.params, sizeof model.params);
 }
 
+struct matches {
+    int taken, left;
+    struct ls_text lines;
+};
+
+static void note_match(void *context, const struct ls_match *match) {
+    struct matches *matches = context;
+    *(match->taken ? &matches->taken : &matches->left) += 1;
+    ls_text_add(&matches->lines, "%s %s %s%s;", match->name, match->there ? match->shape_there : "-",
+                match->here ? match->shape_here : "-", match->frozen ? " frozen" : "");
+}
+
 static void takes_what_matches(void **state) {
     (void)state;
     struct model model, other;
     write_500(&model);
     struct ls_item changed[4];
     struct ls_layout another = layout;
-    int taken, left;
+    struct matches matches = {0};
     another.params = changed;
     memcpy(changed, params, sizeof params);
     changed[1].shape = (struct ls_shape){2, {5, 14}};
     changed[2].name = "head.bias";
+    another.n_trained = 3;
     make_empty(&other);
-    assert_ok(
-        ls_checkpoint_read_matching(scratch(name_500), &another, other.params, other.states, &taken, &left));
-    assert_int_equal(taken, 4);
-    assert_int_equal(left, 2);
+    assert_ok(ls_checkpoint_read_matching(scratch(name_500), &another, other.params, other.states, note_match,
+                                          &matches));
+    assert_int_equal(matches.taken, 4);
+    assert_int_equal(matches.left, 3);
+    assert_string_equal(matches.lines.data,
+                        "gain scalar scalar frozen;head.bias - 10;fc.weight 10x7 5x14;conv1.weight 4x2x3x6 "
+                        "4x2x3x6;bn1.running_mean 4 4;bn1.running_var 4 4;fc.bias 10 -;");
+    ls_text_free(&matches.lines);
     assert_memory_equal(other.params, model.params, 144 * 4);
     assert_memory_equal(other.params + 256, model.params + 256, 4);
     uint32_t untouched;
@@ -460,7 +480,7 @@ static void what_cannot_be_written_is_an_error(void **state) {
     struct ls_layout another = layout;
     bad.name = "a/b";
     another.params = &bad;
-    another.n_params = 1;
+    another.n_params = another.n_trained = 1;
     model.checkpoint.layout = &another;
     assert_fails(LS_INPUT, "without a slash", ls_checkpoint_write(scratch_folder, &model.checkpoint));
     assert_int_equal(scratch_count(scratch_folder, ""), 0);

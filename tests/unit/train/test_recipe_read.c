@@ -320,10 +320,28 @@ static void paths_of_overrides_are_relative_to_the_current_folder(void **state) 
     assert_string_equal(r.data.train.items[0], expected);
     ls_recipe_free(&r);
     r = must_parse(LEAST, "model.from=runs/x/step-1.h5");
+    assert_string_equal(ls_recipe_place(&r, "model.from"), "override model.from=runs/x/step-1.h5");
+    assert_string_equal(ls_recipe_place(&r, "model.classes"), "r.yaml:1: model.classes");
+    assert_string_equal(ls_recipe_place(&r, "model.freeze"), "model.freeze");
     snprintf(expected, sizeof expected, "%s/runs/x/step-1.h5", current);
     assert_string_equal(r.model.from, expected);
     ls_recipe_free(&r);
     free(current);
+}
+
+static void names_of_what_is_frozen(void **state) {
+    (void)state;
+    struct ls_recipe r = must_parse(LEAST, NULL);
+    assert_int_equal(r.model.freeze.n, 0);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "model.freeze=[conv1, layer1.0]");
+    assert_int_equal(r.model.freeze.n, 2);
+    assert_string_equal(r.model.freeze.items[1], "layer1.0");
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "model.freeze=fc.bias");
+    assert_int_equal(r.model.freeze.n, 1);
+    assert_string_equal(r.model.freeze.items[0], "fc.bias");
+    ls_recipe_free(&r);
 }
 
 static void dropout_is_the_models_own(void **state) {
@@ -530,6 +548,7 @@ int main(void) {
         cmocka_unit_test(paths_are_relative_to_the_recipe),
         cmocka_unit_test(dots_are_resolved_where_no_link_is_in_the_way),
         cmocka_unit_test(paths_of_overrides_are_relative_to_the_current_folder),
+        cmocka_unit_test(names_of_what_is_frozen),
         cmocka_unit_test(dropout_is_the_models_own),
         cmocka_unit_test(a_file_reads_relative_to_itself),
         cmocka_unit_test(the_resolved_recipe_reads_back),

@@ -57,8 +57,8 @@ static void parameter_counts(void **state) {
         {"resnet152", 224, 3, 1000, 60192808},
         {"vgg16", 224, 3, 1000, 138357544},
         {"vgg16", 320, 1, 10, 138357544 - 990 * 4097 - 2 * 9 * 64}, // as many whatever the size
-        {"vgg16", 32, 3, 10, 33638218}, // … from 224 on; here one place of 49
-        {"resnet18", 32, 3, 10, 11173962}, // a 3x3 stem
+        {"vgg16", 32, 3, 10, 33638218},                             // … from 224 on; here one place of 49
+        {"resnet18", 32, 3, 10, 11173962},                          // a 3x3 stem
         {"mobilenetv2", 224, 3, 1000, 3504872},
         {"mobilenetv2", 32, 3, 1000, 3504872},
         {"efficientnet_b0", 224, 3, 1000, 5288548},
