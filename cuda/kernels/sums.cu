@@ -64,6 +64,37 @@ static ls_status sums(ls_dtype type, const void *x, Out *out, int64_t groups, in
     return ls_cuda_launched();
 }
 
+template <typename T, int N>
+__global__ void __launch_bounds__(THREADS)
+    add_to_rows(struct columns c, const T *x, const float *bias_of, T *y) {
+    struct place p = place_in(c, N);
+    if (p.channel >= c.channels) return;
+    float bias[N];
+    read_channels(bias_of, p.channel, bias);
+    for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
+        pack<T, N> in[ROWS_AT_ONCE] = {};
+        read_rows(c, p, row, x, in);
+#pragma unroll
+        for (int u = 0; u < ROWS_AT_ONCE; u++) {
+            if (row + u * p.deep >= p.end) continue;
+            pack<T, N> out;
+#pragma unroll
+            for (int k = 0; k < N; k++) out.at[k] = put<T>(get(in[u].at[k]) + bias[k]);
+            store<T, N>(y + (row + u * p.deep) * c.channels + p.channel, out);
+        }
+    }
+}
+
+ls_status ls_cuda_bias(ls_dtype type, const void *x, const float *bias, void *y, int64_t rows,
+                       int64_t channels, cudaStream_t stream) {
+    struct columns c = columns_of(rows, channels, pack_width(type, channels), PASSING_BLOCKS);
+    return by_type_and_width(type, channels, [&](auto one, auto width) {
+        typedef decltype(one) T;
+        auto *kernel = add_to_rows<T, decltype(width)::N>;
+        LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, bias, (T *)y);
+    });
+}
+
 ls_status ls_cuda_bias_grad(ls_dtype type, const void *dy, float *grad, int64_t rows, int64_t channels,
                             void *workspace, cudaStream_t stream) {
     return sums(type, dy, grad, 1, rows, channels, 1, workspace, stream);

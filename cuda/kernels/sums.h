@@ -15,6 +15,9 @@ extern "C" {
 // Bytes that the functions below may use of `workspace`, for `groups` times `rows`.
 size_t ls_cuda_sums_workspace(ls_dtype type, int64_t groups, int64_t rows, int64_t channels);
 
+// y [rows][channels] = x + bias f32 [channels]; y may be x.
+ls_status ls_cuda_bias(ls_dtype type, const void *x, const float *bias, void *y, int64_t rows,
+                       int64_t channels, cudaStream_t stream);
 // dy [rows][channels] -> grad f32 [channels].
 ls_status ls_cuda_bias_grad(ls_dtype type, const void *dy, float *grad, int64_t rows, int64_t channels,
                             void *workspace, cudaStream_t stream);

@@ -4,6 +4,7 @@
 
 static void find_values(const struct ls_node *node, ls_value *x, ls_value *w, ls_value *y) {
     switch (node->op->id) {
+    case LS_OP_CONV_TRANSPOSE:
     case LS_OP_CONV_INPUT_GRAD: *y = node->in[0], *w = node->in[1], *x = node->out[0]; break;
     case LS_OP_CONV_WEIGHT_GRAD: *x = node->in[0], *y = node->in[1], *w = node->out[0]; break;
     default: *x = node->in[0], *w = node->in[1], *y = node->out[0]; break;
@@ -15,10 +16,11 @@ static struct ls_lib_conv describe(const struct ls_graph *graph, const struct ls
     find_values(node, &x_value, &w_value, &y_value);
     struct ls_cuda_dims x = ls_cuda_dims(graph, x_value), w = ls_cuda_dims(graph, w_value);
     const union ls_attr *attr = node->attr;
+    const int op = node->op->id;
     return (struct ls_lib_conv){
-        .direction = node->op->id == LS_OP_CONV_INPUT_GRAD    ? LS_LIB_INPUT_GRAD
-                     : node->op->id == LS_OP_CONV_WEIGHT_GRAD ? LS_LIB_WEIGHT_GRAD
-                                                              : LS_LIB_FORWARD,
+        .direction = op == LS_OP_CONV_INPUT_GRAD || op == LS_OP_CONV_TRANSPOSE ? LS_LIB_INPUT_GRAD
+                     : op == LS_OP_CONV_WEIGHT_GRAD                            ? LS_LIB_WEIGHT_GRAD
+                                                                               : LS_LIB_FORWARD,
         .n = x.n,
         .h = x.h,
         .w = x.w,
@@ -35,7 +37,7 @@ static struct ls_lib_conv describe(const struct ls_graph *graph, const struct ls
         .groups = attr[LS_GROUPS].i,
         .type = ls_cuda_type(graph, node->in[0]),
         .bias = node->n_in == 3,
-        .relu = node->op->id == LS_OP_CONV_RELU,
+        .relu = op == LS_OP_CONV_RELU,
     };
 }
 
@@ -73,4 +75,5 @@ static ls_status run(const struct ls_cuda_call *call) {
 const struct ls_cuda_op ls_cuda_conv_op = {"xxw:x", fits, make, run};
 const struct ls_cuda_op ls_cuda_conv_relu_op = {"xxw:x", fits, make, run};
 const struct ls_cuda_op ls_cuda_conv_input_grad_op = {"xx:x", fits, make, run};
+const struct ls_cuda_op ls_cuda_conv_transpose_op = {"xx:x", fits, make, run};
 const struct ls_cuda_op ls_cuda_conv_weight_grad_op = {"xx:w", fits, make, run};

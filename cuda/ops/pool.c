@@ -1,4 +1,4 @@
-// Pools over windows and over whole images, and the gradient of a bias, which is a sum over rows as well.
+// Pools over windows and over whole images, a bias, and its gradient, which is a sum over rows as well.
 #include "cuda/kernels/pool.h"
 #include "cuda/kernels/sums.h"
 #include "cuda/ops/node.h"
@@ -84,6 +84,12 @@ static ls_status run_global_avg_pool_grad(const struct ls_cuda_call *call) {
                                         call->out[0], x.n, x.h * x.w, x.c, call->stream);
 }
 
+static ls_status run_bias(const struct ls_cuda_call *call) {
+    struct ls_cuda_dims x = ls_cuda_dims(call->graph, call->node->in[0]);
+    return ls_cuda_bias(ls_cuda_type(call->graph, call->node->in[0]), call->in[0], call->in[1], call->out[0],
+                        x.n * x.h * x.w, x.c, call->stream);
+}
+
 static bool bias_fits(struct ls_lib *lib, const struct ls_graph *graph, const struct ls_node *node,
                       size_t *workspace) {
     (void)lib;
@@ -108,4 +114,5 @@ const struct ls_cuda_op ls_cuda_global_avg_pool_op = {
     .signature = "x:x", .fits = global_fits, .run = run_global_avg_pool};
 const struct ls_cuda_op ls_cuda_global_avg_pool_grad_op = {.signature = "x:x",
                                                            .run = run_global_avg_pool_grad};
+const struct ls_cuda_op ls_cuda_bias_op = {.signature = "xw:x", .run = run_bias};
 const struct ls_cuda_op ls_cuda_bias_grad_op = {.signature = "x:w", .fits = bias_fits, .run = run_bias_grad};

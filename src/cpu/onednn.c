@@ -14,6 +14,7 @@ static const describe_fn describers[LS_OPS] = {
     [LS_OP_CONV] = ls_onednn_describe_conv,
     [LS_OP_CONV_RELU] = ls_onednn_describe_conv,
     [LS_OP_CONV_INPUT_GRAD] = ls_onednn_describe_conv,
+    [LS_OP_CONV_TRANSPOSE] = ls_onednn_describe_conv,
     [LS_OP_CONV_WEIGHT_GRAD] = ls_onednn_describe_conv,
     [LS_OP_LINEAR] = ls_onednn_describe_linear,
     [LS_OP_LINEAR_RELU] = ls_onednn_describe_linear,

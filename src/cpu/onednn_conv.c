@@ -121,7 +121,7 @@ dnnl_status_t ls_onednn_describe_conv(struct ls_onednn_task *task, const struct 
                                *out = ls_info(graph, node->out[0]);
     const struct ls_value_info *x = in0, *w = in1, *y = out;
     struct ls_onednn_conv conv = {.kind = LS_ONEDNN_CONV_FORWARD};
-    if (node->op->id == LS_OP_CONV_INPUT_GRAD) {
+    if (node->op->id == LS_OP_CONV_INPUT_GRAD || node->op->id == LS_OP_CONV_TRANSPOSE) {
         conv.kind = LS_ONEDNN_CONV_INPUT_GRAD;
         y = in0, x = out;
     } else if (node->op->id == LS_OP_CONV_WEIGHT_GRAD) {

@@ -1,4 +1,4 @@
-// Convolution (cross-correlation), and its gradients by input and by weight.
+// Convolution (cross-correlation), its gradients by input and by weight, and the transposed convolution.
 #include "ops/rule.h"
 
 #include <inttypes.h>
@@ -50,10 +50,12 @@ static ls_status conv_infer(const struct ls_graph *graph, const struct ls_node *
     return LS_OK;
 }
 
+// From the side of y to that of x.
 static ls_status input_grad_infer(const struct ls_graph *graph, const struct ls_node *node,
                                   struct ls_value_info *out) {
+    const char *what = node->op->id == LS_OP_CONV_TRANSPOSE ? "x" : "dy";
     struct sizes s;
-    LS_TRY(ls_expect_activation(graph, node, 0, "dy", false));
+    LS_TRY(ls_expect_activation(graph, node, 0, what, false));
     LS_TRY(ls_expect_rank(graph, node, 1, "the weight", 4));
     LS_TRY(ls_expect_type(graph, node, 1, "the weight", ls_in(graph, node, 0)->dtype));
     take_weight(&s, &ls_in(graph, node, 1)->shape);
@@ -61,9 +63,15 @@ static ls_status input_grad_infer(const struct ls_graph *graph, const struct ls_
     s.c = s.cg * node->attr[LS_GROUPS].i;
     s.h = node->attr[LS_SIZE_H].i, s.w = node->attr[LS_SIZE_W].i;
     LS_TRY(check_sizes(node, &s));
-    LS_TRY(ls_expect_shape(graph, node, 0, "dy", LS_SHAPE(s.n, s.o, s.oh, s.ow)));
+    LS_TRY(ls_expect_shape(graph, node, 0, what, LS_SHAPE(s.n, s.o, s.oh, s.ow)));
     ls_set(&out[0], LS_SHAPE(s.n, s.c, s.h, s.w), ls_in(graph, node, 0)->dtype);
     return LS_OK;
+}
+
+static ls_status bias_infer(const struct ls_graph *graph, const struct ls_node *node,
+                            struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    return ls_expect_vector(graph, node, 1, "the bias", out[0].shape.dim[1]);
 }
 
 static ls_status weight_grad_infer(const struct ls_graph *graph, const struct ls_node *node,
@@ -97,6 +105,26 @@ static ls_status conv_gradient(struct ls_gradient *gradient, int at) {
     LS_TRY(ls_emit(gradient, at, LS_OP_CONV_WEIGHT_GRAD, (ls_value[]){x, dy}, 2, attr, &weight));
     if (node.n_in == 3) LS_TRY(ls_emit(gradient, at, LS_OP_BIAS_GRAD, &dy, 1, NULL, &node.in[2]));
     return LS_OK;
+}
+
+// y is where a convolution's x is: dx is the convolution of dy, and dw is its gradient at dy and x.
+static ls_status transpose_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_graph *graph = gradient->graph;
+    const struct ls_node node = graph->nodes[at];
+    ls_value x = node.in[0], weight = node.in[1], dy = ls_gradient_out(gradient, &node, 0);
+    const struct ls_shape w_shape = ls_info(graph, weight)->shape;
+    union ls_attr attr[LS_MAX_ATTRS] = {0};
+    memcpy(attr, node.attr, sizeof(union ls_attr) * (LS_GROUPS + 1));
+    LS_TRY(ls_emit(gradient, at, LS_OP_CONV, (ls_value[]){dy, weight}, 2, attr, &x));
+    attr[LS_KERNEL_H].i = w_shape.dim[2], attr[LS_KERNEL_W].i = w_shape.dim[3];
+    return ls_emit(gradient, at, LS_OP_CONV_WEIGHT_GRAD, (ls_value[]){dy, x}, 2, attr, &weight);
+}
+
+static ls_status bias_gradient(struct ls_gradient *gradient, int at) {
+    const struct ls_node node = gradient->graph->nodes[at];
+    ls_value dy = ls_gradient_out(gradient, &node, 0);
+    LS_TRY(ls_gradient_flow(gradient, node.in[0], dy));
+    return ls_emit(gradient, at, LS_OP_BIAS_GRAD, &dy, 1, NULL, &node.in[1]);
 }
 
 // One multiplication and one addition for each place of y, input channel and place of the window.
@@ -173,6 +201,31 @@ const struct ls_op ls_conv_input_grad_op = {
     .flops = input_grad_flops,
 };
 
+const struct ls_op ls_conv_transpose_op = {
+    .id = LS_OP_CONV_TRANSPOSE,
+    .name = "conv_transpose",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF,
+    .n_attrs = LS_SIZE_W + 1,
+    .attrs = input_grad_attrs,
+    .infer = input_grad_infer,
+    .gradient = transpose_gradient,
+    .flops = input_grad_flops,
+};
+
+const struct ls_op ls_bias_op = {
+    .id = LS_OP_BIAS,
+    .name = "bias",
+    .min_in = 2,
+    .max_in = 2,
+    .n_out = 1,
+    .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
+    .infer = bias_infer,
+    .gradient = bias_gradient,
+};
+
 const struct ls_op ls_conv_weight_grad_op = {
     .id = LS_OP_CONV_WEIGHT_GRAD,
     .name = "conv_weight_grad",
@@ -222,4 +275,41 @@ ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const str
 
 ls_value ls_conv1d(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec) {
     return build_conv(graph, x, name, spec, true);
+}
+
+ls_value ls_conv_transpose(struct ls_graph *graph, ls_value x, const char *name,
+                           const struct ls_conv_transpose_spec *spec) {
+    if (!ls_builder_ready(graph, x, name)) return LS_NONE;
+    const struct ls_shape *shape = &ls_info(graph, x)->shape;
+    const int64_t groups = spec->groups ? spec->groups : 1, dilation = spec->dilation ? spec->dilation : 1;
+    // What is no image, or no multiple of the groups, is left to the shape rule.
+    const int64_t channels = shape->rank == 4 ? shape->dim[1] : 1,
+                  height = shape->rank == 4 ? shape->dim[2] : 1, width = shape->rank == 4 ? shape->dim[3] : 1;
+    const int64_t out = groups > 0 && spec->out >= groups ? spec->out / groups : 1;
+    const double steps = (double)spec->kernel / (double)(spec->stride > 0 ? spec->stride : 1);
+    const double fan_in = fmax(1, (double)channels / (double)(groups > 0 ? groups : 1) * steps * steps);
+    const ls_value weight =
+        ls_graph_add_param(graph, ls_arena_format(&graph->arena, "%s.weight", name),
+                           LS_SHAPE(channels, out, spec->kernel, spec->kernel),
+                           (struct ls_init){LS_INIT_UNIFORM, (float)sqrt(6 / fan_in)}, true);
+    const int64_t more = dilation * (spec->kernel - 1) + 1 + spec->output_pad - 2 * spec->pad;
+    union ls_attr attr[LS_SIZE_W + 1] = {
+        [LS_STRIDE_H].i = spec->stride,
+        [LS_STRIDE_W].i = spec->stride,
+        [LS_PAD_H].i = spec->pad,
+        [LS_PAD_W].i = spec->pad,
+        [LS_DILATION_H].i = dilation,
+        [LS_DILATION_W].i = dilation,
+        [LS_GROUPS].i = groups,
+        [LS_SIZE_H].i = (height - 1) * spec->stride + more,
+        [LS_SIZE_W].i = (width - 1) * spec->stride + more,
+    };
+    ls_value y = ls_build(graph, LS_OP_CONV_TRANSPOSE, name, (ls_value[]){x, weight}, 2, attr);
+    if (!spec->bias || y == LS_NONE) return y;
+    const char *bias_name = ls_arena_format(&graph->arena, "%s.bias", name);
+    const ls_value bias =
+        ls_graph_add_param(graph, bias_name, LS_SHAPE(spec->out),
+                           (struct ls_init){LS_INIT_UNIFORM, (float)(1 / sqrt(fan_in))}, false);
+    return ls_build(graph, LS_OP_BIAS, ls_arena_format(&graph->arena, "%s+bias", name), (ls_value[]){y, bias},
+                    2, NULL);
 }

@@ -36,27 +36,34 @@ enum ls_op_id {
     // x, w [O, C/groups, KH, KW] (lies O,KH,KW,C/groups), optional bias f32 [O] -> y. Cross-correlation, zero
     // padding.
     LS_OP_CONV,
-    LS_OP_CONV_INPUT_GRAD,    // dy, w -> dx; attributes of the convolution, and height and width of x
+    LS_OP_CONV_INPUT_GRAD, // dy, w -> dx; attributes of the convolution, and height and width of x
+    // x, w [C, O/groups, KH, KW] (lies C,KH,KW,O/groups) -> y [N,O,OH,OW], OH and OW the attributes size_h
+    // and
+    // size_w: the convolution with these attributes and this w that takes y's shape to x's, the other way. y
+    // is
+    // what LS_OP_CONV_INPUT_GRAD makes of x and w.
+    LS_OP_CONV_TRANSPOSE,
     LS_OP_CONV_WEIGHT_GRAD,   // x, dy -> dw f32; attributes of the convolution, and kernel height and width
     LS_OP_LINEAR,             // x [N,F], w [O,F], optional bias f32 [O] -> y [N,O] = x wᵀ + bias
     LS_OP_LINEAR_INPUT_GRAD,  // dy, w -> dx
     LS_OP_LINEAR_WEIGHT_GRAD, // x, dy -> dw f32 [O,F]
+    LS_OP_BIAS,               // x, bias f32 [C] -> x + bias, of each channel
     LS_OP_BIAS_GRAD,          // dy -> f32 [C]: sum over all but the channel
     // x, scale [C], shift [C] -> y, mean [C], var [C] (f32; of the lane, var biased). Two passes over x.
     LS_OP_BATCHNORM,
-    LS_OP_BATCHNORM_GRAD,  // x, dy, scale, mean, var -> dx, dscale, dshift
-    LS_OP_BATCHNORM_EVAL,  // x, scale, shift, running mean, running var -> y
+    LS_OP_BATCHNORM_GRAD,      // x, dy, scale, mean, var -> dx, dscale, dshift
+    LS_OP_BATCHNORM_EVAL,      // x, scale, shift, running mean, running var -> y
     LS_OP_BATCHNORM_EVAL_GRAD, // dy, scale, running var -> dx, where scale and shift are frozen
-    LS_OP_RELU,            // x -> max(x, 0); NaN stays NaN
-    LS_OP_RELU_GRAD,       // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
-    LS_OP_CLIP,            // x -> min(max(x, low), high); NaN stays NaN
-    LS_OP_CLIP_GRAD,       // y, dy -> dy where low < y < high, both rounded to the type of y, else 0
-    LS_OP_SIGMOID,         // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
-    LS_OP_SIGMOID_GRAD,    // y, dy -> dy * (y * (1 - y))
-    LS_OP_LEAKY_RELU,      // x -> x where x > 0, else slope * x; NaN stays NaN
-    LS_OP_LEAKY_RELU_GRAD, // y, dy -> dy where y > 0, else slope * dy (NaN in y: dy)
-    LS_OP_TANH,            // x -> tanh(x)
-    LS_OP_TANH_GRAD,       // y, dy -> dy * ((1 - y) * (1 + y))
+    LS_OP_RELU,                // x -> max(x, 0); NaN stays NaN
+    LS_OP_RELU_GRAD,           // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
+    LS_OP_CLIP,                // x -> min(max(x, low), high); NaN stays NaN
+    LS_OP_CLIP_GRAD,           // y, dy -> dy where low < y < high, both rounded to the type of y, else 0
+    LS_OP_SIGMOID,             // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
+    LS_OP_SIGMOID_GRAD,        // y, dy -> dy * (y * (1 - y))
+    LS_OP_LEAKY_RELU,          // x -> x where x > 0, else slope * x; NaN stays NaN
+    LS_OP_LEAKY_RELU_GRAD,     // y, dy -> dy where y > 0, else slope * dy (NaN in y: dy)
+    LS_OP_TANH,                // x -> tanh(x)
+    LS_OP_TANH_GRAD,           // y, dy -> dy * ((1 - y) * (1 + y))
     // x -> x P(x) (Hendrycks, Gimpel 2016), P(x) = erfc(-x / sqrt(2)) / 2, the normal distribution's; where
     // the
     // attribute tanh is 1, their approximation: P(x) = (1 + tanh(u)) / 2 = sigmoid(2u), u = sqrt(2 / pi) *
@@ -86,8 +93,14 @@ enum ls_op_id {
     // shape
     // broadcasts to x's, summed over what that shape lacks. The gradient of add and mul by what was spread.
     LS_OP_SUM_TO,
-    LS_OP_FLATTEN,   // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
-    LS_OP_UNFLATTEN, // x [N, H*W*C] -> [N,C,H,W], a view: the gradient of flatten
+    // x -> y [N,C,OH,OW], OH and OW the attributes height and width. Place (i, j) of y sees a row and a
+    // column
+    // of x, or with bilinear two of each, as ops/resample.h has them for i and j: y is their pixel, or the
+    // mean of their four by the products of the weights, the columns' taken first.
+    LS_OP_RESIZE,
+    LS_OP_RESIZE_GRAD, // dy -> dx; size_h and size_w of x
+    LS_OP_FLATTEN,     // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
+    LS_OP_UNFLATTEN,   // x [N, H*W*C] -> [N,C,H,W], a view: the gradient of flatten
     // x -> y, same bits for forward and backward (the gradient of dropout is dropout of the gradient, same
     // site). Element e (in memory order, inside sample n): word e % 4 of philox(seed, LS_RANDOM_DROPOUT,
     // (site << 40) + e / 4, first_position + n); kept where ls_uniform(word) >= rate, then times (float)(1 /
@@ -189,7 +202,7 @@ enum {               // convolutions and pools
     LS_KERNEL_H,
     LS_KERNEL_W, // pools and LS_OP_CONV_WEIGHT_GRAD
     LS_SIZE_H,
-    LS_SIZE_W,        // of x, for gradients of inputs
+    LS_SIZE_W,        // of x, for gradients of inputs; of y, where a convolution is transposed
     LS_COUNT_PADDING, // average pools
 };
 enum { LS_BATCHNORM_EPSILON, LS_BATCHNORM_MOST }; // the second of the fused ones
@@ -201,6 +214,7 @@ enum { LS_LOSS_SMOOTHING };
 enum { LS_HUBER_DELTA };
 enum { LS_SUM_TO_RANK, LS_SUM_TO_DIMS, LS_SUM_TO_ATTRS = LS_SUM_TO_DIMS + LS_MAX_RANK };
 enum { LS_GLOBAL_SIZE_H, LS_GLOBAL_SIZE_W };
+enum { LS_RESIZE_HEIGHT, LS_RESIZE_WIDTH, LS_RESIZE_BILINEAR }; // of y; of the gradient: of x
 enum { LS_UNFLATTEN_C, LS_UNFLATTEN_H, LS_UNFLATTEN_W };
 enum { LS_RESHAPE_DIM };    // … and the LS_MAX_RANK - 1 behind it
 enum { LS_TRANSPOSE_AXIS }; // likewise
@@ -236,6 +250,17 @@ ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const str
 // Along the width alone. A signal of L points and C channels is an image [N,C,1,L] here, so that what runs
 // 2-D runs it: no op is one-dimensional. The weight is [O, C/groups, 1, K]. The same for the pools below.
 ls_value ls_conv1d(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec);
+// Transposed, a convolution upsamples: y has (x - 1) * stride - 2 * pad + dilation * (kernel - 1) + 1 +
+// output_pad places along each axis, output_pad being less than stride. The weight is [C, O/groups, K, K].
+// Weights start as those of a convolution do; fan_in is what an output sums on average, C / groups *
+// (kernel / stride)^2, at least 1.
+struct ls_conv_transpose_spec {
+    int64_t out, kernel, stride, pad, output_pad; // square
+    int64_t groups, dilation;                     // 0 is read as 1
+    bool bias;
+};
+ls_value ls_conv_transpose(struct ls_graph *graph, ls_value x, const char *name,
+                           const struct ls_conv_transpose_spec *spec);
 ls_value ls_linear(struct ls_graph *graph, ls_value x, const char *name, int64_t out);
 // Training graph: statistics of the lane, running ones as outputs (momentum 0.1); evaluation, and where scale
 // and shift are both frozen: the running ones, which stay as they are. epsilon 1e-5.
@@ -259,6 +284,11 @@ ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x);
 // at one distance, the largest at which they cover x. Where the places divide x this is PyTorch's
 // adaptive_avg_pool2d. x itself where it has that size.
 ls_value ls_avg_pool_to(struct ls_graph *graph, ls_value x, int64_t height, int64_t width);
+// To height x width pixels: the nearest pixel, or bilinear between centres (PyTorch's interpolate with
+// align_corners false, whose "nearest" this is). x itself where it has that size.
+ls_value ls_resize(struct ls_graph *graph, ls_value x, int64_t height, int64_t width, bool bilinear);
+ls_value ls_upsample(struct ls_graph *graph, ls_value x, int64_t factor,
+                     bool bilinear); // factor times as many
 ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_mul(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_flatten(struct ls_graph *graph, ls_value x);

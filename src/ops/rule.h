@@ -75,7 +75,9 @@ const char *ls_scoped(struct ls_graph *graph, const char *name);
 // ---- the ops, by file ----
 extern const struct ls_op ls_input_op, ls_cast_op, ls_flatten_op, ls_unflatten_op, ls_add_op, ls_add_relu_op,
     ls_mul_op, ls_sum_to_op;
-extern const struct ls_op ls_conv_op, ls_conv_relu_op, ls_conv_input_grad_op, ls_conv_weight_grad_op;
+extern const struct ls_op ls_conv_op, ls_conv_relu_op, ls_conv_input_grad_op, ls_conv_weight_grad_op,
+    ls_conv_transpose_op, ls_bias_op;
+extern const struct ls_op ls_resize_op, ls_resize_grad_op;
 extern const struct ls_op ls_linear_op, ls_linear_relu_op, ls_linear_input_grad_op, ls_linear_weight_grad_op,
     ls_bias_grad_op;
 extern const struct ls_op ls_batchnorm_op, ls_batchnorm_relu_op, ls_batchnorm_grad_op,

@@ -26,6 +26,8 @@
     [LS_MATMUL_TRANSPOSE_A].i = (transpose_a), [LS_MATMUL_TRANSPOSE_B].i = (transpose_b),                    \
     [LS_MATMUL_SCALE].f = (scale)
 #define GROUPS(groups) [LS_GROUPNORM_GROUPS].i = (groups), [LS_GROUPNORM_EPSILON].f = 1e-5
+#define SIZE(height, width, bilinear)                                                                        \
+    [LS_RESIZE_HEIGHT].i = (height), [LS_RESIZE_WIDTH].i = (width), [LS_RESIZE_BILINEAR].i = (bilinear)
 #define EPSILON                                                                                              \
     { [LS_BATCHNORM_EPSILON].f = 1e-5 }
 
@@ -70,6 +72,32 @@ const struct ls_case ls_cases[] = {
      .attrs = {WINDOW(2, 1, 1, 5)}},
     {CASE("conv depthwise dilated", CONV, 2), .in = {X(SIGNED, 2, 3, 9, 9), X(SIGNED, 3, 1, 3, 3)},
      .attrs = {WINDOW(2, 2, 2, 3)}},
+    {CASE("conv_transpose 2x2 stride 2", CONV_TRANSPOSE, 2),
+     .in = {X(SIGNED, 2, 5, 4, 3), X(SIGNED, 5, 7, 2, 2)},
+     .attrs = {WINDOW(2, 0, 1, 1), [LS_SIZE_H].i = 8, [LS_SIZE_W].i = 6}},
+    {CASE("conv_transpose padded out", CONV_TRANSPOSE, 2),
+     .in = {X(SIGNED, 2, 3, 5, 4), X(SIGNED, 3, 4, 3, 3)},
+     .attrs = {WINDOW(2, 1, 1, 1), [LS_SIZE_H].i = 10, [LS_SIZE_W].i = 7}},
+    {CASE("conv_transpose grouped", CONV_TRANSPOSE, 2), .in = {X(SIGNED, 2, 6, 3, 4), X(SIGNED, 6, 3, 3, 2)},
+     .attrs = {WINDOW(3, 1, 1, 3), [LS_SIZE_H].i = 8, [LS_SIZE_W].i = 9}},
+    {CASE("conv_transpose dilated", CONV_TRANSPOSE, 2), .in = {X(SIGNED, 1, 2, 4, 4), X(SIGNED, 2, 3, 3, 3)},
+     .attrs = {WINDOW(1, 1, 2, 1), [LS_SIZE_H].i = 6, [LS_SIZE_W].i = 6}},
+    {CASE("conv_transpose depthwise", CONV_TRANSPOSE, 2),
+     .in = {X(SIGNED, 2, 70, 3, 3), X(SIGNED, 70, 1, 4, 4)},
+     .attrs = {WINDOW(2, 1, 1, 70), [LS_SIZE_H].i = 6, [LS_SIZE_W].i = 6}},
+    {CASE("conv_transpose one pixel", CONV_TRANSPOSE, 2),
+     .in = {X(SIGNED, 1, 3, 1, 1), X(SIGNED, 3, 2, 7, 7)},
+     .attrs = {WINDOW(1, 0, 1, 1), [LS_SIZE_H].i = 7, [LS_SIZE_W].i = 7}},
+    {CASE("bias", BIAS, 2), .in = {X(SIGNED, 2, 5, 4, 3), WIDE(SIGNED, 5)}},
+    {CASE("bias flat", BIAS, 2), .in = {X(SIGNED, 3, 70), WIDE(SIGNED, 70)}},
+    {CASE("resize nearest twice", RESIZE, 1), .in = {X(SIGNED, 2, 3, 4, 5)}, .attrs = {SIZE(8, 10, 0)}},
+    {CASE("resize nearest uneven", RESIZE, 1), .in = {X(SIGNED, 2, 70, 3, 5)}, .attrs = {SIZE(7, 8, 0)}},
+    {CASE("resize nearest smaller", RESIZE, 1), .in = {X(SIGNED, 1, 8, 7, 5)}, .attrs = {SIZE(3, 4, 0)}},
+    {CASE("resize bilinear twice", RESIZE, 1), .in = {X(SIGNED, 2, 3, 4, 5)}, .attrs = {SIZE(8, 10, 1)}},
+    {CASE("resize bilinear three times", RESIZE, 1), .in = {X(SIGNED, 1, 8, 3, 2)}, .attrs = {SIZE(9, 6, 1)}},
+    {CASE("resize bilinear uneven", RESIZE, 1), .in = {X(SIGNED, 2, 70, 3, 5)}, .attrs = {SIZE(7, 8, 1)}},
+    {CASE("resize bilinear smaller", RESIZE, 1), .in = {X(SIGNED, 1, 5, 9, 7)}, .attrs = {SIZE(4, 3, 1)}},
+    {CASE("resize bilinear one pixel", RESIZE, 1), .in = {X(SIGNED, 1, 2, 1, 1)}, .attrs = {SIZE(3, 2, 1)}},
     {CASE("conv_relu", CONV_RELU, 3), .in = {X(SIGNED, 2, 3, 6, 5), X(SIGNED, 4, 3, 3, 3), WIDE(SIGNED, 4)},
      .attrs = {WINDOW(1, 1, 1, 1)}},
     {CASE("conv_relu depthwise", CONV_RELU, 2), .in = {X(SIGNED, 2, 4, 6, 5), X(SIGNED, 4, 1, 3, 3)},

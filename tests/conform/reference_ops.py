@@ -94,6 +94,34 @@ def convolutions(numbers):
             yield Case(name.replace("conv", "conv_relu"), "conv_relu", inputs, [F.relu(conv(*inputs))], attrs)
 
 
+def transposed(numbers):
+    """Convolutions transposed, and images of another size."""
+    for name, x, w, stride, pad, more, groups, dilation in [
+        ("conv_transpose", (2, 5, 4, 3), (5, 7, 2, 2), (2, 2), (0, 0), (0, 0), 1, (1, 1)),
+        ("conv_transpose padded out", (2, 3, 5, 4), (3, 4, 3, 3), (2, 2), (1, 1), (1, 0), 1, (1, 1)),
+        ("conv_transpose grouped", (2, 6, 3, 4), (6, 3, 3, 2), (3, 2), (1, 0), (2, 1), 3, (1, 1)),
+        ("conv_transpose dilated", (1, 2, 4, 5), (2, 3, 3, 2), (1, 2), (1, 1), (0, 1), 1, (2, 3)),
+        ("conv_transpose 16 channels", (1, 16, 5, 5), (16, 8, 4, 4), (2, 2), (1, 1), (0, 0), 1, (1, 1)),
+    ]:
+        inputs = [numbers.signed(*x), numbers.signed(*w)]
+
+        def transpose(x, w, rest=(stride, pad, more, groups, dilation)):
+            return F.conv_transpose2d(x, w, None, *rest)
+
+        size = transpose(*inputs).shape
+        yield differentiate(numbers, name, "conv_transpose", transpose, inputs,
+                            window(stride, pad, dilation, groups) | {"size_h": size[2], "size_w": size[3]})
+    yield differentiate(numbers, "bias", "bias", lambda x, b: x + b[:, None, None], [numbers.signed(2, 5, 4, 3), numbers.signed(5)])
+    for name, shape, size in [("twice", (2, 3, 4, 5), (8, 10)), ("to a size", (2, 5, 3, 7), (7, 10)), ("smaller", (1, 4, 9, 7), (4, 3)),
+                              ("of a pixel", (1, 2, 1, 1), (3, 2)), ("one axis", (1, 3, 5, 4), (5, 12))]:
+        for bilinear in (0, 1):
+            def resize(x, size=size, bilinear=bilinear):
+                return F.interpolate(x, size, mode="bilinear", align_corners=False) if bilinear else F.interpolate(x, size)
+
+            yield differentiate(numbers, f"resize {'bilinear' if bilinear else 'nearest'} {name}", "resize", resize,
+                                [numbers.signed(*shape)], {"height": size[0], "width": size[1], "bilinear": bilinear})
+
+
 def signals(numbers):
     """PyTorch's one-dimensional ops, on [N, C, L]; here the same is an image [N, C, 1, L]."""
     for name, bias, stride, pad, dilation, groups in [("conv1d", False, 1, 2, 1, 1), ("conv1d stride 3", True, 3, 4, 2, 1),
@@ -407,6 +435,6 @@ def lie(tensor, channels_first=False):
 
 def cases():
     families = [convolutions, linears, batchnorms, elementwise, pools, losses, inputs_, others, signals, moves, repeats,
-                attention, activations, broadcasts, regressions]
+                attention, activations, broadcasts, regressions, transposed]
     for seed, family in enumerate(families):
         yield from family(Numbers(seed))

@@ -18,6 +18,7 @@ bool ls_is_exact(enum ls_op_id op) {
     switch (op) {
     case LS_OP_INPUT:
     case LS_OP_CAST:
+    case LS_OP_BIAS:
     case LS_OP_RELU:
     case LS_OP_RELU_GRAD:
     case LS_OP_CLIP:
@@ -84,6 +85,7 @@ static int64_t terms_of(const struct ls_trial *trial) {
     case LS_OP_CONV_RELU:
     case LS_OP_LINEAR:
     case LS_OP_LINEAR_RELU: return second.c * second.pixels + 1; // inputs of a group times places
+    case LS_OP_CONV_TRANSPOSE:
     case LS_OP_CONV_INPUT_GRAD:
     case LS_OP_LINEAR_INPUT_GRAD: return first.c * second.pixels;
     case LS_OP_CONV_WEIGHT_GRAD:

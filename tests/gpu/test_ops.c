@@ -478,6 +478,49 @@ static void test_convolutions(void **state) {
     assert_true(run > TRIES / 2);
 }
 
+// Larger and smaller, by what divides and what does not.
+static void test_resizes(void **state) {
+    (void)state;
+    static const int64_t channels[] = {1, 3, 4, 8, 20, 40, 272};
+    for (int t = 0; t < 40; t++) {
+        uint32_t word[8];
+        for (int i = 0; i < 8; i++) word[i] = ls_philox((uint64_t)t, LS_RANDOM_TEST, (uint64_t)i, 96).word[0];
+        struct ls_case of = {.name = "resize", .op = LS_OP_RESIZE, .n_in = 1};
+        of.in[0] =
+            stored_input(LS_FILL_SIGNED, LS_SHAPE(1 + ls_below(word[0], 3), channels[ls_below(word[1], 7)],
+                                                  1 + ls_below(word[2], 9), 1 + ls_below(word[3], 9)));
+        of.attrs[LS_RESIZE_HEIGHT].i = 1 + ls_below(word[4], 20);
+        of.attrs[LS_RESIZE_WIDTH].i = 1 + ls_below(word[5], 20);
+        of.attrs[LS_RESIZE_BILINEAR].i = t % 2;
+        check_case(&of);
+    }
+}
+
+static void test_transposed_convolutions(void **state) {
+    (void)state;
+    for (int t = 0; t < 30; t++) {
+        uint32_t word[16];
+        for (int i = 0; i < 16; i++)
+            word[i] = ls_philox((uint64_t)t, LS_RANDOM_TEST, (uint64_t)i, 95).word[0];
+        const int64_t groups = t % 3 == 0 ? 20 : 1 + ls_below(word[0], 3);
+        const int64_t c = t % 3 == 0 ? groups : groups * (1 + ls_below(word[1], 5)),
+                      o = t % 3 == 0 ? 1 : 1 + ls_below(word[2], 5);
+        const int64_t h = 1 + ls_below(word[3], 6), w = 1 + ls_below(word[4], 6),
+                      kernel = 2 + ls_below(word[5], 4), stride = 1 + ls_below(word[6], 3),
+                      pad = ls_below(word[7], 2);
+        struct ls_case of = {.name = "conv_transpose", .op = LS_OP_CONV_TRANSPOSE, .n_in = 2};
+        of.in[0] = stored_input(LS_FILL_SIGNED, LS_SHAPE(2, c, h, w));
+        of.in[1] = stored_input(LS_FILL_SIGNED, LS_SHAPE(c, o, kernel, kernel));
+        of.attrs[LS_STRIDE_H].i = of.attrs[LS_STRIDE_W].i = stride;
+        of.attrs[LS_PAD_H].i = of.attrs[LS_PAD_W].i = pad;
+        of.attrs[LS_DILATION_H].i = of.attrs[LS_DILATION_W].i = 1;
+        of.attrs[LS_GROUPS].i = groups;
+        of.attrs[LS_SIZE_H].i = (h - 1) * stride + kernel - 2 * pad + ls_below(word[8], (uint32_t)stride);
+        of.attrs[LS_SIZE_W].i = (w - 1) * stride + kernel - 2 * pad + ls_below(word[9], (uint32_t)stride);
+        if (of.attrs[LS_SIZE_H].i > 0 && of.attrs[LS_SIZE_W].i > 0) check_case(&of);
+    }
+}
+
 // ---- the input op: every kind of augmentation, alone and together
 
 static void draw_augment(struct ls_augment *augment, int sample, int samples, int height, int width) {
@@ -732,6 +775,8 @@ int main(void) {
         cmocka_unit_test(test_batchnorm),
         cmocka_unit_test(test_batchnorm_far_from_zero),
         cmocka_unit_test(test_pools),
+        cmocka_unit_test(test_resizes),
+        cmocka_unit_test(test_transposed_convolutions),
         cmocka_unit_test(test_convolutions),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_nan_in_a_pool),

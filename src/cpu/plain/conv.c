@@ -23,6 +23,7 @@ static bool is_depthwise(const struct geometry *g) {
 static void find_values(const struct ls_node *node, ls_value *x, ls_value *w, ls_value *y) {
     switch (node->op->id) {
     case LS_OP_CONV_INPUT_GRAD:
+    case LS_OP_CONV_TRANSPOSE:
     case LS_OP_LINEAR_INPUT_GRAD: *y = node->in[0], *w = node->in[1], *x = node->out[0]; break;
     case LS_OP_CONV_WEIGHT_GRAD:
     case LS_OP_LINEAR_WEIGHT_GRAD: *x = node->in[0], *y = node->in[1], *w = node->out[0]; break;
@@ -88,4 +89,5 @@ static size_t to_weight_workspace(const struct ls_graph *graph, const struct ls_
 PLAIN_OP(conv, "xxa:x", forward_workspace);
 PLAIN_OP(conv_relu, "xxa:x", forward_workspace);
 PLAIN_OP(conv_input_grad, "xx:x", to_input_workspace);
+PLAIN_OP(bias, "xa:x", NULL);
 PLAIN_OP(conv_weight_grad, "xx:a", to_weight_workspace);

@@ -62,10 +62,12 @@ struct plain_op {
     X(LS_OP_CAST, cast)                                                                                      \
     X(LS_OP_CONV, conv)                                                                                      \
     X(LS_OP_CONV_INPUT_GRAD, conv_input_grad)                                                                \
+    X(LS_OP_CONV_TRANSPOSE, conv_input_grad)                                                                 \
     X(LS_OP_CONV_WEIGHT_GRAD, conv_weight_grad)                                                              \
     X(LS_OP_LINEAR, conv)                                                                                    \
     X(LS_OP_LINEAR_INPUT_GRAD, conv_input_grad)                                                              \
     X(LS_OP_LINEAR_WEIGHT_GRAD, conv_weight_grad)                                                            \
+    X(LS_OP_BIAS, bias)                                                                                      \
     X(LS_OP_BIAS_GRAD, bias_grad)                                                                            \
     X(LS_OP_BATCHNORM, batchnorm)                                                                            \
     X(LS_OP_BATCHNORM_GRAD, batchnorm_grad)                                                                  \
@@ -93,6 +95,8 @@ struct plain_op {
     X(LS_OP_AVG_POOL_GRAD, avg_pool_grad)                                                                    \
     X(LS_OP_GLOBAL_AVG_POOL, global_avg_pool)                                                                \
     X(LS_OP_GLOBAL_AVG_POOL_GRAD, global_avg_pool_grad)                                                      \
+    X(LS_OP_RESIZE, resize)                                                                                  \
+    X(LS_OP_RESIZE_GRAD, resize_grad)                                                                        \
     X(LS_OP_ADD, add)                                                                                        \
     X(LS_OP_MUL, mul)                                                                                        \
     X(LS_OP_SUM_TO, sum_to)                                                                                  \

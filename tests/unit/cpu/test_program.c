@@ -62,6 +62,9 @@ static void build(struct ls_graph *graph, enum ls_mode mode) {
     ls_value x = ls_input(graph, &input);
     x = ls_conv(graph, x, "conv", &(struct ls_conv_spec){5, 3, 1, 1, 1, 1, false});
     x = ls_relu(graph, ls_batchnorm(graph, x, "bn", 1));
+    x = ls_conv_transpose(graph, x, "up",
+                          &(struct ls_conv_transpose_spec){.out = 3, .kernel = 2, .stride = 2, .bias = true});
+    x = ls_resize(graph, ls_resize(graph, x, 7, 5, true), SIDE, SIDE, false);
     x = ls_linear(graph, ls_flatten(graph, ls_max_pool(graph, x, 2, 2, 0)), "fc", CLASSES);
     if (mode == LS_EVAL) graph->result = ls_softmax(graph, x);
     ok(ls_cross_entropy(graph, x, 0, LS_NONE));

@@ -241,6 +241,28 @@ static const struct {
      "%106 = bias_grad \"conv/bias_grad\" (%102) -> f32 6\n"
      "  output %106 \"grad:b\" of %2\n"},
 
+    {"transposed convolution, and an image of another size",
+     "%1 = param \"x\" f32 2x4x2x2 constant(0)\n"
+     "%2 = param \"w\" f32 4x3x3x2 constant(0) frozen\n"
+     "%3 = param \"v\" f32 3x1x2x2 constant(0)\n"
+     "%4 = param \"b\" f32 3 constant(0)\n"
+     "%5 = conv_transpose \"up\" (%1, %2) stride_h=2 pad_h=1 size_h=4 size_w=3\n"
+     "%6 = conv_transpose \"wide\" (%5, %3) groups=3 size_h=5 size_w=4\n"
+     "%8 = bias \"more\" (%6, %4)\n"
+     "%7 = resize \"small\" (%8) height=1 width=1 bilinear=1\n"
+     "%10 = flatten \"flat\" (%7)\n" LOSS,
+     MSE_GRAD
+     "%97 = unflatten \"flat/unflatten\" (%96) channels=3 -> f32 2x3x1x1\n"
+     "%98 = resize_grad \"small/resize_grad\" (%97) size_h=5 size_w=4 bilinear=1 -> f32 2x3x5x4\n"
+     "%99 = bias_grad \"more/bias_grad\" (%98) -> f32 3\n"
+     "  output %99 \"grad:b\" of %4\n"
+     "%100 = conv \"wide/conv\" (%98, %3) groups=3 -> f32 2x3x4x3\n"
+     "%101 = conv_weight_grad \"wide/conv_weight_grad\" (%98, %5) groups=3 kernel_h=2 kernel_w=2 -> f32 "
+     "3x1x2x2\n"
+     "  output %101 \"grad:v\" of %3\n"
+     "%102 = conv \"up/conv\" (%100, %2) stride_h=2 pad_h=1 -> f32 2x4x2x2\n"
+     "  output %102 \"grad:x\" of %1\n"},
+
     {"frozen parameters: nothing below the first that is trained",
      "%0 = raw \"raw\" f32 2x4x3x3\n"
      "%1 = param \"w\" f32 6x4x3x3 constant(0) decay frozen\n"

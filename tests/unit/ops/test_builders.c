@@ -132,6 +132,9 @@ static void attention_of_a_vector(void **state) {
     assert_true(ls_shape_equal(&named(&graph, "groups.weight")->shape, &LS_SHAPE(9)));
     assert_int_equal(graph.status, LS_OK);
     assert_int_equal(ls_graph_verify(&graph), LS_OK);
+    ls_graph_free(&graph);
+}
+
 static void frozen_batchnorm(void **state) {
     (void)state;
     static const char *const all[] = {"bn1"}, *const scale[] = {"bn1.weight"};
@@ -153,6 +156,58 @@ static void frozen_batchnorm(void **state) {
     assert_int_equal(graph.nodes[1].op->id, LS_OP_BATCHNORM);
     assert_true(named(&graph, "bn1.weight")->frozen);
     assert_false(named(&graph, "bn1.bias")->frozen || named(&graph, "bn1.running_mean")->frozen);
+    ls_graph_free(&graph);
+}
+
+static void transposed_convolutions(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    const struct ls_conv_transpose_spec twice = {
+        .out = 6, .kernel = 3, .stride = 2, .pad = 1, .output_pad = 1, .groups = 2, .bias = true};
+    ls_value y = ls_conv_transpose(&graph, image(&graph, 3, 8, 5, 4), "up", &twice);
+    assert_int_equal(graph.status, LS_OK);
+    assert_true(ls_shape_equal(&ls_info(&graph, y)->shape, &LS_SHAPE(3, 6, 10, 8)));
+    assert_true(ls_shape_equal(&named(&graph, "up.weight")->shape, &LS_SHAPE(8, 3, 3, 3)));
+    assert_true(ls_shape_equal(&named(&graph, "up.bias")->shape, &LS_SHAPE(6)));
+    assert_true(named(&graph, "up.weight")->decays && !named(&graph, "up.bias")->decays);
+    // An output sums 4 channels of a group at (3 / 2)^2 places on average.
+    assert_true(named(&graph, "up.weight")->init.value == (float)sqrt(6 / 9.0));
+    ls_graph_free(&graph);
+
+    ls_graph_init(&graph, LS_TRAIN); // an output more than the stride explains
+    const struct ls_conv_transpose_spec far = {.out = 6, .kernel = 3, .stride = 2, .output_pad = 2};
+    assert_int_equal(ls_conv_transpose(&graph, image(&graph, 3, 8, 5, 4), "up", &far), LS_NONE);
+    assert_int_equal(graph.status, LS_INPUT);
+    assert_non_null(
+        strstr(ls_error_last()->text, "node \"up\" (conv_transpose): x is 3x8x5x4; expected 3x8x6x5"));
+    ls_graph_free(&graph);
+}
+
+static void images_of_another_size(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    ls_value x = image(&graph, 2, 4, 3, 5), y = ls_upsample(&graph, x, 3, true);
+    assert_true(ls_shape_equal(&ls_info(&graph, y)->shape, &LS_SHAPE(2, 4, 9, 15)));
+    assert_int_equal(graph.nodes[graph.n_nodes - 1].attr[LS_RESIZE_BILINEAR].i, 1);
+    assert_int_equal(ls_upsample(&graph, x, 1, false), x);
+    assert_int_equal(ls_resize(&graph, x, 3, 5, true), x);
+    y = ls_resize(&graph, x, 2, 5, false);
+    assert_true(ls_shape_equal(&ls_info(&graph, y)->shape, &LS_SHAPE(2, 4, 2, 5)));
+    y = ls_avg_pool_to(&graph, x, 2, 2); // windows of 2 at each row, of 3 at every second column
+    assert_true(ls_shape_equal(&ls_info(&graph, y)->shape, &LS_SHAPE(2, 4, 2, 2)));
+    const struct ls_node *pool = &graph.nodes[graph.n_nodes - 1];
+    assert_int_equal(pool->attr[LS_KERNEL_H].i, 2);
+    assert_int_equal(pool->attr[LS_KERNEL_W].i, 3);
+    assert_int_equal(pool->attr[LS_STRIDE_W].i, 2);
+    assert_int_equal(ls_upsample(&graph, x, 0, false), LS_NONE);
+    assert_non_null(strstr(ls_error_last()->text, "height is 0"));
+    ls_graph_free(&graph);
+
+    ls_graph_init(&graph, LS_TRAIN);
+    assert_int_equal(ls_avg_pool_to(&graph, image(&graph, 2, 4, 3, 5), 4, 5), LS_NONE);
+    assert_non_null(strstr(ls_error_last()->text, "expected an image of at least 4x5"));
     ls_graph_free(&graph);
 }
 
@@ -296,6 +351,8 @@ int main(void) {
         cmocka_unit_test(batchnorm_in_evaluation),
         cmocka_unit_test(attention_of_a_vector),
         cmocka_unit_test(frozen_batchnorm),
+        cmocka_unit_test(transposed_convolutions),
+        cmocka_unit_test(images_of_another_size),
         cmocka_unit_test(dropout_sites_differ),
         cmocka_unit_test(losses_make_their_inputs_and_metrics),
         cmocka_unit_test(activations_have_their_attributes),
