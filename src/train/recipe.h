@@ -44,7 +44,13 @@ enum ls_recipe_loss {
     LS_RECIPE_HUBER,
 };
 enum ls_recipe_optimizer { LS_RECIPE_SGD, LS_RECIPE_ADAMW };
-enum ls_recipe_schedule { LS_RECIPE_CONSTANT, LS_RECIPE_STEP, LS_RECIPE_COSINE };
+enum ls_recipe_schedule {
+    LS_RECIPE_CONSTANT,
+    LS_RECIPE_STEP,
+    LS_RECIPE_COSINE,
+    LS_RECIPE_POLYNOMIAL,
+    LS_RECIPE_ONE_CYCLE,
+};
 
 struct ls_recipe {
     const char *path; // of the file; "" where there is none
@@ -86,8 +92,10 @@ struct ls_recipe {
         double momentum, weight_decay, beta1, beta2, epsilon;
         bool nesterov;
         enum ls_recipe_schedule schedule;
-        double peak, final, gamma; // rate; cosine: final = floor; step: times gamma every …
+        double peak, final, gamma; // rate; cosine, polynomial: at the end; step: times gamma every …
         struct ls_span warmup, every;
+        double power;                                // polynomial
+        double rise, initial_divisor, final_divisor; // one_cycle; rise: a part of the steps
         double clip;
         bool fast;      // reduce: fast
         int64_t bucket; // bytes

@@ -71,9 +71,11 @@ static ls_status check_augment(const struct ls_recipe *recipe, const struct ls_y
 }
 
 static ls_status check_schedule(const struct ls_recipe *recipe, const struct ls_yaml *root) {
-    if (recipe->train.schedule != LS_RECIPE_COSINE || recipe->train.final <= recipe->train.peak) return LS_OK;
-    return FAIL_AT(root, "train.schedule.cosine.final", "%g is more than the peak, %g", recipe->train.final,
-                   recipe->train.peak);
+    const bool cosine = recipe->train.schedule == LS_RECIPE_COSINE;
+    if (!cosine && recipe->train.schedule != LS_RECIPE_POLYNOMIAL) return LS_OK;
+    if (recipe->train.final <= recipe->train.peak) return LS_OK;
+    const char *key = cosine ? "train.schedule.cosine.final" : "train.schedule.polynomial.final";
+    return FAIL_AT(root, key, "%g is more than the peak, %g", recipe->train.final, recipe->train.peak);
 }
 
 // Only a class says which weight, or whose turn it is.

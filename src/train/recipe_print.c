@@ -112,11 +112,15 @@ void ls_recipe_help(struct ls_text *out) {
 // ---- comparing
 // ----------------------------------------------------------------------------------------------
 
+static bool rate_depends_on_length(const struct ls_recipe *recipe) {
+    return recipe->train.schedule != LS_RECIPE_CONSTANT && recipe->train.schedule != LS_RECIPE_STEP;
+}
+
 // How long a run is changes its steps only where the rate depends on it.
 static bool matters(const struct ls_key *key, const struct ls_recipe *saved, const struct ls_recipe *now) {
     if (!key->result || (!is_set(key, saved) && !is_set(key, now))) return false;
     bool length = key->kind == LS_KEY_EPOCHS || key->kind == LS_KEY_STEPS;
-    return !length || saved->train.schedule == LS_RECIPE_COSINE || now->train.schedule == LS_RECIPE_COSINE;
+    return !length || rate_depends_on_length(saved) || rate_depends_on_length(now);
 }
 
 static const char *last_part(const char *path) {

@@ -60,20 +60,48 @@ static double power(double base, uint64_t exponent) {
     return result;
 }
 
+// base^exponent for a base in [0, 1]: the whole part by squaring, the rest bit by bit from square roots,
+// which every processor rounds alike. Not libm's, as with the cosine.
+static double power_of(double base, double exponent) {
+    const double whole = floor(exponent);
+    double result = power(base, (uint64_t)whole), rest = exponent - whole;
+    for (double root = sqrt(base); rest > 0; root = sqrt(root)) {
+        rest *= 2;
+        if (rest < 1) continue;
+        result *= root;
+        rest -= 1;
+    }
+    return result;
+}
+
+// Half a cosine from `from` at t = 0 to `to` at t = 1.
+static double anneal(double from, double to, double t) {
+    return to + (from - to) * (1 + cos_pi(t)) / 2;
+}
+
+static double one_cycle(const struct ls_recipe *recipe, double step, double steps) {
+    const double peak = recipe->train.peak, first = peak / recipe->train.initial_divisor;
+    const double top = fmax(recipe->train.rise * steps - 1, 0), end = steps - 1;
+    if (step <= top) return top > 0 ? anneal(first, peak, step / top) : peak;
+    if (step >= end) return end > top ? first / recipe->train.final_divisor : peak;
+    return anneal(peak, first / recipe->train.final_divisor, (step - top) / (end - top));
+}
+
 double ls_schedule_rate(const struct ls_recipe *recipe, const struct ls_clock *clock, uint64_t step,
                         uint64_t steps) {
-    double peak = recipe->train.peak, final = recipe->train.final;
-    uint64_t warmup = ls_span_steps(&recipe->train.warmup, clock);
+    const double peak = recipe->train.peak, final = recipe->train.final;
+    const uint64_t warmup = ls_span_steps(&recipe->train.warmup, clock);
     if (step < warmup) return peak * (double)(step + 1) / (double)warmup;
+    const double t = step >= steps ? 1 : (double)(step - warmup) / (double)(steps - warmup);
     switch (recipe->train.schedule) {
-    case LS_RECIPE_CONSTANT: return peak;
+    case LS_RECIPE_CONSTANT: break;
     case LS_RECIPE_STEP:
         return peak * power(recipe->train.gamma, times_over(&recipe->train.every, clock, step));
-    case LS_RECIPE_COSINE: break;
+    case LS_RECIPE_COSINE: return anneal(peak, final, t);
+    case LS_RECIPE_POLYNOMIAL: return final + (peak - final) * power_of(1 - t, recipe->train.power);
+    case LS_RECIPE_ONE_CYCLE: return one_cycle(recipe, (double)step, (double)steps);
     }
-    if (step >= steps) return final;
-    double t = (double)(step - warmup) / (double)(steps - warmup);
-    return final + (peak - final) * (1 + cos_pi(t)) / 2;
+    return peak;
 }
 
 double ls_loss_scale_next(double scale, bool skipped, uint64_t updates) {

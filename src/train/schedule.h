@@ -17,7 +17,12 @@ bool ls_span_due(const struct ls_span *every, const struct ls_clock *clock, uint
 // Rate of `step` (0-based) of `steps`; the same bits on every machine. Warm-up goes linearly from
 // peak / warmup steps to peak.
 // Cosine (Loshchilov, Hutter 2017, one period): final + (peak - final) * (1 + cos(pi * t)) / 2 after warm-up,
-// t from 0 at its end to 1 at `steps`. Step: peak * gamma^k, k times `every` being over, warm-up included.
+// t from 0 at its end to 1 at `steps`. Polynomial (the "poly" policy of Chen et al. 2017, DeepLab):
+// final + (peak - final) * (1 - t)^power, the same t. Step: peak * gamma^k, k times `every` being over,
+// warm-up included. One cycle (Smith, Topin 2018, as PyTorch's OneCycleLR anneals it, without its cycle of
+// momentum): half a cosine from peak / initial_divisor up to peak at step rise * steps - 1, another from
+// there down to peak / initial_divisor / final_divisor at step steps - 1. Where there is no time to rise,
+// step 0 has the peak.
 double ls_schedule_rate(const struct ls_recipe *recipe, const struct ls_clock *clock, uint64_t step,
                         uint64_t steps);
 

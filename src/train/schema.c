@@ -57,6 +57,9 @@ static void set_reduce(struct ls_recipe *recipe, int word) {
 #define WARMUP(name, its_preset)                                                                             \
     RESULT(name, SPAN, AT(train.warmup), .preset = (its_preset), RANGE(0, LS_SPAN_MOST),                     \
            .help = "the rate rises linearly to its peak for so long; 0: from the start at its peak")
+#define FINAL(name)                                                                                          \
+    RESULT(name, NUMBER, AT(train.final), .preset = "0", RANGE(0, 1e6),                                      \
+           .help = "rate at the end; at most peak")
 
 const struct ls_key ls_schema[] = {
     RESULT("seed", SEED, AT(seed), .preset = "1",
@@ -196,8 +199,23 @@ const struct ls_key ls_schema[] = {
     OPTION("train.schedule.cosine", LS_RECIPE_COSINE, "half a cosine from peak to final"),
     PEAK("train.schedule.cosine.peak"),
     WARMUP("train.schedule.cosine.warmup", "1 epoch"),
-    RESULT("train.schedule.cosine.final", NUMBER, AT(train.final), .preset = "0", RANGE(0, 1e6),
-           .help = "rate at the end; at most peak"),
+    FINAL("train.schedule.cosine.final"),
+    OPTION("train.schedule.polynomial", LS_RECIPE_POLYNOMIAL,
+           "from peak to final as a power of what is left of the steps"),
+    PEAK("train.schedule.polynomial.peak"),
+    WARMUP("train.schedule.polynomial.warmup", "0"),
+    RESULT("train.schedule.polynomial.power", NUMBER, AT(train.power), .preset = "1", RANGE(0, 100),
+           .above = true, .help = "1 for a straight line; rate = final + (peak - final) * left ^ power"),
+    FINAL("train.schedule.polynomial.final"),
+    OPTION("train.schedule.one_cycle", LS_RECIPE_ONE_CYCLE,
+           "half a cosine up to peak and another down, over the whole run; momentum stays as it is"),
+    PEAK("train.schedule.one_cycle.peak"),
+    RESULT("train.schedule.one_cycle.rise", NUMBER, AT(train.rise), .preset = "0.3", RANGE(0, 1),
+           .below = true, .help = "part of the steps in which the rate rises"),
+    RESULT("train.schedule.one_cycle.initial_divisor", NUMBER, AT(train.initial_divisor), .preset = "25",
+           RANGE(1, 1e9), .help = "the first rate is peak / this"),
+    RESULT("train.schedule.one_cycle.final_divisor", NUMBER, AT(train.final_divisor), .preset = "10000",
+           RANGE(1, 1e9), .help = "the last rate is the first one / this"),
     OPTION("train.schedule.step", LS_RECIPE_STEP, "times gamma every so often"),
     PEAK("train.schedule.step.peak"),
     WARMUP("train.schedule.step.warmup", "0"),

@@ -213,6 +213,11 @@ static void overrides_set_every_kind(void **state) {
          "\n    step:\n      peak: 0.1\n      warmup: 0\n      every: 30 epochs\n"
          "      gamma: 0.5\n"},
         {"train.schedule=constant", "\n    constant:\n      peak: 0.1\n      warmup: 0\n"},
+        {"train.schedule.polynomial.power=0.9",
+         "\n    polynomial:\n      peak: 0.1\n      warmup: 0\n      power: 0.9\n      final: 0\n"},
+        {"train.schedule={one_cycle: {peak: 2, rise: 0.45}}",
+         "\n    one_cycle:\n      peak: 2\n      rise: 0.45\n      initial_divisor: 25\n      final_divisor: "
+         "10000\n"},
         {"train.loss=mse", "\n  loss:\n    mse: {}\n"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) check_override(pairs[i][0], pairs[i][1]);
@@ -536,6 +541,20 @@ static void a_constant_rate_may_go_on_for_longer(void **state) {
     ls_recipe_free(&b);
 }
 
+static void a_rate_that_knows_the_end_may_not(void **state) {
+    (void)state;
+    static const char *const schedules[] = {"train.schedule=cosine", "train.schedule=polynomial",
+                                            "train.schedule=one_cycle"};
+    for (int i = 0; i < 3; i++) {
+        const char *longer[] = {schedules[i], "train.epochs=6"};
+        struct ls_recipe a = must_parse(LEAST, schedules[i]), b;
+        assert_int_equal(ls_recipe_parse(LEAST, "b", ".", longer, 2, &b), LS_OK);
+        assert_int_equal(ls_recipe_same_result(&a, &b), LS_INPUT);
+        ls_recipe_free(&a);
+        ls_recipe_free(&b);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_contract_reads),
@@ -557,6 +576,7 @@ int main(void) {
         cmocka_unit_test(what_changes_the_result_is_named),
         cmocka_unit_test(what_does_not_change_it_may_differ),
         cmocka_unit_test(a_constant_rate_may_go_on_for_longer),
+        cmocka_unit_test(a_rate_that_knows_the_end_may_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -187,6 +187,13 @@ static void out_of_range(void **state) {
         "train.schedule.step.gamma=1.1",
         "train.schedule.step.every=0",
         "train.schedule.constant.peak=0",
+        "train.schedule.polynomial.power=0",
+        "train.schedule.polynomial.power=101",
+        "train.schedule.polynomial.final=-1",
+        "train.schedule.one_cycle.rise=1",
+        "train.schedule.one_cycle.rise=-0.1",
+        "train.schedule.one_cycle.initial_divisor=0.5",
+        "train.schedule.one_cycle.final_divisor=0",
     };
     for (size_t i = 0; i < sizeof overrides / sizeof overrides[0]; i++)
         must_refuse_override(overrides[i], "expected ");
@@ -194,6 +201,7 @@ static void out_of_range(void **state) {
                          "override train.batch=0: expected an integer at least 1, found 0 (out of range)");
     must_refuse_override("model.dropout=1", "expected a number from 0 below 1, found 1 (out of range)");
     must_refuse_override("train.schedule.cosine.final=1", "1 is more than the peak, 0.1");
+    must_refuse_override("train.schedule.polynomial.final=1", "1 is more than the peak, 0.1");
     must_refuse_override("data.normalize.mean=[1, 2]",
                          "as many means as standard deviations expected, found 2 and 1");
 }

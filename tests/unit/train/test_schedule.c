@@ -136,6 +136,85 @@ static void steps_go_down_by_gamma(void **state) {
     assert_true(rate(&r, 469, 1172) == 2); // not 468: two epochs are 468.75 steps
 }
 
+// 2^-52 for each of the at most 53 roots and their products, and for libm's pow.
+static void polynomial_goes_from_peak_to_final(void **state) {
+    (void)state;
+    static const double powers[] = {1, 2, 3, 0.5, 0.9, 1.5, 0.1, 2.75, 100, 1e-3};
+    struct ls_recipe r = {
+        .train = {.schedule = LS_RECIPE_POLYNOMIAL, .peak = 2, .final = 0.5, .warmup = steps_of(10)}};
+    for (size_t i = 0; i < sizeof powers / sizeof powers[0]; i++) {
+        r.train.power = powers[i];
+        assert_true(rate(&r, 4, 110) == 1 && rate(&r, 9, 110) == 2 && rate(&r, 10, 110) == 2);
+        assert_true(rate(&r, 110, 110) == 0.5 && rate(&r, 1000, 110) == 0.5);
+        for (uint64_t step = 10; step < 110; step++) {
+            const double left = 1 - (double)(step - 10) / 100, expected = 0.5 + 1.5 * pow(left, powers[i]);
+            if (!(fabs(rate(&r, step, 110) - expected) <= 0x1p-45 * expected))
+                fail_msg("power %g, step %d: expected %.17g, found %.17g", powers[i], (int)step, expected,
+                         rate(&r, step, 110));
+        }
+    }
+    r.train.power = 2;
+    assert_true(rate(&r, 60, 110) == 0.5 + 1.5 * 0.25);
+}
+
+// torch.optim.lr_scheduler.OneCycleLR(max_lr=0.4, total_steps=20, pct_start=0.3, div_factor=25,
+// final_div_factor=1e4), version 2.15.0: the rate of each step.
+static const double one_cycle_of_20[] = {0.016000000000000014,
+                                         0.05266873708001013,
+                                         0.1486687370800101,
+                                         0.2673312629199899,
+                                         0.3633312629199899,
+                                         0.4,
+                                         0.39498560249403497,
+                                         0.38019385280538953,
+                                         0.35636647102842,
+                                         0.3246982615799052,
+                                         0.28677720071652035,
+                                         0.24450480877451572,
+                                         0.2000008,
+                                         0.1554967912254843,
+                                         0.11322439928347969,
+                                         0.0753033384200948,
+                                         0.04363512897158001,
+                                         0.019807747194610516,
+                                         0.005015997505965022,
+                                         1.6e-06};
+
+static void one_cycle_rises_and_falls(void **state) {
+    (void)state;
+    struct ls_recipe r = {.train = {.schedule = LS_RECIPE_ONE_CYCLE,
+                                    .peak = 0.4,
+                                    .rise = 0.3,
+                                    .initial_divisor = 25,
+                                    .final_divisor = 1e4}};
+    for (uint64_t step = 0; step < 20; step++) // both are sums of a few f64 numbers of at most 0.4
+        if (!(fabs(rate(&r, step, 20) - one_cycle_of_20[step]) <= 1e-15))
+            fail_msg("step %d: expected %.17g, found %.17g", (int)step, one_cycle_of_20[step],
+                     rate(&r, step, 20));
+    assert_true(fabs(rate(&r, 0, 20) - 0.4 / 25) < 1e-15 && rate(&r, 5, 20) == 0.4);
+    assert_true(rate(&r, 19, 20) == 0.4 / 25 / 1e4 && rate(&r, 50, 20) == rate(&r, 19, 20));
+    // The top between two steps: at 0.35 * 10 - 1 = 2.5.
+    r.train.rise = 0.35;
+    const double pi = 3.14159265358979323846, low = 0.4 / 25, end = low / 1e4;
+    assert_true(fabs(rate(&r, 2, 10) - (0.4 + (low - 0.4) * (1 + cos(pi * 2 / 2.5)) / 2)) < 1e-15);
+    assert_true(fabs(rate(&r, 3, 10) - (end + (0.4 - end) * (1 + cos(pi * 0.5 / 6.5)) / 2)) < 1e-15);
+}
+
+static void one_cycle_of_few_steps(void **state) {
+    (void)state;
+    struct ls_recipe r = {.train = {.schedule = LS_RECIPE_ONE_CYCLE,
+                                    .peak = 0.5,
+                                    .rise = 0.3,
+                                    .initial_divisor = 2,
+                                    .final_divisor = 4}};
+    assert_true(rate(&r, 0, 1) == 0.5);
+    assert_true(rate(&r, 0, 2) == 0.5 && rate(&r, 1, 2) == 0.5 / 8);
+    assert_true(rate(&r, 0, 3) == 0.5 && rate(&r, 2, 3) == 0.5 / 8);
+    r.train.rise = 0;
+    assert_true(rate(&r, 0, 101) == 0.5 && rate(&r, 100, 101) == 0.5 / 8);
+    assert_true(rate(&r, 50, 101) == (0.5 + 0.5 / 8) / 2);
+}
+
 static void loss_scale_moves_by_powers_of_2(void **state) {
     (void)state;
     assert_true(ls_loss_scale_next(65536, true, 5) == 32768);
@@ -150,10 +229,16 @@ static void loss_scale_moves_by_powers_of_2(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spans_are_rounded_to_steps),       cmocka_unit_test(what_is_due_does_not_drift),
-        cmocka_unit_test(what_is_due_is_so_once_each_time), cmocka_unit_test(warm_up_rises_to_the_peak),
-        cmocka_unit_test(cosine_goes_from_peak_to_final),   cmocka_unit_test(steps_go_down_by_gamma),
+        cmocka_unit_test(spans_are_rounded_to_steps),
+        cmocka_unit_test(what_is_due_does_not_drift),
+        cmocka_unit_test(what_is_due_is_so_once_each_time),
+        cmocka_unit_test(warm_up_rises_to_the_peak),
+        cmocka_unit_test(cosine_goes_from_peak_to_final),
+        cmocka_unit_test(steps_go_down_by_gamma),
         cmocka_unit_test(loss_scale_moves_by_powers_of_2),
+        cmocka_unit_test(polynomial_goes_from_peak_to_final),
+        cmocka_unit_test(one_cycle_rises_and_falls),
+        cmocka_unit_test(one_cycle_of_few_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
