@@ -143,41 +143,47 @@ ls_status ls_cuda_decide(const struct ls_decide *work, cudaStream_t stream) {
 
 template <int SLOTS> struct weight { float param, slot[SLOTS > 0 ? SLOTS : 1]; };
 
+// What holds for the elements of a range.
+struct setting {
+    float lr, decay;
+    float keep, step; // AdamW: 1 - lr * decay, lr / correction1
+};
+
+static __device__ __forceinline__ struct setting setting_of(const struct ls_update &u, int r) {
+    float lr = u.lr * u.ranges[r].lr_scale, decay = u.ranges[r].weight_decay;
+    return {lr, decay, (float)(1 - (double)lr * (double)decay), (float)((double)lr / u.correction1)};
+}
+
 struct sgd_rule {
     static constexpr int SLOTS = 0;
-    float lr;
-    __device__ void operator()(weight<0> &w, float grad, float factor, float decay, float) const {
-        w.param -= lr * (grad * factor + decay * w.param);
+    __device__ void operator()(weight<0> &w, float grad, float factor, const setting &s) const {
+        w.param -= s.lr * (grad * factor + s.decay * w.param);
     }
 };
 
 struct momentum_rule {
     static constexpr int SLOTS = 1;
-    float lr, momentum;
+    float momentum;
     bool nesterov;
-    __device__ void operator()(weight<1> &w, float grad, float factor, float decay, float) const {
-        float g = grad * factor + decay * w.param;
+    __device__ void operator()(weight<1> &w, float grad, float factor, const setting &s) const {
+        float g = grad * factor + s.decay * w.param;
         float v = momentum * w.slot[0] + g;
         w.slot[0] = v;
-        w.param -= lr * (nesterov ? g + momentum * v : v);
+        w.param -= s.lr * (nesterov ? g + momentum * v : v);
     }
 };
 
 struct adamw_rule {
     static constexpr int SLOTS = 2;
-    float beta1, rest1, beta2, rest2, step, root, epsilon;
-    __device__ void operator()(weight<2> &w, float grad, float factor, float, float keep) const {
+    float beta1, rest1, beta2, rest2, root, epsilon;
+    __device__ void operator()(weight<2> &w, float grad, float factor, const setting &s) const {
         float g = grad * factor;
         float m = beta1 * w.slot[0] + rest1 * g;
         float v = beta2 * w.slot[1] + rest2 * g * g;
         w.slot[0] = m;
         w.slot[1] = v;
-        w.param = keep * w.param - step * m / (sqrtf(v) / root + epsilon);
+        w.param = s.keep * w.param - s.step * m / (sqrtf(v) / root + epsilon);
     }
-};
-
-struct decays {
-    float decay, keep; // of an element that decays: weight_decay, 1 - lr * weight_decay
 };
 
 // The last of the ranges, which are in order, that starts at or before `element`; the first where none does.
@@ -197,13 +203,16 @@ enum { UPDATE_PACKS = 2 }; // of a thread: 32 bytes of each of up to four buffer
 
 // Elements [begin, end), in packs at multiples of N.
 template <int N, typename Rule>
-__global__ void __launch_bounds__(THREADS)
-    update_elements(struct ls_update u, Rule rule, struct decays decays) {
+__global__ void __launch_bounds__(THREADS) update_elements(struct ls_update u, Rule rule) {
     constexpr int SLOTS = Rule::SLOTS;
     __shared__ int first_range;
+    __shared__ struct setting first_setting;
     if (u.decision->skip) return; // the same in every thread
     size_t first = u.begin / N * N + (size_t)blockIdx.x * (THREADS * UPDATE_PACKS * N);
-    if (threadIdx.x == 0) first_range = range_at(u.ranges, u.n_ranges, first);
+    if (threadIdx.x == 0) {
+        first_range = range_at(u.ranges, u.n_ranges, first);
+        first_setting = setting_of(u, first_range);
+    }
     __syncthreads();
     float factor = u.decision->grad_factor;
 #pragma unroll
@@ -212,41 +221,40 @@ __global__ void __launch_bounds__(THREADS)
         if (i >= u.end) continue;
         int r = first_range;
         while (r + 1 < u.n_ranges && u.ranges[r + 1].offset <= i) r++;
+        struct setting s = r == first_range ? first_setting : setting_of(u, r);
         if (i >= u.begin && i + N <= u.end && u.ranges[r].offset <= i &&
             i + N <= u.ranges[r].offset + u.ranges[r].count) {
             pack<float, N> param = load<float, N>(u.params + i), grad = load<float, N>(u.grads + i);
             pack<float, N> slot[SLOTS > 0 ? SLOTS : 1];
 #pragma unroll
-            for (int s = 0; s < SLOTS; s++) slot[s] = load<float, N>(u.slot[s] + i);
-            float decay = u.ranges[r].decays ? decays.decay : 0, keep = u.ranges[r].decays ? decays.keep : 1;
+            for (int j = 0; j < SLOTS; j++) slot[j] = load<float, N>(u.slot[j] + i);
 #pragma unroll
             for (int k = 0; k < N; k++) {
                 weight<SLOTS> w = {};
                 w.param = param.at[k];
 #pragma unroll
-                for (int s = 0; s < SLOTS; s++) w.slot[s] = slot[s].at[k];
-                rule(w, grad.at[k], factor, decay, keep);
+                for (int j = 0; j < SLOTS; j++) w.slot[j] = slot[j].at[k];
+                rule(w, grad.at[k], factor, s);
                 param.at[k] = w.param;
 #pragma unroll
-                for (int s = 0; s < SLOTS; s++) slot[s].at[k] = w.slot[s];
+                for (int j = 0; j < SLOTS; j++) slot[j].at[k] = w.slot[j];
             }
             store<float, N>(u.params + i, param);
 #pragma unroll
-            for (int s = 0; s < SLOTS; s++) store<float, N>(u.slot[s] + i, slot[s]);
+            for (int j = 0; j < SLOTS; j++) store<float, N>(u.slot[j] + i, slot[j]);
             continue;
         }
         for (size_t e = i; e < i + N; e++) { // a border runs through the pack
-            while (r + 1 < u.n_ranges && u.ranges[r + 1].offset <= e) r++;
+            while (r + 1 < u.n_ranges && u.ranges[r + 1].offset <= e) s = setting_of(u, ++r);
             if (e < u.begin || e >= u.end || e < u.ranges[r].offset ||
                 e - u.ranges[r].offset >= u.ranges[r].count)
                 continue;
             weight<SLOTS> w = {};
             w.param = u.params[e];
-            for (int s = 0; s < SLOTS; s++) w.slot[s] = u.slot[s][e];
-            rule(w, u.grads[e], factor, u.ranges[r].decays ? decays.decay : 0,
-                 u.ranges[r].decays ? decays.keep : 1);
+            for (int j = 0; j < SLOTS; j++) w.slot[j] = u.slot[j][e];
+            rule(w, u.grads[e], factor, s);
             u.params[e] = w.param;
-            for (int s = 0; s < SLOTS; s++) u.slot[s][e] = w.slot[s];
+            for (int j = 0; j < SLOTS; j++) u.slot[j][e] = w.slot[j];
         }
     }
 }
@@ -254,28 +262,22 @@ __global__ void __launch_bounds__(THREADS)
 template <typename Rule>
 static ls_status launch_update(const struct ls_update *u, Rule rule, cudaStream_t stream) {
     if (u->begin >= u->end || u->n_ranges == 0) return LS_OK;
-    struct decays decays = {u->weight_decay, (float)(1 - (double)u->lr * (double)u->weight_decay)};
     bool wide = is_wide(u->params) && is_wide(u->grads) && is_wide(u->slot[0]) && is_wide(u->slot[1]);
     int n = wide ? 4 : 1;
     auto *kernel = wide ? update_elements<4, Rule> : update_elements<1, Rule>;
     int64_t count = (int64_t)(u->end - u->begin / (size_t)n * (size_t)n);
-    LS_LAUNCH(kernel, blocks_for(count, THREADS * UPDATE_PACKS * n), THREADS, stream, *u, rule, decays);
+    LS_LAUNCH(kernel, blocks_for(count, THREADS * UPDATE_PACKS * n), THREADS, stream, *u, rule);
     return ls_cuda_launched();
 }
 
 ls_status ls_cuda_update(const struct ls_update *u, cudaStream_t stream) {
     if (u->kind == LS_ADAMW) {
-        struct adamw_rule rule = {(float)u->beta1,
-                                  (float)(1 - u->beta1),
-                                  (float)u->beta2,
-                                  (float)(1 - u->beta2),
-                                  (float)((double)u->lr / u->correction1),
-                                  (float)sqrt(u->correction2),
-                                  u->epsilon};
+        struct adamw_rule rule = {(float)u->beta1,       (float)(1 - u->beta1),       (float)u->beta2,
+                                  (float)(1 - u->beta2), (float)sqrt(u->correction2), u->epsilon};
         return launch_update(u, rule, stream);
     }
-    if (u->slot[0]) return launch_update(u, momentum_rule{u->lr, u->momentum, u->nesterov}, stream);
-    return launch_update(u, sgd_rule{u->lr}, stream);
+    if (u->slot[0]) return launch_update(u, momentum_rule{u->momentum, u->nesterov}, stream);
+    return launch_update(u, sgd_rule{}, stream);
 }
 
 // ---- running statistics: a block a state

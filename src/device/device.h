@@ -50,17 +50,18 @@ enum ls_optimizer_kind { LS_SGD, LS_ADAMW };
 
 struct ls_update_range {
     size_t offset, count; // floats; ranges cover the buffer, each with one setting
-    bool decays;
+    float weight_decay, lr_scale;
 };
 
-// One pass over a slice of the flat buffers. g = grad * decision.grad_factor.
+// One pass over a slice of the flat buffers. g = grad * decision.grad_factor; lr is the rate times the
+// range's lr_scale, decay its weight_decay.
 // SGD (Sutskever et al. 2013, as PyTorch writes it): g += decay * p; m = momentum * m + g;
 //   p -= lr * (nesterov ? g + momentum * m : m).
 // AdamW (Loshchilov, Hutter 2019): p -= lr * decay * p; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²;
 //   p -= lr / correction1 * m / (sqrt(v / correction2) + epsilon), correction_i = 1 - b_i^t.
 struct ls_update {
     enum ls_optimizer_kind kind;
-    float lr, weight_decay, momentum, epsilon;
+    float lr, momentum, epsilon;
     double beta1, beta2, correction1, correction2; // f64: 1 - 0.999 is not near enough to 0.001 in f32
     bool nesterov;
     float *params;

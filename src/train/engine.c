@@ -211,7 +211,6 @@ static struct ls_update update_of(const struct ls_engine *engine, const struct l
     return (struct ls_update){
         .kind = recipe->train.optimizer == LS_RECIPE_ADAMW ? LS_ADAMW : LS_SGD,
         .lr = control->lr,
-        .weight_decay = (float)recipe->train.weight_decay,
         .momentum = (float)recipe->train.momentum,
         .beta1 = recipe->train.beta1,
         .beta2 = recipe->train.beta2,

@@ -1,5 +1,6 @@
 // Opening and closing the engine.
 #include "train/engine_parts.h"
+#include "train/groups.h"
 #include "train/transport.h"
 
 #include <stdio.h>
@@ -59,17 +60,20 @@ static ls_status place(struct ls_engine *engine, const void *made, size_t bytes,
     return api->sync(engine->queue[0]);
 }
 
-// Neighbouring parameters with one setting of weight decay become one range.
-static int ranges_of(const struct ls_layout *layout, struct ls_update_range *ranges) {
+// Neighbouring parameters with equal settings become one range.
+static int ranges_of(const struct ls_engine *engine, struct ls_update_range *ranges) {
+    const struct ls_layout *layout = engine->layout;
     int n = 0;
     for (int i = 0; i < layout->n_trained; i++) {
         const struct ls_item *item = &layout->params[i];
         const size_t end = i + 1 < layout->n_trained ? layout->params[i + 1].offset : layout->trained_floats;
+        const struct ls_group_setting its = ls_groups_setting(engine->recipe, item);
         struct ls_update_range *last = n ? &ranges[n - 1] : NULL;
-        if (last && last->decays == item->decays)
+        if (last && last->weight_decay == its.weight_decay && last->lr_scale == its.lr_scale)
             last->count = end - last->offset;
         else
-            ranges[n++] = (struct ls_update_range){item->offset, end - item->offset, item->decays};
+            ranges[n++] =
+                (struct ls_update_range){item->offset, end - item->offset, its.weight_decay, its.lr_scale};
     }
     return n;
 }
@@ -79,7 +83,7 @@ static ls_status open_tables(struct ls_engine *engine) {
     struct ls_arena made = {0};
     struct ls_update_range *ranges = LS_ARENA_NEW(&made, struct ls_update_range, layout->n_params + 1);
     struct ls_update_state *states = LS_ARENA_NEW(&made, struct ls_update_state, layout->n_states + 1);
-    engine->n_ranges = ranges_of(layout, ranges);
+    engine->n_ranges = ranges_of(engine, ranges);
     for (int i = 0; i < layout->n_followed; i++) {
         const struct ls_item *item = &layout->states[i];
         states[i] = (struct ls_update_state){item->offset, item->count, item->output_offset, item->momentum,

@@ -2,6 +2,7 @@
 
 #include "train/augmentation.h"
 #include "train/freeze.h"
+#include "train/groups.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -156,6 +157,7 @@ ls_status ls_model_make(const struct ls_recipe *recipe, const struct ls_sample_s
     struct ls_model_spec spec;
     LS_TRY(ls_model_spec_of(recipe, sample, &spec));
     LS_TRY(make_plan(recipe, &spec, LS_TRAIN, device, NULL, &model->description, &model->train));
+    LS_TRY(ls_groups_check(recipe, model->train->layout));
     return make_plan(recipe, &spec, LS_EVAL, device, model->train->layout, NULL, &model->eval);
 }
 

@@ -36,6 +36,20 @@ struct ls_weights {
     struct ls_numbers given;
 };
 
+// Settings of the parameters whose names begin with `match`; one that is in several groups takes the first.
+struct ls_group {
+    const char *match;
+    const char *where;   // "recipe.yaml:12: train.groups", for messages
+    double weight_decay; // NAN: the optimizer's
+    double lr_scale;     // what the rate is multiplied with
+    bool decay_all;      // biases and normalization decay too
+};
+
+struct ls_groups {
+    struct ls_group *items;
+    int n;
+};
+
 enum ls_recipe_loss {
     LS_RECIPE_CROSS_ENTROPY,
     LS_RECIPE_MSE,
@@ -91,6 +105,7 @@ struct ls_recipe {
         enum ls_recipe_optimizer optimizer;
         double momentum, weight_decay, beta1, beta2, epsilon;
         bool nesterov;
+        struct ls_groups groups;
         enum ls_recipe_schedule schedule;
         double peak, final, gamma; // rate; cosine, polynomial: at the end; step: times gamma every …
         struct ls_span warmup, every;

@@ -23,6 +23,11 @@ void ls_recipe_print_value(const struct ls_key *key, const struct ls_recipe *rec
 // The type and range in words: "an integer, 1 to 65536".
 const char *ls_recipe_describe(struct ls_arena *arena, const struct ls_key *key);
 
+// ---- recipe_groups.c: train.groups
+ls_status ls_recipe_read_groups(const struct ls_yaml *list, struct ls_arena *scratch, struct ls_arena *memory,
+                                struct ls_groups *groups);
+void ls_recipe_print_groups(const struct ls_groups *groups, struct ls_text *out);
+
 // ---- recipe_path.c
 // `folder` joined with `path`, absolute; "." and, where no symbolic link is in the way, ".." are resolved.
 // A pattern's own part stays a pattern; what the folder adds in front stands for itself.

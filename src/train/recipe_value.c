@@ -109,6 +109,11 @@ static ls_status read_weights(const struct value *v) {
     return word ? LS_OK : read_list(v, &field->given);
 }
 
+static ls_status read_groups(const struct value *v) {
+    if (v->node->kind != LS_YAML_LIST) return wrong(v, v->node, "");
+    return ls_recipe_read_groups(v->node, v->scratch, &v->recipe->memory_arena, v->field);
+}
+
 static ls_status read_flag(const struct value *v) {
     LS_TRY(need_plain(v, v->node));
     bool *field = v->field;
@@ -292,6 +297,11 @@ static void print_weights(const struct ls_key *key, const void *field, struct ls
         ls_text_add(out, weights->kind == LS_WEIGHTS_BALANCED ? "balanced" : "none");
 }
 
+static void print_groups(const struct ls_key *key, const void *field, struct ls_text *out) {
+    (void)key;
+    ls_recipe_print_groups(field, out);
+}
+
 static void print_flag(const struct ls_key *key, const void *field, struct ls_text *out) {
     (void)key;
     ls_text_add(out, "%s", *(const bool *)field ? "true" : "false");
@@ -377,6 +387,7 @@ static const struct {
     [LS_KEY_SCALE] = {"auto, or a number that is not 0", read_scale, print_scale},
     [LS_KEY_NUMBERS] = {"a list of numbers", read_numbers, print_numbers},
     [LS_KEY_WEIGHTS] = {"none, balanced, or a list of numbers", read_weights, print_weights},
+    [LS_KEY_GROUPS] = {"a list of groups", read_groups, print_groups},
     [LS_KEY_FLAG] = {"true or false", read_flag, print_flag},
     [LS_KEY_TEXT] = {"a text", read_text, print_text},
     [LS_KEY_WORD] = {"one of", read_word, print_text},

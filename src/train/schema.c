@@ -195,6 +195,10 @@ const struct ls_key ls_schema[] = {
     RESULT("train.optimizer.adamw.epsilon", NUMBER, AT(train.epsilon), .preset = "1e-8", RANGE(0, 1),
            .above = true, .help = "added to the root of the second moment"),
     WEIGHT_DECAY("train.optimizer.adamw.weight_decay", "0.01"),
+    RESULT("train.groups", GROUPS, AT(train.groups), .preset = "[]",
+           .help = "settings of the parameters whose names begin with `match`, of the first group that fits: "
+                   "weight_decay in place of the optimizer's, lr_scale for the rate, decay_all: true where "
+                   "biases and normalization decay too; as [{match: layer1., lr_scale: 0.1}]"),
     RESULT("train.schedule", CHOICE, AT(train.schedule), .preset = "cosine", .help = "the learning rate"),
     OPTION("train.schedule.cosine", LS_RECIPE_COSINE, "half a cosine from peak to final"),
     PEAK("train.schedule.cosine.peak"),

@@ -18,6 +18,7 @@ enum ls_key_kind {
     LS_KEY_SCALE,    // double, not 0; `auto` is NAN
     LS_KEY_NUMBERS,  // struct ls_numbers, at least one
     LS_KEY_WEIGHTS,  // struct ls_weights: `none`, `balanced`, or a list of numbers
+    LS_KEY_GROUPS,   // struct ls_groups
     LS_KEY_FLAG,     // bool
     LS_KEY_TEXT,     // const char *, not empty
     LS_KEY_WORD,     // one of `words`: const char *, or what get and set make of its place in them

@@ -204,9 +204,9 @@ static void test_decide(void **state) {
 // ---- optimizers: three steps, in slices whose borders run through packs, of ranges that do too
 
 enum { N = 5003 };
-static const struct ls_update_range ranges[] = {{0, 64, true},         {64, 48, false}, {112, 1, true},
-                                                {113, 2000, false},    {2113, 6, true}, {2119, 2800, false},
-                                                {4919, N - 4919, true}};
+static const struct ls_update_range ranges[] = {
+    {0, 64, 0.01f, 1},     {64, 48, 0, 1},     {112, 1, 0.01f, 0.5f},     {113, 2000, 0, 2},
+    {2113, 6, 0.2f, 0.1f}, {2119, 2800, 0, 1}, {4919, N - 4919, 0.01f, 1}};
 static const size_t cuts[] = {0, 5, 64, 64, 130, 2114, N};
 
 static void update_on(int d, struct ls_update update, int n_slots, size_t shift, float skip, float *params,
@@ -252,7 +252,7 @@ static void check_update(const char *what, const struct ls_update *update, int n
 
 static void test_update(void **state) {
     (void)state;
-    const struct ls_update sgd = {.kind = LS_SGD, .lr = 0.1f, .weight_decay = 0.01f};
+    const struct ls_update sgd = {.kind = LS_SGD, .lr = 0.1f};
     struct ls_update momentum = sgd, nesterov, adamw = sgd;
     momentum.momentum = 0.9f;
     nesterov = momentum;

@@ -20,10 +20,12 @@ static double square_sum(const float *data, size_t n) {
     return part[0];
 }
 
-static void sgd(const struct ls_update *update, size_t begin, size_t end, float decay) {
+static void sgd(const struct ls_update *update, const struct ls_update_range *range, size_t begin,
+                size_t end) {
     float *param = update->params, *velocity = update->slot[0];
     const float *grad = update->grads;
-    float factor = update->decision->grad_factor, momentum = update->momentum, lr = update->lr;
+    float factor = update->decision->grad_factor, momentum = update->momentum;
+    float lr = update->lr * range->lr_scale, decay = range->weight_decay;
     if (!velocity) {
         PLAIN_INDEPENDENT
         for (size_t i = begin; i < end; i++) param[i] -= lr * (grad[i] * factor + decay * param[i]);
@@ -40,14 +42,16 @@ static void sgd(const struct ls_update *update, size_t begin, size_t end, float 
 }
 
 // In the order of operations of PyTorch's AdamW, constants computed in f64 and rounded once.
-static void adamw(const struct ls_update *update, size_t begin, size_t end, float decay) {
+static void adamw(const struct ls_update *update, const struct ls_update_range *range, size_t begin,
+                  size_t end) {
     float *param = update->params, *first = update->slot[0], *second = update->slot[1];
     const float *grad = update->grads;
     float factor = update->decision->grad_factor, epsilon = update->epsilon;
-    float keep = (float)(1 - (double)update->lr * decay);
+    float lr = update->lr * range->lr_scale;
+    float keep = (float)(1 - (double)lr * (double)range->weight_decay);
     float beta1 = (float)update->beta1, rest1 = (float)(1 - update->beta1);
     float beta2 = (float)update->beta2, rest2 = (float)(1 - update->beta2);
-    float step = (float)((double)update->lr / update->correction1);
+    float step = (float)((double)lr / update->correction1);
     float root = (float)sqrt((double)update->correction2);
     PLAIN_INDEPENDENT
     for (size_t i = begin; i < end; i++) {
@@ -69,8 +73,7 @@ static void update_ranges(const struct ls_update *update) {
         const struct ls_update_range *range = &update->ranges[r];
         size_t begin = clamp(range->offset, update->begin, update->end);
         size_t end = clamp(range->offset + range->count, update->begin, update->end);
-        float decay = range->decays ? update->weight_decay : 0;
-        (update->kind == LS_SGD ? sgd : adamw)(update, begin, end, decay);
+        (update->kind == LS_SGD ? sgd : adamw)(update, range, begin, end);
     }
 }
 

@@ -117,14 +117,14 @@ static void test_decide(void **state) {
 // ---- optimizers: three steps against the formulas of device.h in f64 ----
 enum { N = 203, STEPS = 3 };
 static float params[N], grads[N], slots[2][N];
-static const struct ls_update_range ranges[] = {{0, 64, true}, {64, 48, false}, {112, N - 112, true}};
+static const struct ls_update_range ranges[] = {
+    {0, 64, 0.01f, 1}, {64, 48, 0, 1}, {112, 48, 0.01f, 0.5f}, {160, N - 160, 0.05f, 1}};
 
 static struct ls_update update_of(enum ls_optimizer_kind kind, const struct ls_decision *decision) {
     fill(params, N, 4), fill(grads, N, 5);
     memset(slots, 0, sizeof slots);
     return (struct ls_update){.kind = kind,
                               .lr = 0.1f,
-                              .weight_decay = 0.01f,
                               .momentum = 0.9f,
                               .epsilon = 1e-8f,
                               .beta1 = 0.9,
@@ -133,14 +133,18 @@ static struct ls_update update_of(enum ls_optimizer_kind kind, const struct ls_d
                               .grads = grads,
                               .slot = {slots[0], slots[1]},
                               .ranges = ranges,
-                              .n_ranges = 3,
+                              .n_ranges = 4,
                               .begin = 0,
                               .end = N,
                               .decision = decision};
 }
 
 static double decay_at(int i) {
-    return i >= 64 && i < 112 ? 0 : (double)0.01f;
+    return i < 64 ? (double)0.01f : i < 112 ? 0 : i < 160 ? (double)0.01f : (double)0.05f;
+}
+
+static double rate_at(int i) {
+    return (double)0.1f * (i >= 112 && i < 160 ? 0.5 : 1);
 }
 
 static void check_sgd(bool nesterov, bool momentum) {
@@ -155,7 +159,7 @@ static void check_sgd(bool nesterov, bool momentum) {
         for (int i = 0; i < N; i++) {
             double g = (double)grads[i] * 0.5 + decay_at(i) * p[i];
             m[i] = mu * m[i] + g;
-            p[i] -= (double)0.1f * (nesterov ? g + mu * m[i] : m[i]);
+            p[i] -= rate_at(i) * (nesterov ? g + mu * m[i] : m[i]);
         }
     }
     sync();
@@ -184,10 +188,10 @@ static void test_adamw(void **state) {
         api->update(queue, &update);
         for (int i = 0; i < N; i++) {
             double g = 2 * (double)grads[i];
-            p[i] -= (double)0.1f * decay_at(i) * p[i];
+            p[i] -= rate_at(i) * decay_at(i) * p[i];
             m[i] = 0.9 * m[i] + 0.1 * g;
             v[i] = 0.999 * v[i] + 0.001 * g * g;
-            p[i] -= (double)0.1f / c1 * m[i] / (sqrt(v[i] / c2) + (double)1e-8f);
+            p[i] -= rate_at(i) / c1 * m[i] / (sqrt(v[i] / c2) + (double)1e-8f);
         }
     }
     sync();

@@ -158,25 +158,23 @@ static void test_levels_agree_on_flat_buffers(void **state) {
             for (uint64_t i = 0; i < N; i++)
                 data[l][k][i] = ls_uniform(ls_philox(3, LS_RANDOM_TEST, i, (uint64_t)k).word[0]);
         struct ls_decision decision = {1, 0.3f, 0};
-        struct ls_update_range range = {0, N, true};
-        struct ls_update update = {LS_ADAMW,
-                                   0.1f,
-                                   0.01f,
-                                   0.9f,
-                                   1e-8f,
-                                   0.9,
-                                   0.999,
-                                   0.1,
-                                   0.001,
-                                   true,
-                                   data[l][0],
-                                   data[l][1],
-                                   {data[l][2], data[l][3]},
-                                   &range,
-                                   1,
-                                   0,
-                                   N,
-                                   &decision};
+        struct ls_update_range range = {0, N, 0.01f, 0.5f};
+        struct ls_update update = {.kind = LS_ADAMW,
+                                   .lr = 0.1f,
+                                   .momentum = 0.9f,
+                                   .epsilon = 1e-8f,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .correction1 = 0.1,
+                                   .correction2 = 0.001,
+                                   .nesterov = true,
+                                   .params = data[l][0],
+                                   .grads = data[l][1],
+                                   .slot = {data[l][2], data[l][3]},
+                                   .ranges = &range,
+                                   .n_ranges = 1,
+                                   .end = N,
+                                   .decision = &decision};
         levels[l]->update(&update);
         update.kind = LS_SGD;
         levels[l]->update(&update);

@@ -219,6 +219,11 @@ static void overrides_set_every_kind(void **state) {
          "\n    one_cycle:\n      peak: 2\n      rise: 0.45\n      initial_divisor: 25\n      final_divisor: "
          "10000\n"},
         {"train.loss=mse", "\n  loss:\n    mse: {}\n"},
+        {"train.groups=[]", "\n  groups: []\n"},
+        {"train.groups=[{match: fc.}]", "\n  groups: [{match: \"fc.\", lr_scale: 1}]\n"},
+        {"train.groups=[{lr_scale: 0.1, match: 'a: b'}, {match: \"\", weight_decay: 0, decay_all: true}]",
+         "\n  groups: [{match: \"a: b\", lr_scale: 0.1}, {match: \"\", weight_decay: 0, lr_scale: 1, "
+         "decay_all: true}]\n"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) check_override(pairs[i][0], pairs[i][1]);
 }
@@ -423,6 +428,7 @@ static void the_resolved_recipe_reads_back(void **state) {
         "train.precision=tf32",
         "train.reduce=fast",
         "checkpoint.every=0",
+        "train.groups=[{match: \"q\\\"ü\", lr_scale: 0.30000000000000004}, {match: b, weight_decay: 1e-7}]",
         "seed=18446744073709551615",
     };
     check_round_trip(LEAST, odd, (int)(sizeof odd / sizeof odd[0]));
@@ -498,6 +504,7 @@ static void what_changes_the_result_is_named(void **state) {
         {"train.schedule.cosine.warmup=2 epochs", "warmup was 1 epoch, now is 2 epochs"},
         {"train.loss.cross_entropy.smoothing=0.1", "smoothing was 0, now is 0.1"},
         {"train.clip=1", "train.clip was 0, now is 1"},
+        {"train.groups=[{match: fc}]", "train.groups was [], now is [{match: \"fc\", lr_scale: 1}]"},
         {"train.reduce=fast", "train.reduce was ordered, now is fast"},
         {"train.epochs=6", "train.epochs was 5, now is 6"},
         {"train.steps=6", "train.epochs was 5, now is not set; train.steps was not set, now is 6"},

@@ -114,6 +114,24 @@ static void wrong_types(void **state) {
     must_refuse_override("train.class_weights=[1, 1]",
                          "expected 10 weights, one for each of model.classes, found 2");
     must_refuse_override("train.class_weights=[0, 0, 0, 0, 0, 0, 0, 0, 0, 0]", "every weight is 0");
+    must_refuse_override("train.groups=fc", "train.groups=fc: expected a list of groups, found fc");
+    must_refuse_override("train.groups={match: fc}", "expected a list of groups, found a section");
+    must_refuse_override("train.groups=[fc]", "expected a group, as {match: fc., lr_scale: 10}, found fc");
+    must_refuse(MODEL DATA "train:\n  epochs: 5\n  groups:\n    - match: fc\n      lr_scal: 2\n", NULL,
+                "r.yaml:7: train.groups.lr_scal: unknown key; known here: match, weight_decay, lr_scale");
+    must_refuse(MODEL DATA "train:\n  epochs: 5\n  groups:\n    - match: fc\n    - lr_scale: 2\n", NULL,
+                "r.yaml:7: train.groups: a group without `match`");
+    must_refuse_override("train.groups=[{match: fc, lr_scale: -1}]",
+                         "train.groups.lr_scale: expected a number from 0 to 1000000, found -1");
+    must_refuse_override("train.groups=[{match: fc, weight_decay: none}]",
+                         "train.groups.weight_decay: expected a number from 0 to 1000000, found none");
+    must_refuse_override("train.groups=[{match: fc, lr_scale: .nan}]", "train.groups.lr_scale: expected");
+    must_refuse_override("train.groups=[{match: fc, lr_scale: '2'}]", "train.groups.lr_scale: expected");
+    must_refuse_override("train.groups=[{match: fc, decay_all: yes}]",
+                         "train.groups.decay_all: expected true or false, found yes");
+    must_refuse_override("train.groups=[{match: [fc]}]",
+                         "train.groups.match: expected the beginning of parameters' names, found a list");
+    must_refuse_override("train.groups=[{match: fc, match: fc}]", "repeated key");
     must_refuse_override("data.sampler=even", "expected one of shuffle, balanced, found even");
     must_refuse(MODEL "data: {train: a.h5, sampler: balanced}\ntrain: {epochs: 5, loss: mse}", NULL,
                 "r.yaml:2: data.sampler: balanced needs train.loss: cross_entropy");

@@ -1,0 +1,47 @@
+#include "train/groups.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool matches(const struct ls_group *group, const struct ls_item *param) {
+    return strncmp(param->name, group->match, strlen(group->match)) == 0;
+}
+
+// The first that matches, or NULL.
+static const struct ls_group *group_of(const struct ls_groups *groups, const struct ls_item *param) {
+    for (int i = 0; i < groups->n; i++)
+        if (matches(&groups->items[i], param)) return &groups->items[i];
+    return NULL;
+}
+
+struct ls_group_setting ls_groups_setting(const struct ls_recipe *recipe, const struct ls_item *param) {
+    const struct ls_group *group = group_of(&recipe->train.groups, param);
+    const bool decays = param->decays || (group && group->decay_all);
+    const bool own = group && !isnan(group->weight_decay);
+    return (struct ls_group_setting){
+        .weight_decay = decays ? (float)(own ? group->weight_decay : recipe->train.weight_decay) : 0,
+        .lr_scale = group ? (float)group->lr_scale : 1,
+    };
+}
+
+ls_status ls_groups_check(const struct ls_recipe *recipe, const struct ls_layout *layout) {
+    const struct ls_groups *groups = &recipe->train.groups;
+    for (int g = 0; g < groups->n; g++) {
+        const struct ls_group *group = &groups->items[g];
+        int matching = 0, members = 0;
+        for (int i = 0; i < layout->n_params; i++) {
+            matching += matches(group, &layout->params[i]);
+            members += group_of(groups, &layout->params[i]) == group;
+        }
+        if (members > 0) continue;
+        if (matching > 0)
+            return LS_FAIL(LS_INPUT,
+                           "%s: every parameter whose name begins with \"%s\" is in a group before this one",
+                           group->where, group->match);
+        return LS_FAIL(
+            LS_INPUT,
+            "%s: no parameter has a name that begins with \"%s\"; 'lockstep show zoo:%s' lists them",
+            group->where, group->match, recipe->model.zoo);
+    }
+    return LS_OK;
+}
