@@ -159,6 +159,11 @@ static void cuda_update_states(struct ls_queue *queue, const struct ls_update_st
         ls_cuda_note(queue, ls_cuda_update_states(update, ls_cuda_stream(queue)));
 }
 
+static void cuda_average(struct ls_queue *queue, const struct ls_average *average) {
+    if (average->n > 0 && ls_cuda_sound(queue))
+        ls_cuda_note(queue, ls_cuda_average(average, ls_cuda_stream(queue)));
+}
+
 // ---- opening and closing
 
 static void cuda_close(struct ls_device *device) {
@@ -197,6 +202,7 @@ static const struct ls_device_api api = {
     .decide = cuda_decide,
     .update = cuda_update,
     .update_states = cuda_update_states,
+    .average = cuda_average,
     .node_workspace = ls_cuda_node_workspace,
     .load = ls_cuda_load,
     .unload = ls_cuda_unload,

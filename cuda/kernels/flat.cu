@@ -1,4 +1,5 @@
-// Passes over flat f32 buffers: sum, norm, fingerprint, decision, optimizers, running statistics.
+// Passes over flat f32 buffers: sum, norm, fingerprint, decision, optimizers, running statistics,
+// moving averages.
 #include "cuda/kernels/flat.h"
 
 #include "cuda/kernels/map.cuh"
@@ -295,5 +296,24 @@ static __global__ void __launch_bounds__(THREADS) update_states(struct ls_update
 ls_status ls_cuda_update_states(const struct ls_update_states *u, cudaStream_t stream) {
     if (u->n_states == 0) return LS_OK;
     LS_LAUNCH(update_states, (unsigned)u->n_states, THREADS, stream, *u);
+    return ls_cuda_launched();
+}
+
+// ---- moving averages
+
+struct toward_value {
+    const struct ls_decision *decision;
+    float rest;
+    __device__ float operator()(float average, float value) const {
+        return decision->skip ? average : average + rest * (value - average);
+    }
+};
+
+ls_status ls_cuda_average(const struct ls_average *work, cudaStream_t stream) {
+    if (work->n == 0) return LS_OK;
+    toward_value rule = {work->decision, work->rest};
+    auto *map = is_wide(work->average) && is_wide(work->values) ? map_all<2, 4, float, float, toward_value>
+                                                                : map_all<2, 1, float, float, toward_value>;
+    map(rule, work->average, work->values, work->average, (int64_t)work->n, stream);
     return ls_cuda_launched();
 }

@@ -21,6 +21,7 @@ ls_status ls_cuda_fingerprint(const float *data, size_t n, uint64_t *mark, cudaS
 ls_status ls_cuda_decide(const struct ls_decide *decide, cudaStream_t stream);
 ls_status ls_cuda_update(const struct ls_update *update, cudaStream_t stream);
 ls_status ls_cuda_update_states(const struct ls_update_states *update, cudaStream_t stream);
+ls_status ls_cuda_average(const struct ls_average *average, cudaStream_t stream);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,7 @@ static void print_memory(const struct ls_memory *memory) {
     printf("memory of rank 0:\n");
     print_bytes("weights", memory->weights, "parameters and running statistics");
     print_bytes("gradients", memory->gradients, "output buffers of the lanes' tree");
-    print_bytes("optimizer", memory->optimizer, "");
+    print_bytes("optimizer", memory->optimizer, "its slots, and moving averages");
     print_bytes("activations", memory->activations, "of all lanes side by side");
     print_bytes("workspace", memory->workspace, "of the kernels, beyond the activations");
     if (memory->staging) print_bytes("staging", memory->staging, "input of the next lane, on the device");

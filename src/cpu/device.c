@@ -225,6 +225,22 @@ static void cpu_update(struct ls_queue *queue, const struct ls_update *update) {
     ls_queue_enqueue(queue, update_task, &work, sizeof work);
 }
 
+struct average {
+    const struct ls_plain *plain;
+    struct ls_average average;
+};
+
+static ls_status average_task(void *argument) {
+    const struct average *work = argument;
+    if (!work->average.decision->skip) work->plain->average(&work->average);
+    return LS_OK;
+}
+
+static void cpu_average(struct ls_queue *queue, const struct ls_average *average) {
+    struct average work = {ls_queue_owner(queue)->plain, *average};
+    ls_queue_enqueue(queue, average_task, &work, sizeof work);
+}
+
 static ls_status update_states_task(void *argument) {
     const struct ls_update_states *work = argument;
     if (work->decision->skip) return LS_OK;
@@ -273,6 +289,7 @@ const struct ls_device_api ls_cpu_api = {
     .decide = cpu_decide,
     .update = cpu_update,
     .update_states = cpu_update_states,
+    .average = cpu_average,
     .node_workspace = ls_cpu_node_workspace,
     .load = ls_cpu_load,
     .unload = ls_cpu_unload,

@@ -73,6 +73,15 @@ struct ls_update {
     const struct ls_decision *decision;
 };
 
+// average += rest * (values - average): a moving average of weights or statistics.
+struct ls_average {
+    float *average;
+    const float *values;
+    size_t n;
+    float rest; // 1 - decay
+    const struct ls_decision *decision;
+};
+
 struct ls_update_state {
     size_t offset, count; // floats, in the states' buffer
     size_t output_offset; // floats, in the output buffer: where its statistic lies
@@ -153,6 +162,7 @@ struct ls_device_api {
     void (*decide)(struct ls_queue *queue, const struct ls_decide *decide);
     void (*update)(struct ls_queue *queue, const struct ls_update *update);
     void (*update_states)(struct ls_queue *queue, const struct ls_update_states *update);
+    void (*average)(struct ls_queue *queue, const struct ls_average *average);
 
     // ---- plans ----
     // Can this node run here? If so, *workspace is what it needs. If not, an error that names op and types.

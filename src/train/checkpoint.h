@@ -38,6 +38,7 @@ struct ls_checkpoint {
     const struct ls_layout *layout;
     float *params, *states, *slot[LS_MAX_SLOTS];
     const char *slot_names[LS_MAX_SLOTS]; // "momentum"; NULL: unused
+    float *average, *average_states;      // moving averages of params and states; NULL: none
     struct ls_checkpoint_state state;
     const char *recipe;      // resolved, YAML
     const char *model;       // text of the training graph
@@ -115,6 +116,5 @@ void ls_checkpoint_writer_on_done(struct ls_checkpoint_writer *writer,
                                   void (*done)(void *context, uint64_t step, const char *path, double seconds,
                                                uint64_t bytes),
                                   void *context);
-size_t ls_checkpoint_writer_bytes(const struct ls_layout *layout, int slots);
 
 #include "base/end.h"

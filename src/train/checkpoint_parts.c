@@ -74,6 +74,11 @@ ls_status ls_checkpoint_each(const struct ls_checkpoint *checkpoint,
     const struct ls_layout *layout = checkpoint->layout;
     LS_TRY(each_item("model", layout->params, layout->n_params, checkpoint->params, each, context));
     LS_TRY(each_item("model", layout->states, layout->n_states, checkpoint->states, each, context));
+    if (checkpoint->average) {
+        LS_TRY(each_item("average", layout->params, layout->n_params, checkpoint->average, each, context));
+        LS_TRY(each_item("average", layout->states, layout->n_states, checkpoint->average_states, each,
+                         context));
+    }
     for (int i = 0; i < LS_MAX_SLOTS; i++) {
         char group[64];
         if (!checkpoint->slot_names[i]) continue;

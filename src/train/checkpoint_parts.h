@@ -14,6 +14,7 @@
 //   │   ├── conv1.weight        [O, H, W, I]; axes "OHWI"
 //   │   ├── fc.bias             [O]
 //   │   └── bn1.running_mean    [C]
+//   ├── average/        where moving averages are kept: as model, name by name
 //   └── optimizer/
 //       └── momentum/   as the parameters, but for frozen ones
 //           └── conv1.weight

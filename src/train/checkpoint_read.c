@@ -252,6 +252,9 @@ static void clear_buffers(struct ls_checkpoint *checkpoint) {
     if (checkpoint->states) memset(checkpoint->states, 0, layout->state_floats * sizeof(float));
     for (int i = 0; i < LS_MAX_SLOTS; i++)
         if (checkpoint->slot_names[i]) memset(checkpoint->slot[i], 0, layout->trained_floats * sizeof(float));
+    if (checkpoint->average) memset(checkpoint->average, 0, layout->param_floats * sizeof(float));
+    if (checkpoint->average_states)
+        memset(checkpoint->average_states, 0, layout->state_floats * sizeof(float));
 }
 
 ls_status ls_checkpoint_read(const char *path, struct ls_checkpoint *checkpoint) {

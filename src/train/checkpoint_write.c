@@ -77,6 +77,7 @@ static ls_status write_content(struct writing *writing, const struct ls_checkpoi
     LS_TRY(write_state(writing, &checkpoint->state));
     LS_TRY(write_texts(writing, checkpoint));
     LS_TRY(ls_h5_make_group(writing->file, "model"));
+    if (checkpoint->average) LS_TRY(ls_h5_make_group(writing->file, "average"));
     LS_TRY(ls_h5_make_group(writing->file, "optimizer"));
     for (int i = 0; i < LS_MAX_SLOTS; i++) {
         char group[64];

@@ -120,7 +120,9 @@ static ls_status make_copy(struct ls_checkpoint *copy, const struct ls_layout *l
         LS_TRY(copy_text(&copy->slot_names[i], like->slot_names[i]));
         LS_TRY(make_buffer(&copy->slot[i], layout->trained_floats));
     }
-    return LS_OK;
+    if (!like->average) return LS_OK;
+    LS_TRY(make_buffer(&copy->average, layout->param_floats));
+    return make_buffer(&copy->average_states, layout->state_floats);
 }
 
 static void free_writer(struct ls_checkpoint_writer *writer) {
@@ -134,6 +136,8 @@ static void free_writer(struct ls_checkpoint_writer *writer) {
     }
     free(copy->params);
     free(copy->states);
+    free(copy->average);
+    free(copy->average_states);
     free(writer->folder);
     free(writer);
 }
@@ -174,12 +178,18 @@ ls_status ls_checkpoint_writer_open(const char *folder, const struct ls_layout *
     return LS_OK;
 }
 
+static void copy_floats(float *to, const float *from, size_t n) {
+    if (n > 0) memcpy(to, from, n * sizeof *to);
+}
+
 static void copy_arrays(struct ls_checkpoint *to, const struct ls_checkpoint *from) {
     const struct ls_layout *layout = to->layout;
-    memcpy(to->params, from->params, layout->param_floats * sizeof(float));
-    if (layout->state_floats) memcpy(to->states, from->states, layout->state_floats * sizeof(float));
+    copy_floats(to->params, from->params, layout->param_floats);
+    copy_floats(to->states, from->states, layout->state_floats);
     for (int i = 0; i < LS_MAX_SLOTS; i++)
-        if (to->slot_names[i]) memcpy(to->slot[i], from->slot[i], layout->trained_floats * sizeof(float));
+        if (to->slot_names[i]) copy_floats(to->slot[i], from->slot[i], layout->trained_floats);
+    if (to->average) copy_floats(to->average, from->average, layout->param_floats);
+    if (to->average) copy_floats(to->average_states, from->average_states, layout->state_floats);
     to->state = from->state;
 }
 
@@ -244,9 +254,4 @@ void ls_checkpoint_writer_on_done(struct ls_checkpoint_writer *writer,
     writer->done = done;
     writer->done_context = context;
     pthread_mutex_unlock(&writer->lock);
-}
-
-size_t ls_checkpoint_writer_bytes(const struct ls_layout *layout, int slots) {
-    return (layout->param_floats + layout->trained_floats * (size_t)slots + layout->state_floats) *
-           sizeof(float);
 }

@@ -271,6 +271,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         api->wait(engine->queue[q], engine->decided);
         struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_UPDATE, q, 0, 0);
         api->update(engine->queue[q], &update);
+        ls_engine_average(engine, control, q, update.begin, update.end);
         ls_engine_end_span(engine, engine->queue[q], span);
     }
     const struct ls_update_states states = {
@@ -282,6 +283,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
         .decision = engine->decision,
     };
     api->update_states(engine->queue[0], &states);
+    ls_engine_average_states(engine, control);
     api->copy(engine->queue[0], &outcome->decision, engine->decision, sizeof *engine->decision);
     gather_shares(engine);
     api->record(engine->queue[0], engine->updated);
@@ -402,6 +404,8 @@ ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *ba
         const int q = c % engine->n_queues;
         struct ls_lane lane = ls_engine_input(engine, plan, q, batch, c, engine->control);
         lane.output = engine->buffers[q];
+        if (engine->replica.average)
+            lane.params = engine->replica.average, lane.states = engine->replica.average_states;
         if (results) lane.result = results + (size_t)c * result_floats;
         api->run(engine->queue[q], engine->eval_program, 0, &lane);
         ls_engine_input_read(engine, q);

@@ -46,7 +46,7 @@ ls_status ls_engine_profile(struct ls_engine *engine, double *seconds);
 
 struct ls_step_control {
     uint64_t step;    // 0-based
-    uint64_t updates; // done before this one (AdamW's bias correction)
+    uint64_t updates; // done before this one (AdamW's bias correction, the warm-up of averages)
     float lr;
     float loss_scale; // gradients are computed so many times too large; 0 is 1
     bool stop, fault; // this rank's wishes
@@ -104,9 +104,9 @@ ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *b
 // How many chunks an evaluation should hand over at a time: as many as there are queues, and, where input is
 // copied, more, so that one chunk is copied while another computes.
 int ls_engine_chunks_a_round(const struct ls_engine *engine);
-// Forward only, on chunks of lane_batch samples: chunk i of the batch is samples
-// [i * lane_batch, …). metrics [chunks][3]: sums of loss, correct, weight. results: plan->result of all
-// chunks in order, or NULL. Both fastest in memory of the device's alloc_host.
+// Forward only, by the averages where they are kept, on chunks of lane_batch samples: chunk i of the batch is
+// samples [i * lane_batch, …). metrics [chunks][3]: sums of loss, correct, weight. results: plan->result of
+// all chunks in order, or NULL. Both fastest in memory of the device's alloc_host.
 ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *batch, int chunks,
                              float (*metrics)[3], float *results);
 
@@ -116,7 +116,11 @@ ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *ba
 struct ls_replica {
     float *params, *states, *slot[2];
     const char *slot_names[2];
+    // Moving averages of params and states (train.ema): what evaluations compute with. NULL: none are kept.
+    float *average, *average_states;
 };
+// The averages begin where the weights and statistics are now. Nothing where none are kept.
+void ls_replica_begin_average(const struct ls_replica *replica, const struct ls_layout *layout);
 struct ls_replica ls_engine_replica(const struct ls_engine *engine);
 ls_status ls_engine_download(struct ls_engine *engine);
 ls_status ls_engine_upload(struct ls_engine *engine);

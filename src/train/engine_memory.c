@@ -76,6 +76,7 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
     struct ls_engine_sizes sizes = {
         .lanes = ls_lanes_of(rank, ranks, lanes_total),
         .slots = slots_of(recipe),
+        .averages = recipe->train.ema > 0,
         .arena = larger(train->arena_bytes, eval->arena_bytes),
         .params = layout->param_floats * sizeof(float),
         .states = layout->state_floats * sizeof(float),
@@ -105,9 +106,10 @@ static struct ls_memory device_memory(const struct ls_engine_sizes *sizes) {
     struct ls_memory memory = {
         .weights = rounded(sizes->params) + rounded(sizes->states),
         .gradients = ((size_t)sizes->buffers + audits) * rounded(sizes->output) + rounded(sizes->marks),
-        .optimizer = (size_t)sizes->slots * rounded(sizes->slot) + rounded(sizes->block_sums) +
-                     rounded(sizeof(struct ls_decision)) + rounded(sizes->ranges) +
-                     rounded(sizes->state_table),
+        .optimizer = (size_t)sizes->slots * rounded(sizes->slot) +
+                     sizes->averages * (rounded(sizes->params) + rounded(sizes->states)) +
+                     rounded(sizes->block_sums) + rounded(sizeof(struct ls_decision)) +
+                     rounded(sizes->ranges) + rounded(sizes->state_table),
         .workspace = queues * rounded(sizes->arena), // the activations' part of it is not told apart here
         .staging = (size_t)sizes->stages * rounded(sizes->stage.bytes),
         .communication = rounded(sizes->scratch),
@@ -147,7 +149,8 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     memory.activations =
         (size_t)sizes.queues * larger(model->train->activation_bytes, model->eval->activation_bytes);
     memory.workspace -= memory.activations;
-    const size_t replica = sizes.params + (size_t)sizes.slots * sizes.slot + sizes.states;
+    const size_t replica =
+        (sizes.params + sizes.states) * (size_t)(1 + sizes.averages) + (size_t)sizes.slots * sizes.slot;
     memory.input = input_bytes(recipe, &sizes, model->train->lane_batch, train, test);
     if (test) memory.input += ls_evaluator_bytes(model->eval, test, recipe->train.lanes, ranks);
     if (rank == 0) memory.checkpoint = replica;

@@ -1,5 +1,6 @@
 // The engine's parts: opening and closing (engine_open.c), what it takes (engine_memory.c), its input
-// (engine_input.c) and replica (engine_replica.c), its steps (engine.c), recomputing a lane (engine_audit.c).
+// (engine_input.c) and replica (engine_replica.c), its steps (engine.c), moving averages (engine_average.c),
+// recomputing a lane (engine_audit.c).
 #pragma once
 
 #include "device/device.h"
@@ -29,6 +30,7 @@ struct ls_stage_layout {
 struct ls_engine_sizes {
     struct ls_lane_range lanes;
     int queues, buffers, slots, stages; // how many of each
+    bool averages;                      // of params and states, one each
     int chunks;                         // of an evaluation, a round
     size_t arena, params, states, slot, output, block_sums, ranges, state_table;
     size_t marks; // 0: no audits, and no output of a lane that is computed again
@@ -115,6 +117,13 @@ void ls_engine_input_read(struct ls_engine *engine, int q);
 // ---- engine_replica.c
 ls_status ls_engine_open_replica(struct ls_engine *engine); // with the initial weights
 void ls_engine_close_replica(struct ls_engine *engine);
+
+// ---- engine_average.c
+// Moves the averages of parameters [begin, end), which queue q has updated.
+void ls_engine_average(struct ls_engine *engine, const struct ls_step_control *control, int q, size_t begin,
+                       size_t end);
+// The same of the statistics, which queue 0 updates.
+void ls_engine_average_states(struct ls_engine *engine, const struct ls_step_control *control);
 
 // A phase: what is enqueued in between. A span of it, where this step is traced; else NULL.
 struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struct ls_queue *queue,

@@ -2,12 +2,14 @@
 // hashed.
 #include "train/engine_parts.h"
 
+#include <string.h>
+
 // Each buffer of the replica with its mirror.
 struct pair {
     float **device, **host;
     size_t bytes;
 };
-enum { MOST_PAIRS = 4 };
+enum { MOST_PAIRS = 6 };
 
 static int pairs_of(struct ls_engine *engine, struct pair pairs[MOST_PAIRS]) {
     struct ls_replica *replica = &engine->replica, *mirror = &engine->mirror;
@@ -17,6 +19,9 @@ static int pairs_of(struct ls_engine *engine, struct pair pairs[MOST_PAIRS]) {
     pairs[n++] = (struct pair){&replica->states, &mirror->states, sizes->states};
     for (int i = 0; i < sizes->slots; i++)
         pairs[n++] = (struct pair){&replica->slot[i], &mirror->slot[i], sizes->slot};
+    if (!sizes->averages) return n;
+    pairs[n++] = (struct pair){&replica->average, &mirror->average, sizes->params};
+    pairs[n++] = (struct pair){&replica->average_states, &mirror->average_states, sizes->states};
     return n;
 }
 
@@ -39,6 +44,7 @@ ls_status ls_engine_open_replica(struct ls_engine *engine) {
     }
     name_slots(engine);
     ls_weights_init(engine->layout, engine->recipe->seed, engine->mirror.params, engine->mirror.states);
+    ls_replica_begin_average(&engine->mirror, engine->layout);
     return ls_engine_upload(engine);
 }
 
@@ -71,6 +77,13 @@ ls_status ls_engine_upload(struct ls_engine *engine) {
 
 ls_status ls_engine_download(struct ls_engine *engine) {
     return engine->mirrored ? LS_OK : copy_all(engine, false);
+}
+
+void ls_replica_begin_average(const struct ls_replica *replica, const struct ls_layout *layout) {
+    if (!replica->average) return;
+    memcpy(replica->average, replica->params, layout->param_floats * sizeof(float));
+    if (layout->state_floats > 0)
+        memcpy(replica->average_states, replica->states, layout->state_floats * sizeof(float));
 }
 
 struct ls_replica ls_engine_replica(const struct ls_engine *engine) {

@@ -8,7 +8,7 @@ struct ls_memory {
     // Of the device's memory:
     size_t weights;     // parameters and running statistics
     size_t gradients;   // output buffers of the tree
-    size_t optimizer;   // its slots, and what the update reads beside
+    size_t optimizer;   // its slots, moving averages, and what the update reads beside
     size_t activations; // of all queues
     size_t workspace;   // what the arenas need beyond the activations
     size_t staging; // input of lanes that is on its way to where they read it; 0 where they read the batch

@@ -180,14 +180,17 @@ static ls_status identify(const struct work *work, char identity[20]) {
     const struct ls_session *session = work->session;
     const struct ls_layout *layout = session->model.train->layout;
     const struct ls_replica replica = ls_engine_replica(session->engine);
+    // What it predicts with.
+    const float *params = replica.average ? replica.average : replica.params;
+    const float *states = replica.average ? replica.average_states : replica.states;
     uint64_t content;
     LS_TRY(ls_dataset_content(session->dataset, &content));
     const uint64_t numbers[] = {ls_dataset_info(session->dataset)->identity, content, (uint64_t)work->top,
-                                ls_params_hash(layout, replica.params)};
+                                ls_params_hash(layout, params)};
     struct ls_hash *hash = ls_hash_open();
     ls_hash_add(hash, numbers, sizeof numbers);
     ls_hash_add(hash, &work->request->min_confidence, sizeof work->request->min_confidence);
-    ls_hash_add(hash, replica.states, layout->state_floats * sizeof *replica.states);
+    ls_hash_add(hash, states, layout->state_floats * sizeof *states);
     ls_hash_add(hash, session->header.recipe, strlen(session->header.recipe));
     ls_hash_add(hash, session->device->fingerprint, strlen(session->device->fingerprint));
     snprintf(identity, 20, "%016" PRIx64, ls_hash_value(hash));

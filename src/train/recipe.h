@@ -111,9 +111,9 @@ struct ls_recipe {
         struct ls_span warmup, every;
         double power;                                // polynomial
         double rise, initial_divisor, final_divisor; // one_cycle; rise: a part of the steps
-        double clip;
-        bool fast;      // reduce: fast
-        int64_t bucket; // bytes
+        double clip, ema; // ema: decay of the weights' moving average; 0: none is kept
+        bool fast;        // reduce: fast
+        int64_t bucket;   // bytes
         int64_t nan_limit, audit_every;
         double timeout; // seconds
     } train;

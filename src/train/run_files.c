@@ -17,6 +17,8 @@ static struct ls_checkpoint snapshot(const struct ls_run *run) {
         .layout = run->model.train->layout,
         .params = replica.params,
         .states = replica.states,
+        .average = replica.average,
+        .average_states = replica.average_states,
         .state = run->state,
         .recipe = run->resolved.data,
         .model = run->model.description.data,
@@ -39,10 +41,14 @@ ls_status ls_run_params_hash(struct ls_run *run, uint64_t *hash) {
 }
 
 ls_status ls_run_compare_replicas(struct ls_run *run) {
-    char text[32];
+    char text[64];
     uint64_t hash = 0;
     LS_TRY(ls_comm_agree(run->comm, ls_run_params_hash(run, &hash)));
-    snprintf(text, sizeof text, "%016" PRIx64, hash);
+    const float *average = ls_engine_replica(run->engine).average;
+    int length = snprintf(text, sizeof text, "%016" PRIx64, hash);
+    if (average)
+        snprintf(text + length, sizeof text - (size_t)length, ", of their average %016" PRIx64,
+                 ls_params_hash(run->model.train->layout, average));
     return ls_comm_agree_same(run->comm, LS_COMM, "the hash of the parameters", text);
 }
 

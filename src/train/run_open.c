@@ -187,6 +187,7 @@ static ls_status take_weights(struct ls_run *run) {
     LS_TRY(ls_comm_agree(run->comm, status));
     LS_TRY(ls_comm_broadcast(run->comm, replica.params, layout->param_floats * sizeof(float), 0));
     LS_TRY(ls_comm_broadcast(run->comm, replica.states, layout->state_floats * sizeof(float), 0));
+    ls_replica_begin_average(&replica, layout);
     return ls_comm_agree(run->comm, ls_engine_upload(run->engine));
 }
 

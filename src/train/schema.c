@@ -232,6 +232,10 @@ const struct ls_key ls_schema[] = {
     WARMUP("train.schedule.constant.warmup", "0"),
     RESULT("train.clip", NUMBER, AT(train.clip), .preset = "0", RANGE(0, 1e30),
            .help = "largest norm of the whole gradient; 0 for no limit"),
+    RESULT("train.ema", NUMBER, AT(train.ema), .preset = "0", RANGE(0, 1), .below = true,
+           .help = "keep a moving average of the weights with this decay, as 0.999, and evaluate, predict "
+                   "and choose "
+                   "the best by it; 0: none"),
     RESULT("train.reduce", WORD, .preset = "ordered", .words = "ordered fast", .get = get_reduce,
            .set = set_reduce,
            .help = "ordered: the same bits on any number of ranks; fast: the library's own all-reduce"),

@@ -216,15 +216,22 @@ ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample
 ls_status ls_replica_load(struct ls_engine *engine, const struct ls_layout *layout, struct ls_comm *comm,
                           const char *path, bool slots, struct ls_checkpoint_state *state) {
     struct ls_replica replica = ls_engine_replica(engine);
-    struct ls_checkpoint checkpoint = {.layout = layout, .params = replica.params, .states = replica.states};
+    struct ls_checkpoint checkpoint = {.layout = layout,
+                                       .params = replica.params,
+                                       .states = replica.states,
+                                       .average = replica.average,
+                                       .average_states = replica.average_states};
+    const size_t params = layout->param_floats * sizeof(float), states = layout->state_floats * sizeof(float);
     for (int i = 0; slots && i < LS_MAX_SLOTS; i++) {
         checkpoint.slot[i] = replica.slot[i];
         checkpoint.slot_names[i] = replica.slot_names[i];
     }
     ls_status status = comm->rank == 0 ? ls_checkpoint_read(path, &checkpoint) : LS_OK;
     LS_TRY(ls_comm_agree(comm, status));
-    LS_TRY(ls_comm_broadcast(comm, replica.params, layout->param_floats * sizeof(float), 0));
-    LS_TRY(ls_comm_broadcast(comm, replica.states, layout->state_floats * sizeof(float), 0));
+    LS_TRY(ls_comm_broadcast(comm, replica.params, params, 0));
+    LS_TRY(ls_comm_broadcast(comm, replica.states, states, 0));
+    if (replica.average) LS_TRY(ls_comm_broadcast(comm, replica.average, params, 0));
+    if (replica.average) LS_TRY(ls_comm_broadcast(comm, replica.average_states, states, 0));
     for (int i = 0; slots && i < LS_MAX_SLOTS; i++)
         if (replica.slot[i])
             LS_TRY(ls_comm_broadcast(comm, replica.slot[i], layout->trained_floats * sizeof(float), 0));

@@ -26,8 +26,8 @@ ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recip
 ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
                           struct ls_device *device, const struct ls_memory *memory);
 
-// Fills the engine's replica from a checkpoint: rank 0 reads the file, all receive. `state` may be NULL.
-// `slots`: the optimizer's too.
+// Fills the engine's replica, averages included, from a checkpoint: rank 0 reads the file, all receive.
+// `state` may be NULL. `slots`: the optimizer's too.
 ls_status ls_replica_load(struct ls_engine *engine, const struct ls_layout *layout, struct ls_comm *comm,
                           const char *path, bool slots, struct ls_checkpoint_state *state);
 

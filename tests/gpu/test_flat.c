@@ -294,11 +294,38 @@ static void test_update_states(void **state) {
     free(host), free(output);
 }
 
+static void average_on(int d, size_t n, size_t shift, int skip, float *found) {
+    const struct ls_decision decision = {1, 1, skip};
+    float *host[2] = {numbers(N, 11), numbers(N, 12)};
+    if (skip) host[1][0] = NAN;
+    float *average = placed(d, host[0], N * sizeof(float)), *values = placed(d, host[1], N * sizeof(float));
+    struct ls_decision *on = placed(d, &decision, sizeof decision);
+    api(d)->average(queue[d], &(struct ls_average){average + shift, values + shift, n, 0.3f, on});
+    take(d, found, average, N * sizeof(float));
+    api(d)->free(device[d], average);
+    api(d)->free(device[d], values);
+    api(d)->free(device[d], on);
+    free(host[0]), free(host[1]);
+}
+
+static void test_average(void **state) {
+    (void)state;
+    static const size_t counts[] = {0, 1, 3, 4, 4097, 5001};
+    static float found[DEVICES][N];
+    for (size_t c = 0; c < sizeof counts / sizeof counts[0]; c++)
+        for (size_t shift = 0; shift < 2; shift++)
+            for (int skip = 0; skip < 2; skip++) {
+                for (int d = 0; d < DEVICES; d++) average_on(d, counts[c], shift, skip, found[d]);
+                same_bits("average", found[GPU], found[CPU], N);
+            }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_add),         cmocka_unit_test(test_square_sums),
         cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_decide),
         cmocka_unit_test(test_update),      cmocka_unit_test(test_update_states),
+        cmocka_unit_test(test_average),
     };
     char why[256] = "";
     if (ls_stage_device(&device[GPU], why) != LS_OK ||

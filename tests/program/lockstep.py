@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import time
 import unittest
 
 import h5py
@@ -129,6 +130,19 @@ def done_line(result):
     return dict(word.split("=") for word in last[len("done: "):].split())
 
 
+def children(pid):
+    """The ranks that the launcher `pid` started."""
+    found = []
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, rest = stat.read_text().rsplit(")", 1)
+        except OSError:
+            continue
+        if "(lockstep" in name and int(rest.split()[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
 class Case(unittest.TestCase):
     """A test with a folder of its own, whose name has a space in it, and a small data set there."""
 
@@ -145,3 +159,11 @@ class Case(unittest.TestCase):
         result = run("train", *words, "--out", self.folder / out, ranks=ranks, **options)
         self.assertEqual(result.returncode, expect, result.stdout + result.stderr)
         return result
+
+    def wait_for_steps(self, process, out, steps):
+        path = self.folder / out / "metrics.jsonl"
+        deadline = time.time() + 120
+        while time.time() < deadline and process.poll() is None:
+            if path.exists() and path.read_text().count('"kind": "step"') + path.read_text().count('"kind":"step"') >= steps:
+                return
+            time.sleep(0.002)

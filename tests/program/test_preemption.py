@@ -9,7 +9,7 @@ import unittest
 
 import h5py
 import lockstep
-from test_survival import children
+from lockstep import children
 
 
 def catches(pid, number):

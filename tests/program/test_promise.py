@@ -46,6 +46,14 @@ class Promise(lockstep.Case):
                       "train.schedule": {"constant": {"peak": 0.0005}}, "eval.every": 0, "checkpoint.every": 0},
                      [(1, 1), (1, 2), (2, 1), (3, 1)])
 
+    def test_average_groups_one_cycle(self):
+        changes = {"train.ema": 0.9, "train.groups": [{"match": "fc", "lr_scale": 2.0, "weight_decay": 0.01}],
+                   "train.schedule": {"one_cycle": {"peak": 0.1}}}
+        self.compare(changes, [(1, 2)] + [(ranks, 1) for ranks in self.RANKS])
+        self.compare(dict(changes, **self.BF16), [(ranks, 1) for ranks in self.RANKS])
+
+    BF16 = {"train.precision": "bf16", "device.kernels": "plain", "train.batch": 64, "model.zoo": "lenet"}
+
     def test_bf16_plain(self):
         # The plain kernels compute bf16 on every processor.
         changes = {"train.precision": "bf16", "device.kernels": "plain", "train.batch": 64, "model.zoo": "lenet",

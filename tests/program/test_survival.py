@@ -1,26 +1,12 @@
 """Through any crash and restart: the hash of a run never disturbed."""
 import contextlib
 import os
-import pathlib
 import random
 import signal
 import time
 import unittest
 
 import lockstep
-
-
-def children(pid):
-    """The ranks that the launcher `pid` started."""
-    found = []
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, rest = stat.read_text().rsplit(")", 1)
-        except OSError:
-            continue
-        if "(lockstep" in name and int(rest.split()[1]) == pid:
-            found.append(int(stat.parent.name))
-    return found
 
 
 class Survival(lockstep.Case):
@@ -30,14 +16,6 @@ class Survival(lockstep.Case):
         super().setUp()
         self.recipe = lockstep.recipe(self.folder, {"train.steps": self.STEPS, "checkpoint.every": "1 steps", "train.batch": 128, "eval.every": "5 steps"})
         self.undisturbed = lockstep.done_line(self.train(self.recipe, out="whole"))["params"]
-
-    def wait_for_steps(self, process, out, steps):
-        path = self.folder / out / "metrics.jsonl"
-        deadline = time.time() + 120
-        while time.time() < deadline and process.poll() is None:
-            if path.exists() and path.read_text().count('"kind": "step"') + path.read_text().count('"kind":"step"') >= steps:
-                return
-            time.sleep(0.002)
 
     def test_killed_at_random_moments(self):
         rng = random.Random(7)
@@ -50,7 +28,7 @@ class Survival(lockstep.Case):
                                              ranks=ranks[(trial + attempt) % 8])
                     self.wait_for_steps(process, out, rng.randrange(1, self.STEPS))
                     time.sleep(rng.random() * 0.05)
-                    for pid in children(process.pid) or [process.pid]:
+                    for pid in lockstep.children(process.pid) or [process.pid]:
                         with contextlib.suppress(ProcessLookupError):
                             os.kill(pid, signal.SIGKILL)
                     lockstep.reap(process, timeout=30)

@@ -5,7 +5,7 @@ import time
 import unittest
 
 import lockstep
-from test_survival import children
+from lockstep import children
 
 
 class Watchdog(lockstep.Case):

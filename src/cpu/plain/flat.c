@@ -1,4 +1,4 @@
-// Passes over flat f32 buffers: the sum of two, the norm, the optimizers.
+// Passes over flat f32 buffers: the sum of two, the norm, the optimizers, moving averages.
 #include "cpu/plain/plain.h"
 
 #include <math.h>
@@ -77,10 +77,17 @@ static void update_ranges(const struct ls_update *update) {
     }
 }
 
+static void move_average(const struct ls_average *work) {
+    float *average = work->average, rest = work->rest;
+    const float *values = work->values;
+    PLAIN_INDEPENDENT
+    for (size_t i = 0; i < work->n; i++) average[i] += rest * (values[i] - average[i]);
+}
+
 extern const struct ls_kernel LS_LEVEL(plain_kernel);
 
 #define LS_TEXT_(name) #name
 #define LS_TEXT(name)  LS_TEXT_(name)
 
-const struct ls_plain LS_LEVEL(ls_plain) = {LS_TEXT(LS_PLAIN_LEVEL), &LS_LEVEL(plain_kernel), add, square_sum,
-                                            update_ranges};
+const struct ls_plain LS_LEVEL(ls_plain) = {
+    LS_TEXT(LS_PLAIN_LEVEL), &LS_LEVEL(plain_kernel), add, square_sum, update_ranges, move_average};

@@ -239,6 +239,25 @@ static void test_skip_changes_nothing(void **state) {
     for (int i = 0; i < N; i++) assert_true(slots[0][i] == 0 && slots[1][i] == 0);
 }
 
+static void test_average(void **state) {
+    (void)state;
+    struct ls_decision decision = {1, 1, 0};
+    float values[N + 1], average[N + 1], before[N + 1];
+    fill(values, N + 1, 6), fill(average, N + 1, 7);
+    memcpy(before, average, sizeof before);
+    const struct ls_average work = {average, values, N, 0.125f, &decision};
+    api->average(queue, &work);
+    sync();
+    for (int i = 0; i < N; i++) assert_true(average[i] == before[i] + 0.125f * (values[i] - before[i]));
+    assert_true(average[N] == before[N]);
+    memcpy(before, average, sizeof before);
+    decision.skip = 1;
+    values[3] = NAN;
+    api->average(queue, &work);
+    sync();
+    assert_memory_equal(average, before, sizeof before);
+}
+
 static void test_update_states(void **state) {
     (void)state;
     struct ls_decision decision = {1, 1, 0};
@@ -264,6 +283,7 @@ int main(void) {
         cmocka_unit_test(test_update_of_slices_is_update_of_all),
         cmocka_unit_test(test_skip_changes_nothing),
         cmocka_unit_test(test_update_states),
+        cmocka_unit_test(test_average),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

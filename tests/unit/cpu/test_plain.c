@@ -178,6 +178,7 @@ static void test_levels_agree_on_flat_buffers(void **state) {
         levels[l]->update(&update);
         update.kind = LS_SGD;
         levels[l]->update(&update);
+        levels[l]->average(&(struct ls_average){data[l][2], data[l][0], N, 0.1f, &decision});
         levels[l]->add(data[l][1], data[l][0], data[l][1], N);
         sums[l] = levels[l]->square_sum(data[l][1], N);
     }

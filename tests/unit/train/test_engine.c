@@ -35,6 +35,7 @@ static const char recipe_text[] = "seed: 3\n"
                                   "  bucket: 64KiB\n"
                                   "  loss: cross_entropy\n"
                                   "  optimizer: {sgd: {momentum: 0.9, weight_decay: 0.001}}\n"
+                                  "  ema: 0.9\n"
                                   "device: {kernels: plain}\n";
 
 static struct ls_comm world, alone = {.size = 1, .local_size = 1};
@@ -151,6 +152,15 @@ static void late_update_states(struct ls_queue *queue, const struct ls_update_st
     late.real->update_states(queue, &moved);
 }
 
+static void late_average(struct ls_queue *queue, const struct ls_average *average) {
+    delay(queue);
+    struct ls_average moved = *average;
+    moved.average = there(average->average);
+    moved.values = there(average->values);
+    moved.decision = there(average->decision);
+    late.real->average(queue, &moved);
+}
+
 static void late_run(struct ls_queue *queue, struct ls_program *program, int segment,
                      const struct ls_lane *lane) {
     delay(queue);
@@ -176,6 +186,7 @@ static struct ls_device_api late_api(const struct ls_device_api *real) {
     api.decide = late_decide;
     api.update = late_update;
     api.update_states = late_update_states;
+    api.average = late_average;
     api.run = late_run;
     return api;
 }
@@ -189,7 +200,7 @@ struct outcome {
         bool there;
         float metrics[LANES][3], results[SAMPLES * CLASSES];
     } evaluations[STEPS];
-    float *weights; // parameters, momentum, statistics
+    float *weights; // parameters, momentum, their average, statistics, their average
     size_t n;
 };
 
@@ -271,12 +282,14 @@ static void keep_weights(struct ls_engine *engine, const struct ls_layout *layou
     ok(ls_engine_download(engine));
     const struct ls_replica replica = ls_engine_replica(engine);
     const size_t params = layout->param_floats, states = layout->state_floats;
-    outcome->n = 2 * params + states;
+    outcome->n = 3 * params + 2 * states;
     outcome->weights = malloc(outcome->n * sizeof(float));
     assert_non_null(outcome->weights);
     memcpy(outcome->weights, replica.params, params * sizeof(float));
     memcpy(outcome->weights + params, replica.slot[0], params * sizeof(float));
-    memcpy(outcome->weights + 2 * params, replica.states, states * sizeof(float));
+    memcpy(outcome->weights + 2 * params, replica.average, params * sizeof(float));
+    memcpy(outcome->weights + 3 * params, replica.states, states * sizeof(float));
+    memcpy(outcome->weights + 3 * params + states, replica.average_states, states * sizeof(float));
 }
 
 enum kind { PUNCTUAL, LATE, LATE_AND_FAR };

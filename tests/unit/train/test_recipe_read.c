@@ -504,6 +504,7 @@ static void what_changes_the_result_is_named(void **state) {
         {"train.schedule.cosine.warmup=2 epochs", "warmup was 1 epoch, now is 2 epochs"},
         {"train.loss.cross_entropy.smoothing=0.1", "smoothing was 0, now is 0.1"},
         {"train.clip=1", "train.clip was 0, now is 1"},
+        {"train.ema=0.99", "train.ema was 0, now is 0.99"},
         {"train.groups=[{match: fc}]", "train.groups was [], now is [{match: \"fc\", lr_scale: 1}]"},
         {"train.reduce=fast", "train.reduce was ordered, now is fast"},
         {"train.epochs=6", "train.epochs was 5, now is 6"},

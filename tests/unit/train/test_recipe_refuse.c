@@ -159,6 +159,8 @@ static void out_of_range(void **state) {
         "train.steps=0",
         "train.steps=9e9",
         "train.clip=-1",
+        "train.ema=1",
+        "train.ema=-0.1",
         "train.nan_limit=0",
         "train.audit_every=-1",
         "train.timeout=0",
