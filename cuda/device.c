@@ -154,6 +154,17 @@ static void cuda_update(struct ls_queue *queue, const struct ls_update *update) 
         ls_cuda_note(queue, ls_cuda_update(update, ls_cuda_stream(queue)));
 }
 
+static void cuda_update_norms(struct ls_queue *queue, const struct ls_update *update, size_t begin,
+                              size_t end) {
+    if (begin < end && ls_cuda_sound(queue))
+        ls_cuda_note(queue, ls_cuda_update_norms(update, begin, end, ls_cuda_stream(queue)));
+}
+
+static void cuda_update_ratios(struct ls_queue *queue, const struct ls_update *update) {
+    if (update->n_ranges > 0 && ls_cuda_sound(queue))
+        ls_cuda_note(queue, ls_cuda_update_ratios(update, ls_cuda_stream(queue)));
+}
+
 static void cuda_update_states(struct ls_queue *queue, const struct ls_update_states *update) {
     if (update->n_states > 0 && ls_cuda_sound(queue))
         ls_cuda_note(queue, ls_cuda_update_states(update, ls_cuda_stream(queue)));
@@ -200,6 +211,8 @@ static const struct ls_device_api api = {
     .square_sums = cuda_square_sums,
     .fingerprint = cuda_fingerprint,
     .decide = cuda_decide,
+    .update_norms = cuda_update_norms,
+    .update_ratios = cuda_update_ratios,
     .update = cuda_update,
     .update_states = cuda_update_states,
     .average = cuda_average,

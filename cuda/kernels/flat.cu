@@ -148,22 +148,24 @@ template <int SLOTS> struct weight { float param, slot[SLOTS > 0 ? SLOTS : 1]; }
 struct setting {
     float lr, decay;
     float keep, step; // AdamW: 1 - lr * decay, lr / correction1
+    float rate;       // LARS, LAMB: lr * the trust ratio
 };
 
 static __device__ __forceinline__ struct setting setting_of(const struct ls_update &u, int r) {
     float lr = u.lr * u.ranges[r].lr_scale, decay = u.ranges[r].weight_decay;
-    return {lr, decay, (float)(1 - (double)lr * (double)decay), (float)((double)lr / u.correction1)};
+    return {lr, decay, (float)(1 - (double)lr * (double)decay), (float)((double)lr / u.correction1),
+            u.ratios ? lr * u.ratios[r] : lr};
 }
 
 struct sgd_rule {
-    static constexpr int SLOTS = 0;
+    static constexpr int SLOTS = 0, CHANGES = 0; // slots that it reads, and those that it writes
     __device__ void operator()(weight<0> &w, float grad, float factor, const setting &s) const {
         w.param -= s.lr * (grad * factor + s.decay * w.param);
     }
 };
 
 struct momentum_rule {
-    static constexpr int SLOTS = 1;
+    static constexpr int SLOTS = 1, CHANGES = 1;
     float momentum;
     bool nesterov;
     __device__ void operator()(weight<1> &w, float grad, float factor, const setting &s) const {
@@ -175,7 +177,7 @@ struct momentum_rule {
 };
 
 struct adamw_rule {
-    static constexpr int SLOTS = 2;
+    static constexpr int SLOTS = 2, CHANGES = 2;
     float beta1, rest1, beta2, rest2, root, epsilon;
     __device__ void operator()(weight<2> &w, float grad, float factor, const setting &s) const {
         float g = grad * factor;
@@ -184,6 +186,32 @@ struct adamw_rule {
         w.slot[0] = m;
         w.slot[1] = v;
         w.param = s.keep * w.param - s.step * m / (sqrtf(v) / root + epsilon);
+    }
+};
+
+struct lars_rule {
+    static constexpr int SLOTS = 1, CHANGES = 1;
+    float momentum;
+    __device__ void operator()(weight<1> &w, float grad, float factor, const setting &s) const {
+        float v = momentum * w.slot[0] + s.rate * (grad * factor + s.decay * w.param);
+        w.slot[0] = v;
+        w.param -= v;
+    }
+};
+
+struct lamb_rule { // its moments have moved before, with the norms
+    static constexpr int SLOTS = 2, CHANGES = 0;
+    float beta1, rest1, beta2, rest2, unbias, root, epsilon;
+    __device__ void move_moments(weight<2> &w, float grad, float factor) const {
+        float g = grad * factor;
+        w.slot[0] = beta1 * w.slot[0] + rest1 * g;
+        w.slot[1] = beta2 * w.slot[1] + rest2 * g * g;
+    }
+    __device__ float direction(const weight<2> &w, float decay) const {
+        return w.slot[0] * unbias / (sqrtf(w.slot[1]) / root + epsilon) + decay * w.param;
+    }
+    __device__ void operator()(weight<2> &w, float, float, const setting &s) const {
+        w.param -= s.rate * direction(w, s.decay);
     }
 };
 
@@ -242,7 +270,7 @@ __global__ void __launch_bounds__(THREADS) update_elements(struct ls_update u, R
             }
             store<float, N>(u.params + i, param);
 #pragma unroll
-            for (int j = 0; j < SLOTS; j++) store<float, N>(u.slot[j] + i, slot[j]);
+            for (int j = 0; j < Rule::CHANGES; j++) store<float, N>(u.slot[j] + i, slot[j]);
             continue;
         }
         for (size_t e = i; e < i + N; e++) { // a border runs through the pack
@@ -255,7 +283,7 @@ __global__ void __launch_bounds__(THREADS) update_elements(struct ls_update u, R
             for (int j = 0; j < SLOTS; j++) w.slot[j] = u.slot[j][e];
             rule(w, u.grads[e], factor, s);
             u.params[e] = w.param;
-            for (int j = 0; j < SLOTS; j++) u.slot[j][e] = w.slot[j];
+            for (int j = 0; j < Rule::CHANGES; j++) u.slot[j][e] = w.slot[j];
         }
     }
 }
@@ -271,14 +299,95 @@ static ls_status launch_update(const struct ls_update *u, Rule rule, cudaStream_
     return ls_cuda_launched();
 }
 
+static lamb_rule lamb_rule_of(const struct ls_update *u) {
+    return {(float)u->beta1,
+            (float)(1 - u->beta1),
+            (float)u->beta2,
+            (float)(1 - u->beta2),
+            (float)(1 / u->correction1),
+            (float)sqrt(u->correction2),
+            u->epsilon};
+}
+
 ls_status ls_cuda_update(const struct ls_update *u, cudaStream_t stream) {
-    if (u->kind == LS_ADAMW) {
+    switch (u->kind) {
+    case LS_SGD: break;
+    case LS_ADAMW: {
         struct adamw_rule rule = {(float)u->beta1,       (float)(1 - u->beta1),       (float)u->beta2,
                                   (float)(1 - u->beta2), (float)sqrt(u->correction2), u->epsilon};
         return launch_update(u, rule, stream);
     }
+    case LS_LARS: return launch_update(u, lars_rule{u->momentum}, stream);
+    case LS_LAMB: return launch_update(u, lamb_rule_of(u), stream);
+    }
     if (u->slot[0]) return launch_update(u, momentum_rule{u->momentum, u->nesterov}, stream);
     return launch_update(u, sgd_rule{}, stream);
+}
+
+// ---- the norms of LARS and LAMB, and their ratios
+
+// A block of the table a block of threads.
+template <bool IS_LAMB>
+__global__ void __launch_bounds__(THREADS) update_norms(struct ls_update u, lamb_rule rule, size_t begin) {
+    __shared__ double shared[THREADS];
+    if (u.decision->skip) return;
+    size_t b = begin + blockIdx.x;
+    struct ls_update_block block = u.blocks[b];
+    float factor = u.decision->grad_factor, decay = u.ranges[block.range].weight_decay;
+    double weights = 0, others = 0;
+#pragma unroll 4
+    for (size_t i = threadIdx.x; i < block.count; i += THREADS) {
+        size_t e = block.offset + i;
+        float grad = u.grads[e], param = u.params[e], other = grad * factor;
+        if (IS_LAMB) {
+            weight<2> w = {param, {u.slot[0][e], u.slot[1][e]}};
+            rule.move_moments(w, grad, factor);
+            other = rule.direction(w, decay);
+            u.slot[0][e] = w.slot[0];
+            u.slot[1][e] = w.slot[1];
+        }
+        weights += (double)param * (double)param;
+        others += (double)other * (double)other;
+    }
+    weights = add_over_block(weights, shared);
+    __syncthreads();
+    others = add_over_block(others, shared);
+    if (threadIdx.x > 0) return;
+    u.norms[b][0] = weights;
+    u.norms[b][1] = others;
+}
+
+ls_status ls_cuda_update_norms(const struct ls_update *u, size_t begin, size_t end, cudaStream_t stream) {
+    if (begin >= end) return LS_OK;
+    auto *kernel = u->kind == LS_LAMB ? update_norms<true> : update_norms<false>;
+    LS_LAUNCH(kernel, (unsigned)(end - begin), THREADS, stream, *u, lamb_rule_of(u), begin);
+    return ls_cuda_launched();
+}
+
+// A range a block of threads.
+static __global__ void __launch_bounds__(THREADS) update_ratios(struct ls_update u) {
+    __shared__ double shared[THREADS];
+    if (u.decision->skip) return;
+    struct ls_update_range range = u.ranges[blockIdx.x];
+    double weights = 0, others = 0;
+    for (int i = (int)threadIdx.x; i < range.n_blocks; i += THREADS) {
+        weights += u.norms[range.first_block + i][0];
+        others += u.norms[range.first_block + i][1];
+    }
+    weights = sqrt(add_over_block(weights, shared));
+    __syncthreads();
+    others = sqrt(add_over_block(others, shared));
+    if (threadIdx.x > 0) return;
+    double ratio = weights / others;
+    if (u.kind == LS_LARS)
+        ratio = (double)u.trust * weights / (others + (double)range.weight_decay * weights);
+    u.ratios[blockIdx.x] = weights == 0 || others == 0 ? 1 : (float)ratio;
+}
+
+ls_status ls_cuda_update_ratios(const struct ls_update *u, cudaStream_t stream) {
+    if (u->n_ranges == 0) return LS_OK;
+    LS_LAUNCH(update_ratios, (unsigned)u->n_ranges, THREADS, stream, *u);
+    return ls_cuda_launched();
 }
 
 // ---- running statistics: a block a state

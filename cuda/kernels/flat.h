@@ -19,6 +19,8 @@ ls_status ls_cuda_square_sums(const float *data, size_t n, size_t begin, size_t 
                               cudaStream_t stream);
 ls_status ls_cuda_fingerprint(const float *data, size_t n, uint64_t *mark, cudaStream_t stream);
 ls_status ls_cuda_decide(const struct ls_decide *decide, cudaStream_t stream);
+ls_status ls_cuda_update_norms(const struct ls_update *update, size_t begin, size_t end, cudaStream_t stream);
+ls_status ls_cuda_update_ratios(const struct ls_update *update, cudaStream_t stream);
 ls_status ls_cuda_update(const struct ls_update *update, cudaStream_t stream);
 ls_status ls_cuda_update_states(const struct ls_update_states *update, cudaStream_t stream);
 ls_status ls_cuda_average(const struct ls_average *average, cudaStream_t stream);

@@ -225,6 +225,44 @@ static void cpu_update(struct ls_queue *queue, const struct ls_update *update) {
     ls_queue_enqueue(queue, update_task, &work, sizeof work);
 }
 
+// The slice of the update is here one of blocks.
+static ls_status update_norms_task(void *argument) {
+    const struct update *work = argument;
+    if (!work->update.decision->skip)
+        work->plain->update_norms(&work->update, work->update.begin, work->update.end);
+    return LS_OK;
+}
+
+static void cpu_update_norms(struct ls_queue *queue, const struct ls_update *update, size_t begin,
+                             size_t end) {
+    struct update work = {ls_queue_owner(queue)->plain, *update};
+    work.update.begin = begin;
+    work.update.end = end;
+    ls_queue_enqueue(queue, update_norms_task, &work, sizeof work);
+}
+
+static double ratio_of(const struct ls_update *update, const struct ls_update_range *range) {
+    double weights = 0, others = 0;
+    for (int b = range->first_block; b < range->first_block + range->n_blocks; b++)
+        weights += update->norms[b][0], others += update->norms[b][1];
+    weights = sqrt(weights), others = sqrt(others);
+    if (weights == 0 || others == 0) return 1;
+    if (update->kind == LS_LAMB) return weights / others;
+    return (double)update->trust * weights / (others + (double)range->weight_decay * weights);
+}
+
+static ls_status update_ratios_task(void *argument) {
+    const struct ls_update *update = argument;
+    if (update->decision->skip) return LS_OK;
+    for (int r = 0; r < update->n_ranges; r++)
+        update->ratios[r] = (float)ratio_of(update, &update->ranges[r]);
+    return LS_OK;
+}
+
+static void cpu_update_ratios(struct ls_queue *queue, const struct ls_update *update) {
+    ls_queue_enqueue(queue, update_ratios_task, update, sizeof *update);
+}
+
 struct average {
     const struct ls_plain *plain;
     struct ls_average average;
@@ -287,6 +325,8 @@ const struct ls_device_api ls_cpu_api = {
     .square_sums = cpu_square_sums,
     .fingerprint = cpu_fingerprint,
     .decide = cpu_decide,
+    .update_norms = cpu_update_norms,
+    .update_ratios = cpu_update_ratios,
     .update = cpu_update,
     .update_states = cpu_update_states,
     .average = cpu_average,

@@ -46,11 +46,21 @@ struct ls_decide {
     struct ls_decision *decision;
 };
 
-enum ls_optimizer_kind { LS_SGD, LS_ADAMW };
+enum ls_optimizer_kind { LS_SGD, LS_ADAMW, LS_LARS, LS_LAMB };
 
 struct ls_update_range {
     size_t offset, count; // floats; ranges cover the buffer, each with one setting
     float weight_decay, lr_scale;
+    // LARS and LAMB: a range is one parameter, whose norms are sums over blocks [first_block, first_block +
+    // n_blocks). 0 blocks: its trust ratio is 1.
+    int first_block, n_blocks;
+};
+
+// A part of a range: at most LS_NORM_BLOCK floats, counted from the parameter's first, so that a norm is one
+// sum whoever adds up which blocks. All ranges have blocks; ratios come of those that name theirs.
+struct ls_update_block {
+    size_t offset, count; // floats
+    int range;
 };
 
 // One pass over a slice of the flat buffers. g = grad * decision.grad_factor; lr is the rate times the
@@ -59,17 +69,25 @@ struct ls_update_range {
 //   p -= lr * (nesterov ? g + momentum * m : m).
 // AdamW (Loshchilov, Hutter 2019): p -= lr * decay * p; m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g²;
 //   p -= lr / correction1 * m / (sqrt(v / correction2) + epsilon), correction_i = 1 - b_i^t.
+// LARS (You, Gitman, Ginsburg 2017, algorithm 1): ratio = trust * |p| / (|g| + decay * |p|);
+//   m = momentum * m + lr * ratio * (g + decay * p); p -= m.
+// LAMB (You et al. 2019, algorithm 2, phi(z) = z): m and v as AdamW's, u = m / correction1 /
+//   (sqrt(v / correction2) + epsilon) + decay * p; ratio = |p| / |u|; p -= lr * ratio * u.
+// |.| are 2-norms of a whole parameter; a ratio is 1 where one of both is 0.
 struct ls_update {
     enum ls_optimizer_kind kind;
-    float lr, momentum, epsilon;
+    float lr, momentum, epsilon, trust;
     double beta1, beta2, correction1, correction2; // f64: 1 - 0.999 is not near enough to 0.001 in f32
     bool nesterov;
     float *params;
     const float *grads;
-    float *slot[2]; // SGD: momentum (NULL where momentum is 0), -; AdamW: first and second moment
+    float *slot[2]; // SGD: momentum (NULL where momentum is 0), -; LARS: momentum, -; others: both moments
     const struct ls_update_range *ranges; // [n_ranges], device memory
     int n_ranges;
-    size_t begin, end; // the slice, floats
+    const struct ls_update_block *blocks; // LARS, LAMB; device memory, as are the next two
+    double (*norms)[2];                   // of each block: squares of p, and of g (LARS) or u (LAMB)
+    float *ratios;                        // [n_ranges]
+    size_t begin, end;                    // the slice, floats
     const struct ls_decision *decision;
 };
 
@@ -160,6 +178,10 @@ struct ls_device_api {
     // of one kind.
     void (*fingerprint)(struct ls_queue *queue, const float *data, size_t n, uint64_t *mark);
     void (*decide)(struct ls_queue *queue, const struct ls_decide *decide);
+    // LARS and LAMB, before `update`, which takes the ratios. `update_norms`: the norms of blocks [begin,
+    // end); of LAMB also the moments of their elements. `update_ratios`: the ratios, of all norms.
+    void (*update_norms)(struct ls_queue *queue, const struct ls_update *update, size_t begin, size_t end);
+    void (*update_ratios)(struct ls_queue *queue, const struct ls_update *update);
     void (*update)(struct ls_queue *queue, const struct ls_update *update);
     void (*update_states)(struct ls_queue *queue, const struct ls_update_states *update);
     void (*average)(struct ls_queue *queue, const struct ls_average *average);

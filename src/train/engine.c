@@ -205,16 +205,27 @@ static void enqueue_wave(struct ls_engine *engine, const struct ls_fold_wave *wa
     }
 }
 
+static enum ls_optimizer_kind kind_of(const struct ls_recipe *recipe) {
+    switch (recipe->train.optimizer) {
+    case LS_RECIPE_SGD: break;
+    case LS_RECIPE_ADAMW: return LS_ADAMW;
+    case LS_RECIPE_LARS: return LS_LARS;
+    case LS_RECIPE_LAMB: return LS_LAMB;
+    }
+    return LS_SGD;
+}
+
 static struct ls_update update_of(const struct ls_engine *engine, const struct ls_step_control *control) {
     const struct ls_recipe *recipe = engine->recipe;
     const double t = (double)(control->updates + 1);
     return (struct ls_update){
-        .kind = recipe->train.optimizer == LS_RECIPE_ADAMW ? LS_ADAMW : LS_SGD,
+        .kind = kind_of(recipe),
         .lr = control->lr,
         .momentum = (float)recipe->train.momentum,
         .beta1 = recipe->train.beta1,
         .beta2 = recipe->train.beta2,
         .epsilon = (float)recipe->train.epsilon,
+        .trust = (float)recipe->train.trust,
         .correction1 = 1 - pow(recipe->train.beta1, t),
         .correction2 = 1 - pow(recipe->train.beta2, t),
         .nesterov = recipe->train.nesterov,
@@ -223,12 +234,14 @@ static struct ls_update update_of(const struct ls_engine *engine, const struct l
         .slot = {engine->replica.slot[0], engine->replica.slot[1]},
         .ranges = engine->ranges,
         .n_ranges = engine->n_ranges,
+        .blocks = engine->update_blocks,
+        .norms = engine->norms,
+        .ratios = engine->ratios,
         .decision = engine->decision,
     };
 }
 
-// The part of [0, n) that falls to queue q, in multiples of `unit`.
-static void share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end) {
+void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end) {
     const size_t units = (n + unit - 1) / unit;
     *begin = units * (size_t)q / (size_t)queues * unit;
     *end = units * ((size_t)q + 1) / (size_t)queues * unit;
@@ -249,7 +262,7 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
     for (int q = 0; q < engine->n_queues; q++) {
         api->wait(engine->queue[q], engine->reduced);
         size_t begin, end;
-        share(engine->blocks, 1, q, engine->n_queues, &begin, &end);
+        ls_engine_share(engine->blocks, 1, q, engine->n_queues, &begin, &end);
         struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_NORM, q, 0, 0);
         api->square_sums(engine->queue[q], reduced, layout->trained_floats, begin, end, engine->block_sums);
         ls_engine_end_span(engine, engine->queue[q], span);
@@ -266,8 +279,10 @@ static void enqueue_update(struct ls_engine *engine, const struct ls_step_contro
     api->decide(engine->queue[0], &decide);
     api->record(engine->queue[0], engine->decided);
     struct ls_update update = update_of(engine, control);
+    ls_engine_trust(engine, &update);
     for (int q = 0; q < engine->n_queues; q++) {
-        share(layout->trained_floats, LS_ALIGN_FLOATS, q, engine->n_queues, &update.begin, &update.end);
+        ls_engine_share(layout->trained_floats, LS_ALIGN_FLOATS, q, engine->n_queues, &update.begin,
+                        &update.end);
         api->wait(engine->queue[q], engine->decided);
         struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_UPDATE, q, 0, 0);
         api->update(engine->queue[q], &update);

@@ -20,8 +20,13 @@ size_t ls_largest_bucket(const struct ls_plan *plan) {
 }
 
 static int slots_of(const struct ls_recipe *recipe) {
-    if (recipe->train.optimizer == LS_RECIPE_ADAMW) return 2;
-    return recipe->train.momentum != 0 ? 1 : 0;
+    switch (recipe->train.optimizer) {
+    case LS_RECIPE_SGD: return recipe->train.momentum != 0 ? 1 : 0;
+    case LS_RECIPE_LARS: return 1;
+    case LS_RECIPE_ADAMW:
+    case LS_RECIPE_LAMB: break;
+    }
+    return 2;
 }
 
 // Code that a CPU's library generates is there once programs are loaded, and not known before: they are, for
@@ -94,10 +99,20 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
     sizes.chunks = device->host_memory ? sizes.queues : sizes.stages * LS_CHUNKS_A_STAGE;
     const size_t blocks = (layout->trained_floats + LS_NORM_BLOCK - 1) / LS_NORM_BLOCK;
     sizes.block_sums = (blocks + 1) * sizeof(double);
+    if (ls_engine_trusts(recipe)) {
+        sizes.update_blocks = ls_engine_update_blocks(layout);
+        sizes.ratios = (size_t)layout->n_trained * sizeof(float);
+    }
     if (recipe->train.audit_every > 0) sizes.marks = (size_t)train->n_segments * sizeof(uint64_t);
     sizes.scratch =
         ls_reducer_scratch_bytes(rank, ranks, lanes_total, recipe->train.fast, ls_largest_bucket(train));
     return sizes;
+}
+
+static size_t trust_bytes(const struct ls_engine_sizes *sizes) {
+    const size_t n = sizes->update_blocks;
+    return rounded(n * sizeof(struct ls_update_block)) + rounded(n * 2 * sizeof(double)) +
+           rounded(sizes->ratios);
 }
 
 // Of the device's memory, by kind.
@@ -109,7 +124,7 @@ static struct ls_memory device_memory(const struct ls_engine_sizes *sizes) {
         .optimizer = (size_t)sizes->slots * rounded(sizes->slot) +
                      sizes->averages * (rounded(sizes->params) + rounded(sizes->states)) +
                      rounded(sizes->block_sums) + rounded(sizeof(struct ls_decision)) +
-                     rounded(sizes->ranges) + rounded(sizes->state_table),
+                     rounded(sizes->ranges) + rounded(sizes->state_table) + trust_bytes(sizes),
         .workspace = queues * rounded(sizes->arena), // the activations' part of it is not told apart here
         .staging = (size_t)sizes->stages * rounded(sizes->stage.bytes),
         .communication = rounded(sizes->scratch),

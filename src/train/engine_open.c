@@ -52,28 +52,30 @@ static ls_status open_decision(struct ls_engine *engine) {
                            (void **)&engine->control);
 }
 
-// Device memory with a copy of what the host has made.
-static ls_status place(struct ls_engine *engine, const void *made, size_t bytes, void **memory) {
+ls_status ls_engine_place(struct ls_engine *engine, const void *made, size_t bytes, void **memory) {
     const struct ls_device_api *api = engine->api;
     LS_TRY(api->alloc(engine->device, bytes, memory));
     api->copy(engine->queue[0], *memory, made, bytes);
     return api->sync(engine->queue[0]);
 }
 
-// Neighbouring parameters with equal settings become one range.
+// Neighbouring parameters with equal settings become one range, where each has no ratio of its own.
 static int ranges_of(const struct ls_engine *engine, struct ls_update_range *ranges) {
     const struct ls_layout *layout = engine->layout;
+    const bool single = ls_engine_trusts(engine->recipe);
     int n = 0;
     for (int i = 0; i < layout->n_trained; i++) {
         const struct ls_item *item = &layout->params[i];
         const size_t end = i + 1 < layout->n_trained ? layout->params[i + 1].offset : layout->trained_floats;
         const struct ls_group_setting its = ls_groups_setting(engine->recipe, item);
-        struct ls_update_range *last = n ? &ranges[n - 1] : NULL;
+        struct ls_update_range *last = n && !single ? &ranges[n - 1] : NULL;
         if (last && last->weight_decay == its.weight_decay && last->lr_scale == its.lr_scale)
             last->count = end - last->offset;
         else
-            ranges[n++] =
-                (struct ls_update_range){item->offset, end - item->offset, its.weight_decay, its.lr_scale};
+            ranges[n++] = (struct ls_update_range){.offset = item->offset,
+                                                   .count = end - item->offset,
+                                                   .weight_decay = its.weight_decay,
+                                                   .lr_scale = its.lr_scale};
     }
     return n;
 }
@@ -89,11 +91,13 @@ static ls_status open_tables(struct ls_engine *engine) {
         states[i] = (struct ls_update_state){item->offset, item->count, item->output_offset, item->momentum,
                                              item->factor};
     }
-    ls_status status =
-        place(engine, ranges, (size_t)(layout->n_params + 1) * sizeof *ranges, (void **)&engine->ranges);
+    ls_status status = ls_engine_open_trust(engine, ranges);
     if (status == LS_OK)
-        status = place(engine, states, (size_t)(layout->n_states + 1) * sizeof *states,
-                       (void **)&engine->state_table);
+        status = ls_engine_place(engine, ranges, (size_t)(layout->n_params + 1) * sizeof *ranges,
+                                 (void **)&engine->ranges);
+    if (status == LS_OK)
+        status = ls_engine_place(engine, states, (size_t)(layout->n_states + 1) * sizeof *states,
+                                 (void **)&engine->state_table);
     ls_arena_free(&made);
     return status;
 }
@@ -199,6 +203,7 @@ void ls_engine_close(struct ls_engine *engine) {
     if (engine->reduced) api->event_close(engine->reduced);
     if (engine->decided) api->event_close(engine->decided);
     if (engine->updated) api->event_close(engine->updated);
+    ls_engine_close_trust(engine);
     for (int i = 0; engine->buffers && i < engine->sizes.buffers; i++)
         api->free(engine->device, engine->buffers[i]);
     if (engine->fold) ls_fold_free(engine->fold);

@@ -1,6 +1,6 @@
 // The engine's parts: opening and closing (engine_open.c), what it takes (engine_memory.c), its input
-// (engine_input.c) and replica (engine_replica.c), its steps (engine.c), moving averages (engine_average.c),
-// recomputing a lane (engine_audit.c).
+// (engine_input.c) and replica (engine_replica.c), its steps (engine.c), trust ratios (engine_trust.c),
+// moving averages (engine_average.c), recomputing a lane (engine_audit.c).
 #pragma once
 
 #include "device/device.h"
@@ -33,7 +33,8 @@ struct ls_engine_sizes {
     bool averages;                      // of params and states, one each
     int chunks;                         // of an evaluation, a round
     size_t arena, params, states, slot, output, block_sums, ranges, state_table;
-    size_t marks; // 0: no audits, and no output of a lane that is computed again
+    size_t update_blocks, ratios; // of LARS and LAMB: how many blocks, and bytes; 0: no trust ratios
+    size_t marks;                 // 0: no audits, and no output of a lane that is computed again
     struct ls_stage_layout stage;
     size_t scratch; // of the reducer
 };
@@ -84,6 +85,12 @@ struct ls_engine {
     struct ls_update_range *ranges; // device memory, as is `state_table`
     int n_ranges;
     struct ls_update_state *state_table;
+    // Trust ratios (LARS, LAMB), else NULL: blocks of what is trained and their norms, a ratio a range;
+    // device memory.
+    struct ls_update_block *update_blocks;
+    double (*norms)[2];
+    float *ratios;
+    struct ls_event *normed[LS_MAX_QUEUES], *trusted;
     struct ls_outcome *outcome; // [LS_STEPS_AT_ONCE]
     int begun, applied;     // of LS_STEPS_AT_ONCE: the place of the step that was last begun, last applied
     uint64_t step;          // that was last begun, and
@@ -118,6 +125,17 @@ void ls_engine_input_read(struct ls_engine *engine, int q);
 ls_status ls_engine_open_replica(struct ls_engine *engine); // with the initial weights
 void ls_engine_close_replica(struct ls_engine *engine);
 
+// ---- engine_trust.c
+// Does the optimizer scale the step of each parameter?
+bool ls_engine_trusts(const struct ls_recipe *recipe);
+// How many blocks the parameters that are trained have.
+size_t ls_engine_update_blocks(const struct ls_layout *layout);
+// Their memory, filled. `ranges`, one a parameter, come to know their blocks.
+ls_status ls_engine_open_trust(struct ls_engine *engine, struct ls_update_range *ranges);
+void ls_engine_close_trust(struct ls_engine *engine);
+// Enqueues the ratios for an update that follows the decision; on all queues what comes after it has them.
+void ls_engine_trust(struct ls_engine *engine, const struct ls_update *update);
+
 // ---- engine_average.c
 // Moves the averages of parameters [begin, end), which queue q has updated.
 void ls_engine_average(struct ls_engine *engine, const struct ls_step_control *control, int q, size_t begin,
@@ -131,6 +149,10 @@ struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struc
 void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span);
 
 struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position);
+// The part of [0, n) that falls to queue q, in multiples of `unit`.
+void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end);
+// Device memory with a copy of what the host has made.
+ls_status ls_engine_place(struct ls_engine *engine, const void *made, size_t bytes, void **memory);
 // Enqueues the fingerprint of what segment s of a lane has added to its output.
 void ls_engine_mark(struct ls_engine *engine, int q, int s, const float *output);
 ls_status ls_engine_sync(struct ls_engine *engine); // all queues; the first error

@@ -26,9 +26,9 @@ static int pairs_of(struct ls_engine *engine, struct pair pairs[MOST_PAIRS]) {
 }
 
 static void name_slots(struct ls_engine *engine) {
-    const bool adam = engine->recipe->train.optimizer == LS_RECIPE_ADAMW;
-    for (int i = 0; i < engine->sizes.slots; i++)
-        engine->mirror.slot_names[i] = !adam ? "momentum" : i == 0 ? "first_moment" : "second_moment";
+    const bool moments = engine->sizes.slots == 2;
+    if (engine->sizes.slots > 0) engine->mirror.slot_names[0] = moments ? "first_moment" : "momentum";
+    if (moments) engine->mirror.slot_names[1] = "second_moment";
 }
 
 ls_status ls_engine_open_replica(struct ls_engine *engine) {

@@ -57,7 +57,7 @@ enum ls_recipe_loss {
     LS_RECIPE_MAE,
     LS_RECIPE_HUBER,
 };
-enum ls_recipe_optimizer { LS_RECIPE_SGD, LS_RECIPE_ADAMW };
+enum ls_recipe_optimizer { LS_RECIPE_SGD, LS_RECIPE_ADAMW, LS_RECIPE_LARS, LS_RECIPE_LAMB };
 enum ls_recipe_schedule {
     LS_RECIPE_CONSTANT,
     LS_RECIPE_STEP,
@@ -103,7 +103,7 @@ struct ls_recipe {
         double smoothing, huber_delta;
         struct ls_weights class_weights;
         enum ls_recipe_optimizer optimizer;
-        double momentum, weight_decay, beta1, beta2, epsilon;
+        double momentum, weight_decay, beta1, beta2, epsilon, trust;
         bool nesterov;
         struct ls_groups groups;
         enum ls_recipe_schedule schedule;

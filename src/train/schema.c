@@ -51,9 +51,19 @@ static void set_reduce(struct ls_recipe *recipe, int word) {
 #define WEIGHT_DECAY(name, its_preset)                                                                       \
     RESULT(name, NUMBER, AT(train.weight_decay), .preset = (its_preset), RANGE(0, 1e6),                      \
            .help = "decay of weights; biases and normalization have none")
+#define MOMENTUM(name)                                                                                       \
+    RESULT(name, NUMBER, AT(train.momentum), .preset = "0.9", RANGE(0, 1), .below = true,                    \
+           .help = "part of the last move that is kept")
+#define MOMENTS(option, its_epsilon)                                                                         \
+    RESULT(option ".beta1", NUMBER, AT(train.beta1), .preset = "0.9", RANGE(0, 1), .below = true,            \
+           .help = "of the first moment"),                                                                   \
+        RESULT(option ".beta2", NUMBER, AT(train.beta2), .preset = "0.999", RANGE(0, 1), .below = true,      \
+               .help = "of the second moment"),                                                              \
+        RESULT(option ".epsilon", NUMBER, AT(train.epsilon), .preset = (its_epsilon), RANGE(0, 1),           \
+               .above = true, .help = "added to the root of the second moment")
 #define PEAK(name)                                                                                           \
     RESULT(name, NUMBER, AT(train.peak), .preset = "0.1", RANGE(0, 1e6), .above = true,                      \
-           .help = "the highest rate; 0.001 where the optimizer is adamw and this is left out")
+           .help = "the highest rate; left out, 0.001 for adamw, 0.005 for lamb, 2 for lars")
 #define WARMUP(name, its_preset)                                                                             \
     RESULT(name, SPAN, AT(train.warmup), .preset = (its_preset), RANGE(0, LS_SPAN_MOST),                     \
            .help = "the rate rises linearly to its peak for so long; 0: from the start at its peak")
@@ -182,19 +192,24 @@ const struct ls_key ls_schema[] = {
                    "/ (classes * samples of the class); evaluations count each sample once (cross_entropy)"),
     RESULT("train.optimizer", CHOICE, AT(train.optimizer), .preset = "sgd", .help = "how weights move"),
     OPTION("train.optimizer.sgd", LS_RECIPE_SGD, "stochastic gradient descent"),
-    RESULT("train.optimizer.sgd.momentum", NUMBER, AT(train.momentum), .preset = "0.9", RANGE(0, 1),
-           .below = true, .help = "part of the last move that is kept"),
+    MOMENTUM("train.optimizer.sgd.momentum"),
     RESULT("train.optimizer.sgd.nesterov", FLAG, AT(train.nesterov), .preset = "true",
            .help = "Nesterov's momentum"),
     WEIGHT_DECAY("train.optimizer.sgd.weight_decay", "0.0005"),
     OPTION("train.optimizer.adamw", LS_RECIPE_ADAMW, "Adam with decoupled weight decay"),
-    RESULT("train.optimizer.adamw.beta1", NUMBER, AT(train.beta1), .preset = "0.9", RANGE(0, 1),
-           .below = true, .help = "of the first moment"),
-    RESULT("train.optimizer.adamw.beta2", NUMBER, AT(train.beta2), .preset = "0.999", RANGE(0, 1),
-           .below = true, .help = "of the second moment"),
-    RESULT("train.optimizer.adamw.epsilon", NUMBER, AT(train.epsilon), .preset = "1e-8", RANGE(0, 1),
-           .above = true, .help = "added to the root of the second moment"),
+    MOMENTS("train.optimizer.adamw", "1e-8"),
     WEIGHT_DECAY("train.optimizer.adamw.weight_decay", "0.01"),
+    OPTION("train.optimizer.lars", LS_RECIPE_LARS,
+           "SGD for large batches: a parameter moves in proportion to its norm"),
+    MOMENTUM("train.optimizer.lars.momentum"),
+    RESULT("train.optimizer.lars.trust", NUMBER, AT(train.trust), .preset = "0.001", RANGE(0, 1000),
+           .above = true,
+           .help = "the rate is times trust * |weights| / (|gradient| + weight_decay * |weights|), for each "
+                   "parameter but biases and normalization"),
+    WEIGHT_DECAY("train.optimizer.lars.weight_decay", "0.0005"),
+    OPTION("train.optimizer.lamb", LS_RECIPE_LAMB, "AdamW for large batches, in the same way"),
+    MOMENTS("train.optimizer.lamb", "1e-6"),
+    WEIGHT_DECAY("train.optimizer.lamb.weight_decay", "0.01"),
     RESULT("train.groups", GROUPS, AT(train.groups), .preset = "[]",
            .help = "settings of the parameters whose names begin with `match`, of the first group that fits: "
                    "weight_decay in place of the optimizer's, lr_scale for the rate, decay_all: true where "
@@ -321,9 +336,15 @@ bool ls_schema_is_idle(const struct ls_key *key, const struct ls_recipe *recipe)
 
 const char *ls_schema_preset(const struct ls_key *key, const struct ls_recipe *recipe) {
     bool is_rate = key->offset == offsetof(struct ls_recipe, train.peak) && key->kind == LS_KEY_NUMBER;
-    if (is_rate && recipe->train.optimizer == LS_RECIPE_ADAMW) return "0.001";
     if (key->kind == LS_KEY_NUMBER && key->offset == offsetof(struct ls_recipe, model.dropout))
         return ls_zoo_usual_dropout(recipe->model.zoo);
+    if (!is_rate) return key->preset;
+    switch (recipe->train.optimizer) {
+    case LS_RECIPE_SGD: break;
+    case LS_RECIPE_ADAMW: return "0.001";
+    case LS_RECIPE_LARS: return "2";
+    case LS_RECIPE_LAMB: return "0.005";
+    }
     return key->preset;
 }
 

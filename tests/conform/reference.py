@@ -10,7 +10,7 @@ Everything is f64 in Lockstep's memory order (NHWC, weights OHWI), but for input
     /ops/<case>/mean_before var_before …      running statistics before and after a training step
     /models/<model>/initial/<name>            digest of an initial parameter or running statistic
     /models/<model>/gradient                  recipe, rate; loss [1]; params: the gradients, at shaken weights
-    /models/<model>/sgd  adamw                recipe, rate; loss [20]; params, states: how far each one moved
+    /models/<model>/sgd  adamw  lars  lamb    recipe, rate; loss [20]; params, states: how far each one moved
     …/params/<name>  states/<name>            digest: 2-norm, four sums with random signs, up to 32 values
     …                                         "strayed": how far PyTorch goes from this in f32, a 2-norm; of a
                                               loss, the largest difference

@@ -18,6 +18,8 @@ MOST_VALUES = 32
 # Powers of two where that says the same: f32 holds them.
 SGD = {"lr": 2**-5, "momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
 ADAMW = {"lr": 2**-10, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.05}
+LARS = {"lr": 2**-5, "momentum": 0.9, "trust": 0.5, "weight_decay": 5e-4}
+LAMB = {"lr": 2**-8, "betas": (0.9, 0.999), "eps": 2**-20, "weight_decay": 0.05}
 
 
 # ---- parameters ----
@@ -187,6 +189,52 @@ class Lane:
         return y
 
 
+# ---- optimizers that PyTorch does not have, as their papers write them; biases and normalization have no ratio ----
+def norm_or_none(x):
+    norm = torch.linalg.vector_norm(x)
+    return norm if norm > 0 else None
+
+
+class Lars(torch.optim.Optimizer):
+    """You, Gitman, Ginsburg 2017, algorithm 1."""
+
+    def __init__(self, groups, **defaults):
+        super().__init__(groups, defaults)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for w in group["params"]:
+                decay, ratio, weights, gradient = group["weight_decay"], 1.0, norm_or_none(w), norm_or_none(w.grad)
+                if group["trusts"] and weights is not None and gradient is not None:
+                    ratio = group["trust"] * weights / (gradient + decay * weights)
+                v = self.state[w].setdefault("v", torch.zeros_like(w))
+                v.mul_(group["momentum"]).add_(group["lr"] * ratio * (w.grad + decay * w))
+                w.sub_(v)
+
+
+class Lamb(torch.optim.Optimizer):
+    """You et al. 2019, algorithm 2, phi(z) = z."""
+
+    def __init__(self, groups, **defaults):
+        super().__init__(groups, defaults)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for w in group["params"]:
+                state = self.state[w]
+                t = state["t"] = state.get("t", 0) + 1
+                m = state.setdefault("m", torch.zeros_like(w)).mul_(beta1).add_((1 - beta1) * w.grad)
+                v = state.setdefault("v", torch.zeros_like(w)).mul_(beta2).add_((1 - beta2) * w.grad * w.grad)
+                r = (m / (1 - beta1**t)) / (torch.sqrt(v / (1 - beta2**t)) + group["eps"])
+                u = r + group["weight_decay"] * w
+                weights, update = norm_or_none(w), norm_or_none(u)
+                ratio = weights / update if group["trusts"] and weights is not None and update is not None else 1.0
+                w.sub_(group["lr"] * ratio * u)
+
+
 class Run:
     """A training run: `order` permutes the samples of each lane."""
 
@@ -202,7 +250,7 @@ class Run:
     def groups(self):
         decaying = [self.params[item.name] for item in self.model.params if item.decays]
         others = [self.params[item.name] for item in self.model.params if not item.decays]
-        return [{"params": decaying}, {"params": others, "weight_decay": 0.0}]
+        return [{"params": decaying, "trusts": True}, {"params": others, "trusts": False, "weight_decay": 0.0}]
 
     def lane_backward(self, positions):
         lane = Lane(positions, self.model.size, self.dtype)
@@ -321,9 +369,25 @@ def of_adamw(model):
     return Result(text, ADAMW["lr"], runs, {"params": Run.moved, "states": Run.states_moved})
 
 
+def of_lars(model):
+    """At shaken weights: where a scale of 0 leaves a gradient of rounding errors alone, its ratio would make them large."""
+    text = recipe(model, f"{{lars: {{momentum: {LARS['momentum']}, trust: {LARS['trust']}, "
+                         f"weight_decay: {LARS['weight_decay']}}}}}")
+    runs = runs_of(model, STEPS, shaken=True, optimizer=lambda groups: Lars(groups, **LARS))
+    return Result(text, LARS["lr"], runs, {"params": Run.moved, "states": Run.states_moved})
+
+
+def of_lamb(model):
+    text = recipe(model, f"{{lamb: {{beta1: {LAMB['betas'][0]}, beta2: {LAMB['betas'][1]}, "
+                         f"epsilon: {LAMB['eps']}, weight_decay: {LAMB['weight_decay']}}}}}")
+    runs = runs_of(model, STEPS, optimizer=lambda groups: Lamb(groups, **LAMB))
+    return Result(text, LAMB["lr"], runs, {"params": Run.moved, "states": Run.states_moved})
+
+
 def results():
     """(model, what, Result)"""
     for model in (Lenet, Resnet8, Vit):
-        for what, of in (("gradient", of_gradient), ("sgd", of_sgd), ("adamw", of_adamw)):
-            if of is not of_adamw or model.adamw:
+        for what, of in (("gradient", of_gradient), ("sgd", of_sgd), ("adamw", of_adamw), ("lars", of_lars),
+                         ("lamb", of_lamb)):
+            if of in (of_gradient, of_sgd) or model.adamw:
                 yield model, what, of(model)

@@ -214,7 +214,7 @@ static void check_group(struct scene *scene, const char *kind, const struct ls_i
 static const struct {
     const char *name;
     int size;
-    bool adamw; // the file has steps of it
+    bool adamw; // the file has steps of it, and of LARS and LAMB
 } models[] = {{"lenet", 28, true}, {"resnet8", 28, true}, {"vit_s16", 32, false}};
 static const char *const kernels[] = {"plain", "auto"};
 enum { MODELS = sizeof models / sizeof models[0] };
@@ -260,13 +260,13 @@ static void test_gradients(void **state) {
         }
 }
 
-static void check_training(const char *optimizer, bool adamw) {
+static void check_training(const char *optimizer, bool adamw, bool shaken) {
     for (int m = 0; m < MODELS; m++)
         for (int k = 0; k < kernel_kinds() && (models[m].adamw || !adamw); k++) {
             struct scene scene;
             char run[MOST_PATH];
             snprintf(run, sizeof run, "models/%s/%s", models[m].name, optimizer);
-            open_scene(&scene, run, models[m].size, kernels[k], false);
+            open_scene(&scene, run, models[m].size, kernels[k], shaken);
             run_steps(&scene);
             const struct ls_layout *layout = scene.model.train->layout;
             ok(ls_engine_download(scene.engine));
@@ -281,20 +281,28 @@ static void check_training(const char *optimizer, bool adamw) {
 
 static void test_sgd(void **state) {
     (void)state;
-    check_training("sgd", false);
+    check_training("sgd", false, false);
 }
 
 static void test_adamw(void **state) {
     (void)state;
-    check_training("adamw", true);
+    check_training("adamw", true, false);
+}
+
+static void test_lars(void **state) {
+    (void)state;
+    check_training("lars", true, true);
+}
+
+static void test_lamb(void **state) {
+    (void)state;
+    check_training("lamb", true, false);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_initial_weights),
-        cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_sgd),
-        cmocka_unit_test(test_adamw),
+        cmocka_unit_test(test_initial_weights), cmocka_unit_test(test_gradients), cmocka_unit_test(test_sgd),
+        cmocka_unit_test(test_adamw),           cmocka_unit_test(test_lars),      cmocka_unit_test(test_lamb),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -204,9 +204,16 @@ static void test_decide(void **state) {
 // ---- optimizers: three steps, in slices whose borders run through packs, of ranges that do too
 
 enum { N = 5003 };
-static const struct ls_update_range ranges[] = {
-    {0, 64, 0.01f, 1},     {64, 48, 0, 1},     {112, 1, 0.01f, 0.5f},     {113, 2000, 0, 2},
-    {2113, 6, 0.2f, 0.1f}, {2119, 2800, 0, 1}, {4919, N - 4919, 0.01f, 1}};
+static const struct ls_update_range ranges[] = {{0, 64, 0.01f, 1, 0, 1},         {64, 48, 0, 1, 0, 0},
+                                                {112, 1, 0.01f, 0.5f, 2, 1},     {113, 2000, 0, 2, 3, 3},
+                                                {2113, 6, 0.2f, 0.1f, 0, 0},     {2119, 2800, 0, 1, 0, 0},
+                                                {4919, N - 4919, 0.01f, 1, 8, 1}};
+enum { RANGES = sizeof ranges / sizeof ranges[0] };
+// Of a parameter: as a rule blocks have LS_NORM_BLOCK floats; here less, so that one has three.
+static const struct ls_update_block blocks[] = {{0, 64, 0},    {64, 48, 1},     {112, 1, 2},
+                                                {113, 257, 3}, {370, 1000, 3},  {1370, 743, 3},
+                                                {2113, 6, 4},  {2119, 2800, 5}, {4919, N - 4919, 6}};
+enum { BLOCKS = sizeof blocks / sizeof blocks[0] };
 static const size_t cuts[] = {0, 5, 64, 64, 130, 2114, N};
 
 static void update_on(int d, struct ls_update update, int n_slots, size_t shift, float skip, float *params,
@@ -264,6 +271,84 @@ static void test_update(void **state) {
         check_update("nesterov", &nesterov, 1, shift, 0);
         check_update("adamw", &adamw, 2, shift, 0);
         check_update("a step that is skipped", &adamw, 2, shift, 1);
+    }
+}
+
+// The norms and ratios of a device, then the update by ratios that are given.
+struct trusting {
+    double norms[BLOCKS][2];
+    float ratios[RANGES], params[N], slots[2][N];
+};
+
+static void trusting_on(int d, struct ls_update update, size_t shift, int skip, const float *given,
+                        struct trusting *found) {
+    const struct ls_decision decision = {1, 0.5f, skip};
+    float *host[4] = {numbers(N, 5), numbers(N, 6), numbers(N, 7), numbers(N, 8)}, *buffer[4];
+    for (size_t i = 0; i < N; i++) host[3][i] += 0.5f;
+    for (size_t i = 4919; i < N; i++) host[0][i] = 0; // weights of 0
+    for (int b = 0; b < 4; b++) {
+        buffer[b] = (float *)memory(d, (N + shift) * sizeof(float)) + shift;
+        api(d)->copy(queue[d], buffer[b], host[b], N * sizeof(float));
+    }
+    update.params = buffer[0], update.grads = buffer[1];
+    update.slot[0] = buffer[2], update.slot[1] = buffer[3];
+    memset(found, 0, sizeof *found);
+    struct ls_update_range *on_ranges = placed(d, ranges, sizeof ranges);
+    struct ls_update_block *on_blocks = placed(d, blocks, sizeof blocks);
+    struct ls_decision *on_decision = placed(d, &decision, sizeof decision);
+    update.norms = placed(d, found->norms, sizeof found->norms);
+    update.ratios = placed(d, found->ratios, sizeof found->ratios);
+    update.ranges = on_ranges, update.n_ranges = RANGES;
+    update.blocks = on_blocks, update.decision = on_decision;
+    api(d)->update_norms(queue[d], &update, 4, BLOCKS);
+    api(d)->update_norms(queue[d], &update, 0, 4);
+    api(d)->update_ratios(queue[d], &update);
+    take(d, found->norms, update.norms, sizeof found->norms);
+    take(d, found->ratios, update.ratios, sizeof found->ratios);
+    api(d)->copy(queue[d], update.ratios, given, sizeof found->ratios);
+    for (size_t c = 0; c + 1 < sizeof cuts / sizeof cuts[0]; c++) {
+        update.begin = cuts[c], update.end = cuts[c + 1];
+        api(d)->update(queue[d], &update);
+    }
+    take(d, found->params, buffer[0], N * sizeof(float));
+    for (int s = 0; s < 2; s++) take(d, found->slots[s], buffer[2 + s], N * sizeof(float));
+    for (int b = 0; b < 4; b++) api(d)->free(device[d], buffer[b] - shift), free(host[b]);
+    api(d)->free(device[d], on_ranges);
+    api(d)->free(device[d], on_blocks);
+    api(d)->free(device[d], on_decision);
+    api(d)->free(device[d], update.norms);
+    api(d)->free(device[d], update.ratios);
+}
+
+// The sums are of equal numbers in other orders: as of square_sums. A ratio is rounded to f32 after it.
+static void check_trusting(const char *what, const struct ls_update *update, size_t shift, int skip) {
+    static const float given[RANGES] = {0.3f, 1, 0.7f, 0.01f, 1, 1, 1};
+    static struct trusting found[DEVICES];
+    for (int d = 0; d < DEVICES; d++) trusting_on(d, *update, shift, skip, given, &found[d]);
+    for (int b = 0; b < BLOCKS; b++)
+        for (int k = 0; k < 2; k++)
+            if (!(fabs(found[GPU].norms[b][k] - found[CPU].norms[b][k]) <= 4e-12 * found[CPU].norms[b][k]))
+                fail_msg("%s: norm %d of block %d: expected %.17g, found %.17g", what, k, b,
+                         found[CPU].norms[b][k], found[GPU].norms[b][k]);
+    for (int r = 0; r < RANGES; r++)
+        if (!(fabsf(found[GPU].ratios[r] - found[CPU].ratios[r]) <= 0x1p-23f * found[CPU].ratios[r]))
+            fail_msg("%s: ratio %d: expected %.9g, found %.9g", what, r, (double)found[CPU].ratios[r],
+                     (double)found[GPU].ratios[r]);
+    if (!skip)
+        assert_true(found[GPU].ratios[1] == 1 && found[GPU].ratios[6] == 1 && found[GPU].ratios[3] != 1);
+    same_bits(what, found[GPU].params, found[CPU].params, N);
+    for (int s = 0; s < 2; s++) same_bits(what, found[GPU].slots[s], found[CPU].slots[s], N);
+}
+
+static void test_trusting(void **state) {
+    (void)state;
+    struct ls_update lars = {.kind = LS_LARS, .lr = 0.1f, .momentum = 0.9f, .trust = 0.02f}, lamb = lars;
+    lamb.kind = LS_LAMB, lamb.epsilon = 1e-6f, lamb.beta1 = 0.9, lamb.beta2 = 0.999;
+    lamb.correction1 = 1 - pow(0.9, 3), lamb.correction2 = 1 - pow(0.999, 3);
+    for (size_t shift = 0; shift < 2; shift++) {
+        check_trusting("lars", &lars, shift, 0);
+        check_trusting("lamb", &lamb, shift, 0);
+        check_trusting("a step of lamb that is skipped", &lamb, shift, 1);
     }
 }
 
@@ -325,7 +410,7 @@ int main(void) {
         cmocka_unit_test(test_add),         cmocka_unit_test(test_square_sums),
         cmocka_unit_test(test_fingerprint), cmocka_unit_test(test_decide),
         cmocka_unit_test(test_update),      cmocka_unit_test(test_update_states),
-        cmocka_unit_test(test_average),
+        cmocka_unit_test(test_average),     cmocka_unit_test(test_trusting),
     };
     char why[256] = "";
     if (ls_stage_device(&device[GPU], why) != LS_OK ||

@@ -52,7 +52,8 @@ class Case(lockstep.Case):
         """What must not depend on ranks, queues or time."""
         steps = [(line["step"], line["loss"], line["accuracy"], line["grad_norm"])
                  for line in lockstep.metrics(self.out, "step")]
-        return lockstep.metrics(self.out, "end")[-1]["params_hash"], steps
+        end = lockstep.metrics(self.out, "end")[-1]
+        return end["params_hash"], steps, end["loss"]
 
     def result_of(self, *words, **options):
         self.run_fake(*words, **options)
@@ -133,6 +134,17 @@ class Promise(Case):
                 self.assertEqual(same, name.startswith("layer2."), name)
         for ranks, schedule in ((2, "starve:1"), (3, "seed:1")):
             self.assertEqual(self.result_of(recipe, ranks=ranks, schedule=schedule), expected)
+
+    def test_resnet8_lamb_averaged(self):
+        self.layouts(dict(RESNET, **{"train.optimizer": {"lamb": {}}, "train.ema": 0.9,
+                                     "train.schedule": {"constant": {"peak": 0.01}}}))
+
+    def test_lenet_lars_bf16(self):
+        changes = dict(LENET, **{"train.precision": "bf16", "train.optimizer": {"lars": {"trust": 0.01}}, "train.lanes": 4,
+                                 "train.schedule": {"constant": {"peak": 1.0}}})
+        recipe = lockstep.recipe(self.folder, changes)
+        expected = self.result_of(recipe)
+        self.assertEqual(self.result_of(recipe, ranks=3, schedule="seed:2"), expected)
 
     def test_fp16_skips_until_its_scale_fits(self):
         # Targets so far off that a gradient of 65536 times its size has no place in f16.
@@ -394,7 +406,7 @@ class Restart(Case):
     def test_resume_after_kill(self):
         changes = dict(LENET, **{"train.steps": 12, "checkpoint.every": "2 steps", "train.batch": 48})
         recipe = lockstep.recipe(self.folder, changes)
-        whole, _ = self.result_of(recipe)
+        whole = self.result_of(recipe)[0]
         out = self.folder / "killed"
         process = lockstep.start("train", recipe, "--out", out, settings=self.fake())
         while not list((out / "checkpoints").glob("step-*.h5")) and process.poll() is None:

@@ -113,8 +113,13 @@ class Survival(lockstep.Case):
     def test_averaged(self):
         self.survive(AVERAGED)
 
-    def test_averaged_bf16(self):
-        self.survive(dict(AVERAGED, **{"train.precision": "bf16", "device.kernels": "plain", "model.zoo": "lenet"}))
+    def test_lars(self):
+        self.survive({"train.optimizer": {"lars": {"trust": 0.01}}, "train.ema": 0.99,
+                      "train.schedule": {"polynomial": {"peak": 1.0, "power": 1.5, "warmup": "2 steps"}}})
+
+    def test_lamb_bf16(self):
+        self.survive(dict(AVERAGED, **{"train.optimizer": {"lamb": {}}, "train.schedule": {"one_cycle": {"peak": 0.02}},
+                                       "train.precision": "bf16", "device.kernels": "plain", "model.zoo": "lenet"}))
 
 
 if __name__ == "__main__":

@@ -46,9 +46,16 @@ class Promise(lockstep.Case):
                       "train.schedule": {"constant": {"peak": 0.0005}}, "eval.every": 0, "checkpoint.every": 0},
                      [(1, 1), (1, 2), (2, 1), (3, 1)])
 
-    def test_average_groups_one_cycle(self):
-        changes = {"train.ema": 0.9, "train.groups": [{"match": "fc", "lr_scale": 2.0, "weight_decay": 0.01}],
-                   "train.schedule": {"one_cycle": {"peak": 0.1}}}
+    # Beside the optimizers: the average, by which evaluations are made, groups, and how the rate goes.
+    def test_lars(self):
+        changes = {"train.optimizer": {"lars": {"trust": 0.01}}, "train.ema": 0.99,
+                   "train.schedule": {"polynomial": {"peak": 1.0, "power": 1.5, "warmup": "2 steps"}}}
+        self.compare(changes, [(1, 2)] + [(ranks, 1) for ranks in self.RANKS])
+        self.compare(dict(changes, **self.BF16), [(ranks, 1) for ranks in self.RANKS])
+
+    def test_lamb(self):
+        changes = {"train.optimizer": {"lamb": {}}, "train.schedule": {"one_cycle": {"peak": 0.02}}, "train.ema": 0.9,
+                   "train.groups": [{"match": "conv", "lr_scale": 0.5}, {"match": "fc", "weight_decay": 0.1, "decay_all": True}]}
         self.compare(changes, [(1, 2)] + [(ranks, 1) for ranks in self.RANKS])
         self.compare(dict(changes, **self.BF16), [(ranks, 1) for ranks in self.RANKS])
 

@@ -22,6 +22,7 @@ struct ls_plain {
     void (*add)(float *to, const float *a, const float *b, size_t n); // to may be a or b
     double (*square_sum)(const float *data, size_t n);                // in one fixed order
     void (*update)(const struct ls_update *update);
+    void (*update_norms)(const struct ls_update *update, size_t begin, size_t end); // of blocks
     void (*average)(const struct ls_average *average);
 };
 

@@ -118,7 +118,10 @@ static void test_decide(void **state) {
 enum { N = 203, STEPS = 3 };
 static float params[N], grads[N], slots[2][N];
 static const struct ls_update_range ranges[] = {
-    {0, 64, 0.01f, 1}, {64, 48, 0, 1}, {112, 48, 0.01f, 0.5f}, {160, N - 160, 0.05f, 1}};
+    {.offset = 0, .count = 64, .weight_decay = 0.01f, .lr_scale = 1},
+    {.offset = 64, .count = 48, .weight_decay = 0, .lr_scale = 1},
+    {.offset = 112, .count = 48, .weight_decay = 0.01f, .lr_scale = 0.5f},
+    {.offset = 160, .count = N - 160, .weight_decay = 0.05f, .lr_scale = 1}};
 
 static struct ls_update update_of(enum ls_optimizer_kind kind, const struct ls_decision *decision) {
     fill(params, N, 4), fill(grads, N, 5);
@@ -223,6 +226,112 @@ static void test_update_of_slices_is_update_of_all(void **state) {
     }
 }
 
+// ---- LARS and LAMB: a parameter of two blocks, one without a ratio, one whose weights are 0 at first
+enum { WIDE = LS_NORM_BLOCK + 3000, NARROW = 48, TOTAL = WIDE + 2 * NARROW };
+static float wide_params[TOTAL], wide_grads[TOTAL], wide_slots[2][TOTAL], ratios[3];
+static double norms[4][2];
+static const struct ls_update_range trusting[] = {
+    {.offset = 0, .count = WIDE, .weight_decay = 0.01f, .lr_scale = 1, .first_block = 0, .n_blocks = 2},
+    {.offset = WIDE, .count = NARROW, .weight_decay = 0, .lr_scale = 1},
+    {.offset = WIDE + NARROW,
+     .count = NARROW,
+     .weight_decay = 0.01f,
+     .lr_scale = 0.5f,
+     .first_block = 3,
+     .n_blocks = 1}};
+static const struct ls_update_block blocks[] = {{0, LS_NORM_BLOCK, 0},
+                                                {LS_NORM_BLOCK, WIDE - LS_NORM_BLOCK, 0},
+                                                {WIDE, NARROW, 1},
+                                                {WIDE + NARROW, NARROW, 2}};
+
+static struct ls_update trusting_update(enum ls_optimizer_kind kind, const struct ls_decision *decision) {
+    struct ls_update update = update_of(kind, decision);
+    fill(wide_params, TOTAL, 8), fill(wide_grads, TOTAL, 9);
+    memset(wide_params + WIDE + NARROW, 0, NARROW * sizeof(float));
+    memset(wide_slots, 0, sizeof wide_slots);
+    update.params = wide_params, update.grads = wide_grads;
+    update.slot[0] = wide_slots[0], update.slot[1] = wide_slots[1];
+    update.ranges = trusting, update.n_ranges = 3;
+    update.blocks = blocks, update.norms = norms, update.ratios = ratios;
+    update.trust = 0.5f, update.epsilon = 1e-6f, update.end = TOTAL;
+    return update;
+}
+
+struct exact {
+    double p[TOTAL], m[TOTAL], v[TOTAL];
+};
+
+// One step of a range in f64; returns its ratio.
+static double exact_step(const struct ls_update *update, const struct ls_update_range *range,
+                         struct exact *x) {
+    const bool lamb = update->kind == LS_LAMB;
+    const double decay = (double)range->weight_decay, lr = (double)0.1f * (double)range->lr_scale;
+    static double move[TOTAL];
+    double weights = 0, others = 0, ratio = 1;
+    for (size_t i = range->offset; i < range->offset + range->count; i++) {
+        const double g = (double)wide_grads[i] * 0.5;
+        if (lamb) x->m[i] = 0.9 * x->m[i] + 0.1 * g, x->v[i] = 0.999 * x->v[i] + 0.001 * g * g;
+        move[i] = lamb ? x->m[i] / update->correction1 / (sqrt(x->v[i] / update->correction2) + 1e-6) : g;
+        if (lamb) move[i] += decay * x->p[i];
+        weights += x->p[i] * x->p[i];
+        others += move[i] * move[i];
+    }
+    weights = sqrt(weights), others = sqrt(others);
+    if (range->n_blocks > 0 && weights > 0)
+        ratio = lamb ? weights / others : 0.5 * weights / (others + decay * weights);
+    for (size_t i = range->offset; i < range->offset + range->count; i++) {
+        if (!lamb) x->m[i] = (double)0.9f * x->m[i] + lr * ratio * (move[i] + decay * x->p[i]);
+        x->p[i] -= lamb ? lr * ratio * move[i] : x->m[i];
+    }
+    return ratio;
+}
+
+static void check_trusting(enum ls_optimizer_kind kind) {
+    struct ls_decision decision = {1, 0.5f, 0};
+    struct ls_update update = trusting_update(kind, &decision);
+    struct exact *x = calloc(1, sizeof *x);
+    for (int i = 0; i < TOTAL; i++) x->p[i] = (double)wide_params[i];
+    for (int step = 1; step <= STEPS; step++) {
+        update.correction1 = 1 - pow(0.9, step), update.correction2 = 1 - pow(0.999, step);
+        api->update_norms(queue, &update, 1, 4); // whoever adds up which blocks
+        api->update_norms(queue, &update, 0, 1);
+        api->update_ratios(queue, &update);
+        api->update(queue, &update);
+        sync();
+        for (int r = 0; r < 3; r++) // a sum of f64 numbers that were f32
+            close_to((double)ratios[r], exact_step(&update, &trusting[r], x), 4e-6);
+    }
+    for (int i = 0; i < TOTAL; i++) {
+        assert_true(fabs((double)wide_params[i] - x->p[i]) < 2e-6);
+        assert_true(fabs((double)wide_slots[0][i] - x->m[i]) < 2e-6);
+    }
+    free(x);
+}
+
+static void test_trusting(void **state) {
+    (void)state;
+    check_trusting(LS_LARS);
+    check_trusting(LS_LAMB);
+}
+
+static void test_trusting_skips(void **state) {
+    (void)state;
+    for (int kind = LS_LARS; kind <= LS_LAMB; kind++) {
+        struct ls_decision decision = {NAN, NAN, 1};
+        struct ls_update update = trusting_update((enum ls_optimizer_kind)kind, &decision);
+        static float before[TOTAL];
+        memcpy(before, wide_params, sizeof before);
+        memset(ratios, 0, sizeof ratios);
+        api->update_norms(queue, &update, 0, 4);
+        api->update_ratios(queue, &update);
+        api->update(queue, &update);
+        sync();
+        assert_memory_equal(before, wide_params, sizeof before);
+        for (int i = 0; i < TOTAL; i++) assert_true(wide_slots[0][i] == 0 && wide_slots[1][i] == 0);
+        for (int r = 0; r < 3; r++) assert_true(ratios[r] == 0);
+    }
+}
+
 static void test_skip_changes_nothing(void **state) {
     (void)state;
     struct ls_decision decision = {NAN, NAN, 1};
@@ -281,6 +390,8 @@ int main(void) {
         cmocka_unit_test(test_sgd),
         cmocka_unit_test(test_adamw),
         cmocka_unit_test(test_update_of_slices_is_update_of_all),
+        cmocka_unit_test(test_trusting),
+        cmocka_unit_test(test_trusting_skips),
         cmocka_unit_test(test_skip_changes_nothing),
         cmocka_unit_test(test_update_states),
         cmocka_unit_test(test_average),

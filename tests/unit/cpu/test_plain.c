@@ -152,13 +152,16 @@ static void test_levels_agree_on_flat_buffers(void **state) {
     static float data[LS_PLAIN_LEVELS][4][N];
     const struct ls_plain *levels[LS_PLAIN_LEVELS];
     const int n_levels = ls_plain_levels(levels);
-    double sums[LS_PLAIN_LEVELS];
+    double sums[LS_PLAIN_LEVELS][5];
     for (int l = 0; l < n_levels; l++) {
         for (int k = 0; k < 4; k++)
             for (uint64_t i = 0; i < N; i++)
                 data[l][k][i] = ls_uniform(ls_philox(3, LS_RANDOM_TEST, i, (uint64_t)k).word[0]);
         struct ls_decision decision = {1, 0.3f, 0};
-        struct ls_update_range range = {0, N, 0.01f, 0.5f};
+        struct ls_update_range range = {0, N, 0.01f, 0.5f, 0, 1};
+        struct ls_update_block block = {0, N, 0};
+        double norms[2][1][2];
+        float ratio = 0.3f;
         struct ls_update update = {.kind = LS_ADAMW,
                                    .lr = 0.1f,
                                    .momentum = 0.9f,
@@ -173,18 +176,26 @@ static void test_levels_agree_on_flat_buffers(void **state) {
                                    .slot = {data[l][2], data[l][3]},
                                    .ranges = &range,
                                    .n_ranges = 1,
+                                   .blocks = &block,
+                                   .ratios = &ratio,
                                    .end = N,
                                    .decision = &decision};
         levels[l]->update(&update);
         update.kind = LS_SGD;
         levels[l]->update(&update);
+        for (int k = 0; k < 2; k++) {
+            update.kind = k == 0 ? LS_LARS : LS_LAMB, update.norms = norms[k];
+            levels[l]->update_norms(&update, 0, 1);
+            levels[l]->update(&update);
+        }
+        memcpy(sums[l], norms, sizeof norms);
         levels[l]->average(&(struct ls_average){data[l][2], data[l][0], N, 0.1f, &decision});
         levels[l]->add(data[l][1], data[l][0], data[l][1], N);
-        sums[l] = levels[l]->square_sum(data[l][1], N);
+        sums[l][4] = levels[l]->square_sum(data[l][1], N);
     }
     for (int l = 1; l < n_levels; l++) {
         assert_memory_equal(data[0], data[l], sizeof data[0]);
-        assert_true(sums[0] == sums[l]);
+        assert_memory_equal(sums[0], sums[l], sizeof sums[0]);
     }
 }
 

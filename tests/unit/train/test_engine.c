@@ -24,19 +24,20 @@
 enum { STEPS = 3, LANES = 8, QUEUES = 3, LANE_SAMPLES = 2, SAMPLES = LANES * LANE_SAMPLES };
 enum { SIZE = 8, PIXELS = SIZE * SIZE, CLASSES = 10, MOST_QUEUES = 8, NAP_MICROSECONDS = 1000 };
 
-static const char recipe_text[] = "seed: 3\n"
-                                  "model: {zoo: cnn, classes: 10, dropout: 0.25}\n"
-                                  "data: {train: synthetic}\n"
-                                  "train:\n"
-                                  "  steps: 3\n"
-                                  "  batch: 16\n"
-                                  "  lanes: 8\n"
-                                  "  clip: 0.5\n" // so the norm and the decision reach the parameters
-                                  "  bucket: 64KiB\n"
-                                  "  loss: cross_entropy\n"
-                                  "  optimizer: {sgd: {momentum: 0.9, weight_decay: 0.001}}\n"
-                                  "  ema: 0.9\n"
-                                  "device: {kernels: plain}\n";
+#define RECIPE(optimizer)                                                                                    \
+    "seed: 3\n"                                                                                              \
+    "model: {zoo: cnn, classes: 10, dropout: 0.25}\n"                                                        \
+    "data: {train: synthetic}\n"                                                                             \
+    "train:\n"                                                                                               \
+    "  steps: 3\n"                                                                                           \
+    "  batch: 16\n"                                                                                          \
+    "  lanes: 8\n"                                                                                           \
+    "  clip: 0.5\n" /* so the norm and the decision reach the parameters */                                  \
+    "  bucket: 64KiB\n"                                                                                      \
+    "  loss: cross_entropy\n"                                                                                \
+    "  optimizer: " optimizer "\n"                                                                           \
+    "  ema: 0.9\n"                                                                                           \
+    "device: {kernels: plain}\n"
 
 static struct ls_comm world, alone = {.size = 1, .local_size = 1};
 static struct ls_recipe recipe;
@@ -131,15 +132,36 @@ static void late_decide(struct ls_queue *queue, const struct ls_decide *decide) 
     late.real->decide(queue, &moved);
 }
 
-static void late_update(struct ls_queue *queue, const struct ls_update *update) {
-    delay(queue);
+static struct ls_update update_there(const struct ls_update *update) {
     struct ls_update moved = *update;
     moved.params = there(update->params);
     moved.grads = there(update->grads);
     for (int i = 0; i < 2; i++) moved.slot[i] = there(update->slot[i]);
     moved.ranges = there(update->ranges);
+    moved.blocks = there(update->blocks);
+    moved.norms = there(update->norms);
+    moved.ratios = there(update->ratios);
     moved.decision = there(update->decision);
+    return moved;
+}
+
+static void late_update(struct ls_queue *queue, const struct ls_update *update) {
+    delay(queue);
+    const struct ls_update moved = update_there(update);
     late.real->update(queue, &moved);
+}
+
+static void late_update_norms(struct ls_queue *queue, const struct ls_update *update, size_t begin,
+                              size_t end) {
+    delay(queue);
+    const struct ls_update moved = update_there(update);
+    late.real->update_norms(queue, &moved, begin, end);
+}
+
+static void late_update_ratios(struct ls_queue *queue, const struct ls_update *update) {
+    delay(queue);
+    const struct ls_update moved = update_there(update);
+    late.real->update_ratios(queue, &moved);
 }
 
 static void late_update_states(struct ls_queue *queue, const struct ls_update_states *update) {
@@ -185,6 +207,8 @@ static struct ls_device_api late_api(const struct ls_device_api *real) {
     api.square_sums = late_square_sums;
     api.decide = late_decide;
     api.update = late_update;
+    api.update_norms = late_update_norms;
+    api.update_ratios = late_update_ratios;
     api.update_states = late_update_states;
     api.average = late_average;
     api.run = late_run;
@@ -407,9 +431,8 @@ static void test_random_delays(void **state) {
     }
 }
 
-static int set_up(void **state) {
-    (void)state;
-    ok(ls_recipe_parse(recipe_text, "recipe", ".", NULL, 0, &recipe));
+static int set_up(const char *text) {
+    ok(ls_recipe_parse(text, "recipe", ".", NULL, 0, &recipe));
     assert_int_equal(recipe.train.lanes, LANES);
     assert_int_equal(recipe.train.batch, SAMPLES);
     for (int s = 0; s < 2; s++) {
@@ -421,8 +444,20 @@ static int set_up(void **state) {
         assert_true(samples[s].samples && samples[s].targets && samples[s].augment && samples[s].weight);
         for (int i = 0; i < SAMPLES; i++) samples[s].weight[i] = 1;
     }
+    late.ahead = false; // as the tests of another recipe have left it
     expected = train(&alone, 1, PUNCTUAL);
     return 0;
+}
+
+static int set_up_sgd(void **state) {
+    (void)state;
+    return set_up(RECIPE("{sgd: {momentum: 0.9, weight_decay: 0.001}}"));
+}
+
+// With a pass over blocks before the update, and ratios that all queues wait for.
+static int set_up_lamb(void **state) {
+    (void)state;
+    return set_up(RECIPE("{lamb: {weight_decay: 0.001}}"));
 }
 
 static int tear_down(void **state) {
@@ -450,7 +485,8 @@ int main(void) {
         cmocka_unit_test(test_closed_with_work_under_way),
         cmocka_unit_test(test_random_delays),
     };
-    const int failed = cmocka_run_group_tests(tests, set_up, tear_down);
+    int failed = cmocka_run_group_tests(tests, set_up_sgd, tear_down);
+    if (!failed) failed = cmocka_run_group_tests(tests, set_up_lamb, tear_down);
     // Where a check fails on one rank, the others wait for it: they are ended too.
     ls_comm_end(&world, failed ? LS_SYSTEM : LS_OK);
     return failed;

@@ -209,6 +209,10 @@ static void overrides_set_every_kind(void **state) {
         {"train.optimizer={adamw: {weight_decay: 0.1}}", "\n      weight_decay: 0.1\n"},
         {"train.optimizer.adamw.beta1=0.8", "\n    adamw:\n      beta1: 0.8\n"},
         {"train.optimizer.adamw={beta1: 0.7}", "\n    adamw:\n      beta1: 0.7\n"},
+        {"train.optimizer=lars",
+         "\n    lars:\n      momentum: 0.9\n      trust: 0.001\n      weight_decay: 0.0005\n"},
+        {"train.optimizer.lamb.beta1=0.8",
+         "\n    lamb:\n      beta1: 0.8\n      beta2: 0.999\n      epsilon: 1e-06\n"},
         {"train.schedule.step.gamma=0.5",
          "\n    step:\n      peak: 0.1\n      warmup: 0\n      every: 30 epochs\n"
          "      gamma: 0.5\n"},
@@ -266,6 +270,12 @@ static void the_rate_fits_the_optimizer(void **state) {
     (void)state;
     struct ls_recipe r = must_parse(LEAST, "train.optimizer=adamw");
     assert_true(r.train.peak == 0.001);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "train.optimizer=lars");
+    assert_true(r.train.peak == 2 && r.train.trust == 0.001);
+    ls_recipe_free(&r);
+    r = must_parse(LEAST, "train.optimizer=lamb");
+    assert_true(r.train.peak == 0.005 && r.train.epsilon == 1e-6);
     ls_recipe_free(&r);
     const char *both[] = {"train.optimizer=adamw", "train.schedule.cosine.peak=0.02"};
     assert_int_equal(ls_recipe_parse(LEAST, "r", ".", both, 2, &r), LS_OK);

@@ -200,6 +200,10 @@ static void out_of_range(void **state) {
         "train.optimizer.adamw.beta1=1",
         "train.optimizer.adamw.beta2=1.5",
         "train.optimizer.adamw.epsilon=0",
+        "train.optimizer.lars.trust=0",
+        "train.optimizer.lars.momentum=1",
+        "train.optimizer.lamb.beta2=1",
+        "train.optimizer.lamb.epsilon=0",
         "train.schedule.cosine.peak=0",
         "train.schedule.cosine.peak=-0.1",
         "train.schedule.cosine.final=-0.1",
@@ -287,12 +291,12 @@ static void names_that_are_none(void **state) {
     must_refuse_override("device.kind=gpu", "expected one of auto, cpu, cuda, found gpu");
     must_refuse_override("data.axes=NHW", "expected one of auto, NHWC, NCHW");
     must_refuse_override("train.optimizer=adam",
-                         "expected one of sgd, adamw, found adam; did you mean adamw?");
-    must_refuse_override("train.optimizer=lion9", "expected one of sgd, adamw, found lion9");
-    must_refuse_override("train.optimizer={}", "expected one of sgd, adamw, found a section");
-    must_refuse_override("train.optimizer=", "expected one of sgd, adamw, found nothing");
-    must_refuse_override("train.optimizer=[sgd]", "expected one of sgd, adamw, found a list");
-    must_refuse_override("train.optimizer=sgd.momentum", "expected one of sgd, adamw");
+                         "expected one of sgd, adamw, lars, lamb, found adam; did you mean adamw?");
+    must_refuse_override("train.optimizer=lion9", "expected one of sgd, adamw, lars, lamb, found lion9");
+    must_refuse_override("train.optimizer={}", "expected one of sgd, adamw, lars, lamb, found a section");
+    must_refuse_override("train.optimizer=", "expected one of sgd, adamw, lars, lamb, found nothing");
+    must_refuse_override("train.optimizer=[sgd]", "expected one of sgd, adamw, lars, lamb, found a list");
+    must_refuse_override("train.optimizer=sgd.momentum", "expected one of sgd, adamw, lars, lamb");
     must_refuse_override("train.optimizer={sgd: {}, adamw: {}}", "found both sgd and adamw");
     must_refuse_override("train.optimizer={sgd: 5}", "expected a section of keys, found 5");
 }
