@@ -255,12 +255,13 @@ static ls_status describe(struct ls_cuda_device *cuda) {
     snprintf(cuda->base.name, sizeof cuda->base.name, "GPU %d, %.96s", cuda->gpu, properties.name);
     // Libraries promise equal bits for equal numbers of multiprocessors; GPUs of one name may have different
     // ones.
-    const int length = snprintf(cuda->base.fingerprint, sizeof cuda->base.fingerprint,
-                                "cuda %.96s, compute capability %d.%d, %d multiprocessors; runtime %d.%d; "
-                                "%s%s%.8s",
-                                properties.name, major, minor, properties.multiProcessorCount, runtime / 1000,
-                                runtime % 1000 / 10, ls_lib_versions(cuda->lib),
-                                tf32 ? "; NVIDIA_TF32_OVERRIDE=" : "", tf32 ? tf32 : "");
+    const int length =
+        snprintf(cuda->base.fingerprint, sizeof cuda->base.fingerprint,
+                 "cuda %.96s, compute capability %d.%d, %d multiprocessors; arithmetic %d; runtime %d.%d; "
+                 "%s%s%.8s",
+                 properties.name, major, minor, properties.multiProcessorCount, LS_ARITHMETIC, runtime / 1000,
+                 runtime % 1000 / 10, ls_lib_versions(cuda->lib), tf32 ? "; NVIDIA_TF32_OVERRIDE=" : "",
+                 tf32 ? tf32 : "");
     if (length < 0 || (size_t)length >= sizeof cuda->base.fingerprint)
         return LS_FAIL(LS_SYSTEM, "the description of the GPU has %d bytes, at most %zu fit", length,
                        sizeof cuda->base.fingerprint - 1);

@@ -5,6 +5,7 @@
 #include "cuda/kernels/map.cuh"
 #include "graph/plan.h"
 
+#include <float.h>
 #include <math.h>
 
 static bool is_wide(const void *memory) {
@@ -381,7 +382,7 @@ static __global__ void __launch_bounds__(THREADS) update_ratios(struct ls_update
     double ratio = weights / others;
     if (u.kind == LS_LARS)
         ratio = (double)u.trust * weights / (others + (double)range.weight_decay * weights);
-    u.ratios[blockIdx.x] = weights == 0 || others == 0 ? 1 : (float)ratio;
+    u.ratios[blockIdx.x] = weights == 0 || others == 0 || !(ratio <= (double)FLT_MAX) ? 1 : (float)ratio;
 }
 
 ls_status ls_cuda_update_ratios(const struct ls_update *u, cudaStream_t stream) {

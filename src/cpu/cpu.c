@@ -146,9 +146,10 @@ static ls_status describe(struct ls_cpu_device *cpu, int threads) {
     const char *libm = "?";
 #endif
     const char *isa = library_isa(cpu->choice);
-    const int length = snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint,
-                                "cpu %s, %s; %s; %s; %s%s%s; libm %s", name, steps, caches, cpu->plain->level,
-                                library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
+    const int length =
+        snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint,
+                 "cpu %s, %s; %s; arithmetic %d, %s; %s%s%s; libm %s", name, steps, caches, LS_ARITHMETIC,
+                 cpu->plain->level, library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
     if (length < 0 || (size_t)length >= sizeof cpu->base.fingerprint)
         return LS_FAIL(LS_SYSTEM, "the description of the processor has %d bytes, at most %zu fit", length,
                        sizeof cpu->base.fingerprint - 1);

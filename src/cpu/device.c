@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,8 +248,10 @@ static double ratio_of(const struct ls_update *update, const struct ls_update_ra
         weights += update->norms[b][0], others += update->norms[b][1];
     weights = sqrt(weights), others = sqrt(others);
     if (weights == 0 || others == 0) return 1;
-    if (update->kind == LS_LAMB) return weights / others;
-    return (double)update->trust * weights / (others + (double)range->weight_decay * weights);
+    double ratio = weights / others;
+    if (update->kind == LS_LARS)
+        ratio = (double)update->trust * weights / (others + (double)range->weight_decay * weights);
+    return ratio <= (double)FLT_MAX ? ratio : 1;
 }
 
 static ls_status update_ratios_task(void *argument) {

@@ -203,17 +203,22 @@ struct ls_device_api {
     void (*profile)(struct ls_program *program, double *seconds);
 };
 
+// The arithmetic of Lockstep's own kernels and passes: raised whenever one of them gives other bits than
+// before, so that ranks of two builds do not meet, and a run that another build began says so when it goes
+// on.
+#define LS_ARITHMETIC 2
+
 struct ls_device {
     const struct ls_device_api *api;
     int compute_queues; // how many lanes run side by side: threads on the CPU, 1 on CUDA
     // The host reads and writes device memory as its own, while nothing runs that touches it: what it has
     // need not be copied first, and `memory_limit` is of all that a run takes.
     bool host_memory;
-    char name[128]; // "AMD EPYC, 2 threads"
-    char uuid[48];  // of a GPU; else ""
-    bool shared;    // with another rank, on purpose
-    char
-        fingerprint[256]; // device model, instruction set, kernel library and version: equal text, equal bits
+    char name[128];        // "AMD EPYC, 2 threads"
+    char uuid[48];         // of a GPU; else ""
+    bool shared;           // with another rank, on purpose
+    char fingerprint[320]; // LS_ARITHMETIC, device model, instruction set, kernel library and version: equal
+                           // text, equal bits
     // Of the plans that were loaded: where a library could not do what it was first asked for, and does it
     // otherwise. Equal bits need equal texts here too. "": that cannot be.
     char choices[24];

@@ -229,3 +229,12 @@ double ls_node_flops(const struct ls_graph *graph, const struct ls_node *node) {
         elements += (double)ls_shape_count(&ls_info(graph, node->out[k])->shape);
     return elements;
 }
+
+int64_t ls_graph_samples(const struct ls_graph *graph) {
+    for (ls_value v = 0; v < graph->n_values; v++) {
+        const struct ls_value_info *info = ls_info(graph, v);
+        bool has_samples = info->kind == LS_INPUT_RAW || info->kind == LS_INPUT_TARGET;
+        if (has_samples && info->shape.rank > 0) return info->shape.dim[0];
+    }
+    return 0;
+}

@@ -151,4 +151,7 @@ ls_status ls_graph_parse(struct ls_graph *graph, const char *text, const char *f
 // say. Runs after every pass.
 ls_status ls_graph_verify(const struct ls_graph *graph);
 
+// Samples of a lane, as the first raw input or target has them; 0 where there is neither.
+int64_t ls_graph_samples(const struct ls_graph *graph);
+
 #include "base/end.h"

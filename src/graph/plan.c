@@ -107,20 +107,11 @@ static ls_status ask_workspaces(struct ls_plan *plan, const struct ls_device *de
 
 // ---- the plan ----
 
-static int64_t lane_batch(const struct ls_graph *graph) {
-    for (ls_value v = 0; v < graph->n_values; v++) {
-        const struct ls_value_info *info = ls_info(graph, v);
-        bool has_samples = info->kind == LS_INPUT_RAW || info->kind == LS_INPUT_TARGET;
-        if (has_samples && info->shape.rank > 0) return info->shape.dim[0];
-    }
-    return 0;
-}
-
 static ls_status fill_plan(struct ls_plan *plan, const struct ls_device *device,
                            const struct ls_plan_options *options) {
     const struct ls_graph *graph = plan->graph;
     size_t width = width_of(options->precision);
-    plan->lane_batch = lane_batch(graph);
+    plan->lane_batch = ls_graph_samples(graph);
     plan->result = graph->result;
     if (options->layout) {
         LS_TRY(ls_layout_match(options->layout, graph));

@@ -1,6 +1,8 @@
 // Elementwise: relu and the activations like it, clip, dropout.
 #include "ops/rule.h"
 
+#include <inttypes.h>
+
 static ls_status pair_infer(const struct ls_graph *graph, const struct ls_node *node,
                             struct ls_value_info *out) {
     LS_TRY(ls_infer_same(graph, node, out));
@@ -258,6 +260,18 @@ const struct ls_op ls_hard_swish_grad_op = {
     .infer = pair_infer,
 };
 
+// Masks are keyed by the sample, and samples lie along axis 0: of anything else there, masks would come again
+// in other lanes and steps.
+static ls_status dropout_infer(const struct ls_graph *graph, const struct ls_node *node,
+                               struct ls_value_info *out) {
+    LS_TRY(ls_infer_same(graph, node, out));
+    const int64_t samples = ls_graph_samples(graph), there = out[0].shape.dim[0];
+    if (samples == 0 || there == samples) return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "x has %" PRId64 " places along axis 0; expected the %" PRId64 " samples of a lane", there,
+                   samples);
+}
+
 const struct ls_op ls_dropout_op = {
     .id = LS_OP_DROPOUT,
     .name = "dropout",
@@ -267,7 +281,7 @@ const struct ls_op ls_dropout_op = {
     .flags = LS_OP_HALF | LS_OP_ELEMENTWISE,
     .n_attrs = 2,
     .attrs = dropout_attrs,
-    .infer = ls_infer_same,
+    .infer = dropout_infer,
     .gradient = dropout_gradient,
 };
 

@@ -282,7 +282,13 @@ ls_value ls_conv_transpose(struct ls_graph *graph, ls_value x, const char *name,
     if (!ls_builder_ready(graph, x, name)) return LS_NONE;
     const struct ls_shape *shape = &ls_info(graph, x)->shape;
     const int64_t groups = spec->groups ? spec->groups : 1, dilation = spec->dilation ? spec->dilation : 1;
-    // What is no image, or no multiple of the groups, is left to the shape rule.
+    if (groups > 0 && spec->out % groups != 0) {
+        graph->status = LS_FAIL(
+            LS_INPUT, "node \"%s%s\": %" PRId64 " channels out; expected a multiple of %" PRId64 " groups",
+            graph->scope, name, (int64_t)spec->out, groups);
+        return LS_NONE;
+    }
+    // What is no image is left to the shape rule.
     const int64_t channels = shape->rank == 4 ? shape->dim[1] : 1,
                   height = shape->rank == 4 ? shape->dim[2] : 1, width = shape->rank == 4 ? shape->dim[3] : 1;
     const int64_t out = groups > 0 && spec->out >= groups ? spec->out / groups : 1;

@@ -37,6 +37,7 @@ static ls_status matmul_infer(const struct ls_graph *graph, const struct ls_node
     LS_TRY(ls_expect_rank(graph, node, 1, "b", rank));
     LS_TRY(ls_expect_type(graph, node, 1, "b", a->dtype));
     const struct ls_products p = ls_products_of(graph, node);
+    if ((float)p.scale == 0) return LS_FAIL(LS_INPUT, "scale is 0 as f32; expected any other number");
     struct ls_shape expected = a->shape, y = a->shape;
     expected.dim[row] = p.transpose_b ? p.n : p.k;
     expected.dim[column] = p.transpose_b ? p.k : p.n;

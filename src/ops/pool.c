@@ -256,6 +256,12 @@ ls_value ls_avg_pool_to(struct ls_graph *graph, ls_value x, int64_t height, int6
     if (!ls_builder_ready(graph, x, "avg_pool")) return LS_NONE;
     const struct ls_shape *shape = &ls_info(graph, x)->shape;
     if (shape->rank == 4 && shape->dim[2] == height && shape->dim[3] == width) return x;
+    if (height < 1 || width < 1) {
+        graph->status =
+            LS_FAIL(LS_INPUT, "node \"%savg_pool\": expected at least 1x1 places, found %" PRId64 "x%" PRId64,
+                    graph->scope, height, width);
+        return LS_NONE;
+    }
     if (shape->rank != 4 || shape->dim[2] < height || shape->dim[3] < width) {
         char text[96];
         graph->status = LS_FAIL(

@@ -58,7 +58,7 @@ static void add_step(struct series *series, const char *line) {
 static void read_start(const char *line, struct ls_study *study) {
     study->samples = (int64_t)ls_study_number(line, "samples");
     study->parameters = (int64_t)ls_study_number(line, "parameters");
-    study->bytes = 4.0 * (double)study->parameters;
+    study->bytes = ls_study_number(line, "reduced_bytes");
     ls_study_string(line, "model", study->model, sizeof study->model);
     ls_study_string(line, "device", study->device, sizeof study->device);
     ls_study_string(line, "version", study->version, sizeof study->version);

@@ -72,6 +72,7 @@ struct ls_match {
     bool param, frozen;                   // of what is here
     bool there, here;                     // in the file; in the layout
     bool taken;                           // there and here in one shape
+    bool averaged;                        // there is a moving average, which is taken as evaluations take it
     char shape_there[96], shape_here[96]; // in meaning, as in struct ls_item
 };
 // Fills in only the parameters and statistics whose names and shapes match (model.from). Tells `each` of all:

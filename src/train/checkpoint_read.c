@@ -293,7 +293,9 @@ static ls_status match_item(const struct matching *m, const struct ls_item *item
     struct ls_h5_dataset info = {0};
     struct ls_match match = {.name = item->name, .param = param, .frozen = frozen, .here = true};
     ls_shape_text(match.shape_here, &item->shape);
-    LS_TRY(ls_checkpoint_array_of("model", item, buffer, &array));
+    LS_TRY(ls_checkpoint_array_of("average", item, buffer, &array));
+    match.averaged = ls_h5_exists(m->file, array.name);
+    if (!match.averaged) LS_TRY(ls_checkpoint_array_of("model", item, buffer, &array));
     match.there = ls_h5_exists(m->file, array.name);
     if (match.there) {
         LS_TRY(ls_h5_describe(m->file, array.name, &info));

@@ -27,6 +27,7 @@ static const char *names_below(struct ls_arena *memory, const struct ls_graph *g
     for (ls_value v = 0; v < graph->n_values; v++) {
         const struct ls_value_info *info = ls_info(graph, v);
         if (info->kind != LS_PARAM || (*above && !ls_name_is_below(info->name, above))) continue;
+        if (strlen(info->name) < skipped) continue; // `above` itself
         const size_t length = skipped + strcspn(info->name + skipped, ".");
         if (strlen(last) == length && strncmp(last, info->name, length) == 0) continue;
         last = ls_arena_format(memory, "%.*s", (int)length, info->name);

@@ -169,6 +169,7 @@ void ls_metrics_start(struct ls_metrics *metrics, const struct ls_metrics_start 
     add_count(line, "steps", start->steps);
     add_count(line, "samples", start->samples);
     add_count(line, "parameters", (uint64_t)start->parameters);
+    add_count(line, "reduced_bytes", start->reduced_bytes);
     add_hash(line, "data_identity", start->data_identity);
     add_hash(line, "data_content", start->data_content);
     add_text(line, "model", start->model);

@@ -28,6 +28,7 @@ struct ls_metrics_start {
     int64_t lanes, batch;
     uint64_t steps, samples; // of the whole run; of the training set
     int64_t parameters;
+    uint64_t reduced_bytes; // what the ranks sum in a step: gradients of what is trained
     uint64_t data_identity, data_content;
     const char *model, *device, *fingerprint, *version;
 };

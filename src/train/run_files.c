@@ -87,6 +87,7 @@ ls_status ls_run_open_files(struct ls_run *run) {
         .steps = run->steps,
         .samples = run->clock.samples,
         .parameters = run->model.train->layout->parameters,
+        .reduced_bytes = run->model.train->layout->output_floats * sizeof(float),
         .data_identity = run->state.data_identity,
         .data_content = run->state.data_content,
         .model = run->recipe.model.zoo,

@@ -180,7 +180,11 @@ static ls_status fits(struct ls_run *run, const char *path) {
 static ls_status take_weights(struct ls_run *run) {
     const struct ls_layout *layout = run->model.train->layout;
     struct ls_replica replica = ls_engine_replica(run->engine);
-    if (!run->recipe.model.from) return LS_OK;
+    if (!run->recipe.model.from) {
+        if (run->recipe.model.freeze.n > 0)
+            ls_warn("model.freeze without model.from: what is frozen stays at its initial values");
+        return LS_OK;
+    }
     ls_status status = ls_run_writes(run) ? ls_weights_from_check(&run->recipe) : LS_OK;
     if (status == LS_OK && ls_run_writes(run))
         status = ls_weights_from(&run->recipe, layout, replica.params, replica.states);

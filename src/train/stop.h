@@ -1,5 +1,5 @@
 // The wish to stop: SIGUSR1 (Slurm's warning) and SIGTERM set a flag, which the ranks agree on at the next
-// step boundary.
+// step boundary; one that is set while rank 0's callback of a step runs, at the boundary after that.
 #pragma once
 
 #include <stdbool.h>

@@ -17,6 +17,7 @@ struct report {
     struct layer *layers;
     int n_layers, most_layers;
     int params, states;             // taken
+    bool averaged;                  // some of them moving averages
     const char *not_taken;          // a parameter that was not, for when there is no other
     struct ls_text rest, untrained; // lines of what was not; names of what is frozen at initial values
 };
@@ -49,6 +50,7 @@ static void add(void *context, const struct ls_match *match) {
     if (match->taken) {
         layer_of(report, match->name)->taken++;
         *(match->param ? &report->params : &report->states) += 1;
+        report->averaged = report->averaged || match->averaged;
         return;
     }
     const char *what = difference(&report->memory, match);
@@ -70,8 +72,9 @@ static void print(const struct ls_recipe *recipe, struct report *report) {
     struct ls_text taken = {0};
     for (int i = 0; i < report->n_layers; i++)
         ls_text_add(&taken, "%s%s %d", i ? ", " : "", report->layers[i].name, report->layers[i].taken);
-    ls_note("model.from: %d parameters and %d statistics taken from %s, with their shapes: %s",
-            report->params, report->states, recipe->model.from, taken.data);
+    ls_note("model.from: %d parameters and %d statistics taken from %s%s, with their shapes: %s",
+            report->params, report->states, recipe->model.from,
+            report->averaged ? ", its moving averages" : "", taken.data);
     ls_text_free(&taken);
     char *rest = NULL;
     for (char *line = report->rest.data ? strtok_r(report->rest.data, "\n", &rest) : NULL; line;

@@ -106,7 +106,7 @@ class Library(unittest.TestCase):
         (project / "CMakeLists.txt").write_text(
             "cmake_minimum_required(VERSION 3.22)\nproject(own C)\nfind_package(lockstep 0.1 REQUIRED)\n"
             "add_executable(own_model own_model.c)\ntarget_link_libraries(own_model PRIVATE lockstep::lockstep)\n")
-        run(CMAKE, "-S", project, "-B", project / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+        run(CMAKE, "-G", "Ninja", "-S", project, "-B", project / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
         run(CMAKE, "--build", project / "build")
         self.run_example("by cmake", "train.epochs=1", program=project / "build" / "own_model")
 

@@ -104,6 +104,10 @@ class Start(lockstep.Case):
                           for ranks in (1, 3)}
                 self.assertEqual(len(hashes), 1)
 
+    def test_frozen_at_random(self):
+        recipe = lockstep.recipe(self.folder, {"model.freeze": ["conv1"], "train.steps": 1})
+        self.assertIn("warning: model.freeze without model.from: what is frozen stays at its initial values", self.train(recipe).stderr)
+
     def test_plan(self):
         plan = lockstep.run("plan", self.recipe())
         self.assertIn(" of them frozen", plan.stdout)

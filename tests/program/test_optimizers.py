@@ -63,6 +63,18 @@ class Averages(lockstep.Case):
             if "running" not in name:
                 numpy.testing.assert_allclose(arrays(self.checkpoint(1, "second"), "average")[name], weight, atol=1e-4)
 
+    def test_what_evaluations_took_is_taken(self):
+        self.train(lockstep.recipe(self.folder, {"train.ema": 0.9}), out="first")
+        base = self.checkpoint(6, "first")
+        changes = {"model.from": str(base), "train.steps": 1, "train.schedule": {"constant": {"peak": 1e-30}},
+                   "train.optimizer": {"sgd": {"momentum": 0, "weight_decay": 0}}}
+        result = self.train(lockstep.recipe(self.folder, changes), out="second")
+        self.assertIn(f"taken from {base}, its moving averages", result.stderr)
+        after = arrays(self.checkpoint(1, "second"), "model")
+        for name, average in arrays(base, "average").items():
+            if "running" not in name:
+                numpy.testing.assert_allclose(after[name], average, atol=1e-20, err_msg=name)
+
     def test_memory(self):
         recipe = lockstep.recipe(self.folder, {"model.zoo": "resnet18"})
         def optimizer(*words):

@@ -182,6 +182,12 @@ static void transposed_convolutions(void **state) {
     assert_non_null(
         strstr(ls_error_last()->text, "node \"up\" (conv_transpose): x is 3x8x5x4; expected 3x8x6x5"));
     ls_graph_free(&graph);
+
+    ls_graph_init(&graph, LS_TRAIN);
+    const struct ls_conv_transpose_spec uneven = {.out = 10, .kernel = 2, .stride = 2, .groups = 4};
+    assert_int_equal(ls_conv_transpose(&graph, image(&graph, 3, 8, 5, 4), "up", &uneven), LS_NONE);
+    assert_non_null(strstr(ls_error_last()->text, "10 channels out; expected a multiple of 4 groups"));
+    ls_graph_free(&graph);
 }
 
 static void images_of_another_size(void **state) {
@@ -208,6 +214,24 @@ static void images_of_another_size(void **state) {
     ls_graph_init(&graph, LS_TRAIN);
     assert_int_equal(ls_avg_pool_to(&graph, image(&graph, 2, 4, 3, 5), 4, 5), LS_NONE);
     assert_non_null(strstr(ls_error_last()->text, "expected an image of at least 4x5"));
+    ls_graph_free(&graph);
+
+    ls_graph_init(&graph, LS_TRAIN);
+    assert_int_equal(ls_avg_pool_to(&graph, image(&graph, 2, 4, 3, 5), 0, 5), LS_NONE);
+    assert_non_null(strstr(ls_error_last()->text, "expected at least 1x1 places, found 0x5"));
+    ls_graph_free(&graph);
+}
+
+// Rows that are no samples would get each other's masks.
+static void dropout_is_of_samples(void **state) {
+    (void)state;
+    struct ls_graph graph;
+    ls_graph_init(&graph, LS_TRAIN);
+    const ls_value x = image(&graph, 2, 4, 3, 5);
+    assert_true(ls_dropout(&graph, x, 0.5) != LS_NONE);
+    assert_int_equal(ls_dropout(&graph, ls_reshape(&graph, x, LS_SHAPE(8, 15)), 0.5), LS_NONE);
+    assert_non_null(
+        strstr(ls_error_last()->text, "x has 8 places along axis 0; expected the 2 samples of a lane"));
     ls_graph_free(&graph);
 }
 
@@ -353,6 +377,7 @@ int main(void) {
         cmocka_unit_test(frozen_batchnorm),
         cmocka_unit_test(transposed_convolutions),
         cmocka_unit_test(images_of_another_size),
+        cmocka_unit_test(dropout_is_of_samples),
         cmocka_unit_test(dropout_sites_differ),
         cmocka_unit_test(losses_make_their_inputs_and_metrics),
         cmocka_unit_test(activations_have_their_attributes),

@@ -350,6 +350,7 @@ static const struct {
     {"matmul", "rank5 rank5b", "transpose_b=1", "-> f32 2x3x1x4x5"},
     {"matmul", "flat fc", "transpose_b=1", "-> f32 2x10"},
     {"matmul", "rank3 rank3", "", "b is 2x4x9; expected 2x9x9"},
+    {"matmul", "rank3 rank3b", "scale=1e-50", "scale is 0 as f32"},
     {"matmul", "rank3 rank5", "", "b is 2x3x1x4x9; expected rank 3"},
     {"matmul", "image image", "", "a is 2x4x9x7; expected rank 2, 3 or 5"},
     {"matmul", "c4 c4", "", "a is 4; expected rank 2, 3 or 5"},
