@@ -148,6 +148,7 @@ class Start(lockstep.Case):
 
 
 @unittest.skipUnless((FASHION_MNIST / "train-images-idx3-ubyte.gz").exists(), "Debian's dataset-fashion-mnist is not installed")
+@unittest.skipIf(lockstep.QUICK, "nothing that the tests above do not do, for longer")
 class FashionMnist(lockstep.Case):
     """A network that knows ten classes of clothes learns five of them upside down sooner than one that knows nothing."""
 

@@ -27,6 +27,7 @@ class Promise(lockstep.Case):
         return first
 
     RANKS = (1, 2, 3, 8) if lockstep.QUICK else (1, 2, 3, 4, 5, 8)
+    FEW = (1, 3) if lockstep.QUICK else (1, 2, 3, 8)
 
     def test_ranks_and_threads(self):
         layouts = [(ranks, threads) for ranks in self.RANKS for threads in (1, 2)]
@@ -50,14 +51,14 @@ class Promise(lockstep.Case):
     def test_lars(self):
         changes = {"train.optimizer": {"lars": {"trust": 0.01}}, "train.ema": 0.99,
                    "train.schedule": {"polynomial": {"peak": 1.0, "power": 1.5, "warmup": "2 steps"}}}
-        self.compare(changes, [(1, 2)] + [(ranks, 1) for ranks in self.RANKS])
-        self.compare(dict(changes, **self.BF16), [(ranks, 1) for ranks in self.RANKS])
+        self.compare(changes, [(1, 2)] + [(ranks, 1) for ranks in self.FEW])
+        self.compare(dict(changes, **self.BF16), [(ranks, 1) for ranks in self.FEW])
 
     def test_lamb(self):
         changes = {"train.optimizer": {"lamb": {}}, "train.schedule": {"one_cycle": {"peak": 0.02}}, "train.ema": 0.9,
                    "train.groups": [{"match": "conv", "lr_scale": 0.5}, {"match": "fc", "weight_decay": 0.1, "decay_all": True}]}
-        self.compare(changes, [(1, 2)] + [(ranks, 1) for ranks in self.RANKS])
-        self.compare(dict(changes, **self.BF16), [(ranks, 1) for ranks in self.RANKS])
+        self.compare(changes, [(1, 2)] + [(ranks, 1) for ranks in self.FEW])
+        self.compare(dict(changes, **self.BF16), [(ranks, 1) for ranks in self.FEW])
 
     BF16 = {"train.precision": "bf16", "device.kernels": "plain", "train.batch": 64, "model.zoo": "lenet"}
 
