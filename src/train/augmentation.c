@@ -54,24 +54,24 @@ ls_status ls_augmentation_check(const struct ls_recipe *recipe, const struct ls_
     const struct ls_augment_spec spec = ls_augmentation_of(recipe);
     const long long height = sample->height, width = sample->width, channels = sample->channels;
     if (interpolates(&spec) && (height == 1 || width == 1))
-        return LS_FAIL(LS_INPUT, "data.augment: rotate and resized_crop are for images, but samples are %s",
+        return LS_FAIL(LS_INPUT, "%s: rotate and resized_crop are for images, but samples are %s",
+                       ls_recipe_place(recipe, "data.augment"),
                        height == width ? "vectors" : "one pixel high or wide");
     if (spec.cutmix > 0 && (height == 1 || width == 1))
-        return LS_FAIL(LS_INPUT, "data.augment.cutmix: is for images, but samples are %s; use mixup",
+        return LS_FAIL(LS_INPUT, "%s: cutmix is for images, but samples are %s; use mixup",
+                       ls_recipe_place(recipe, "data.augment.cutmix"),
                        height == width ? "vectors" : "one pixel high or wide");
     if (interpolates(&spec) && (height > MOST_SIDE || width > MOST_SIDE))
         return LS_FAIL(LS_INPUT,
-                       "data.augment: rotate and resized_crop are for samples of up to %d pixels a side, but "
+                       "%s: rotate and resized_crop are for samples of up to %d pixels a side, but "
                        "these are %lldx%lld",
-                       MOST_SIDE, height, width);
+                       ls_recipe_place(recipe, "data.augment"), MOST_SIDE, height, width);
     if (spec.shown_height > height || spec.shown_width > width)
-        return LS_FAIL(LS_INPUT,
-                       "data.augment.resized_crop.size: %d is more than the samples have, %lldx%lld",
-                       spec.shown_height, height, width);
+        return LS_FAIL(LS_INPUT, "%s: %d is more than the samples have, %lldx%lld",
+                       ls_recipe_place(recipe, "data.augment.resized_crop.size"), spec.shown_height, height,
+                       width);
     if ((spec.saturation > 0 || spec.hue > 0) && channels != 3)
-        return LS_FAIL(
-            LS_INPUT,
-            "data.augment.color: saturation and hue need samples of 3 channels, but these have %lld",
-            channels);
+        return LS_FAIL(LS_INPUT, "%s: saturation and hue need samples of 3 channels, but these have %lld",
+                       ls_recipe_place(recipe, "data.augment.color"), channels);
     return LS_OK;
 }

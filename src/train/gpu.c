@@ -108,7 +108,9 @@ int ls_gpu_count(const struct ls_cuda_gpu **gpus, const char **why) {
 
 // ---- this rank's GPU
 
-static ls_status pick_by_id(const char *id, const struct ls_cuda_gpu *gpus, int n, int *index) {
+static ls_status pick_by_id(const struct ls_recipe *recipe, const struct ls_cuda_gpu *gpus, int n,
+                            int *index) {
+    const char *id = recipe->device.id;
     char *end = NULL;
     const long number = strtol(id, &end, 10);
     const bool is_number = end != id && *end == 0;
@@ -119,8 +121,8 @@ static ls_status pick_by_id(const char *id, const struct ls_cuda_gpu *gpus, int 
             return LS_OK;
         }
     return LS_FAIL(LS_INPUT,
-                   "device.id: %s: there %s %d GPU%s here; expected a number below %d, a UUID, or auto", id,
-                   n == 1 ? "is" : "are", n, n == 1 ? "" : "s", n);
+                   "%s: there %s %d GPU%s here; expected a number below %d, a UUID, or auto, found %s",
+                   ls_recipe_place(recipe, "device.id"), n == 1 ? "is" : "are", n, n == 1 ? "" : "s", n, id);
 }
 
 // Where a launcher shows each rank one GPU, that is the rank's; whether it is another's too, ls_device_agree
@@ -141,8 +143,9 @@ enum { BF16_MAJOR = 8 }; // of compute capability: bf16 and tf32 are computed fr
 static ls_status check_precision(const struct ls_recipe *recipe, const struct ls_cuda_gpu *gpu) {
     const bool bf16 = recipe->train.precision == LS_BF16;
     if (gpu->major >= BF16_MAJOR || (!bf16 && !recipe->train.tf32)) return LS_OK;
-    return LS_FAIL(LS_INPUT, "train.precision: %s needs compute capability %d.0; %s has %d.%d: use fp32",
-                   bf16 ? "bf16" : "tf32", BF16_MAJOR, gpu->name, gpu->major, gpu->minor);
+    return LS_FAIL(LS_INPUT, "%s: %s needs compute capability %d.0; %s has %d.%d: use fp32",
+                   ls_recipe_place(recipe, "train.precision"), bf16 ? "bf16" : "tf32", BF16_MAJOR, gpu->name,
+                   gpu->major, gpu->minor);
 }
 
 ls_status ls_gpu_open(const struct ls_recipe *recipe, const struct ls_comm *comm, struct ls_device **device) {
@@ -156,7 +159,7 @@ ls_status ls_gpu_open(const struct ls_recipe *recipe, const struct ls_comm *comm
     if (strcmp(recipe->device.id, "auto") == 0)
         LS_TRY(pick_by_rank(recipe, comm, n, &index));
     else
-        LS_TRY(pick_by_id(recipe->device.id, gpus, n, &index));
+        LS_TRY(pick_by_id(recipe, gpus, n, &index));
     LS_TRY(check_precision(recipe, &gpus[index]));
     const struct ls_cuda_options options = {
         .gpu = gpus[index].index,

@@ -5,8 +5,6 @@
 #include "train/groups.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 struct ls_sample_shape ls_sample_shape_of(const struct ls_dataset_info *info) {
     return (struct ls_sample_shape){
@@ -48,22 +46,21 @@ static ls_status check_target(const struct ls_recipe *recipe, const struct ls_sa
     if (classes && !sample->target_is_class)
         return LS_FAIL(
             LS_INPUT,
-            "train.loss: cross_entropy needs a class for each sample (an integer, or a one-hot row), "
-            "but dataset \"%s\" holds a floating-point number for each; use train.loss=mse for "
-            "regression",
-            recipe->data.target);
+            "%s: cross_entropy needs a class for each sample (an integer, or a one-hot row), but dataset "
+            "\"%s\" holds a floating-point number for each; use train.loss=mse for regression",
+            ls_recipe_place(recipe, "train.loss"), recipe->data.target);
     if (classes && values > 1 && values != outputs)
         return LS_FAIL(
             LS_INPUT,
-            "model.classes: the model has %lld, but the rows of dataset \"%s\" have %lld values: "
+            "%s: the model has %lld classes, but the rows of dataset \"%s\" have %lld values: "
             "train.loss: cross_entropy takes them for one-hot (mse, mae and huber are for regression, "
             "binary_cross_entropy for labels that may hold together)",
-            outputs, recipe->data.target, values);
+            ls_recipe_place(recipe, "model.classes"), outputs, recipe->data.target, values);
     if (!classes && values != outputs)
-        return LS_FAIL(
-            LS_INPUT,
-            "model.classes: the model has %lld output(s), but dataset \"%s\" has %lld value(s) per sample",
-            outputs, recipe->data.target, values);
+        return LS_FAIL(LS_INPUT,
+                       "%s: the model has %lld output%s, but dataset \"%s\" has %lld value%s a sample",
+                       ls_recipe_place(recipe, "model.classes"), outputs, outputs == 1 ? "" : "s",
+                       recipe->data.target, values, values == 1 ? "" : "s");
     return LS_OK;
 }
 
@@ -81,15 +78,18 @@ static enum ls_zoo_loss loss_of(const struct ls_recipe *recipe) {
 ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
                            struct ls_model_spec *spec) {
     const struct ls_zoo_model *model = ls_zoo_find(recipe->model.zoo);
-    if (!model) return LS_FAIL(LS_INPUT, "model.zoo: there is no model \"%s\"", recipe->model.zoo);
+    if (!model)
+        return LS_FAIL(LS_INPUT, "%s: there is no model \"%s\"", ls_recipe_place(recipe, "model.zoo"),
+                       recipe->model.zoo);
     LS_TRY(check_target(recipe, sample));
     LS_TRY(ls_augmentation_check(recipe, sample));
     int n = recipe->data.mean.n;
     if (n != 1 && n != sample->channels)
-        return LS_FAIL(
-            LS_INPUT,
-            "data.normalize: %d means and deviations for samples of %lld channels; expected 1 or %lld", n,
-            (long long)sample->channels, (long long)sample->channels);
+        return LS_FAIL(LS_INPUT,
+                       "%s: %d means and deviations, but samples have %lld channel%s; expected one for each, "
+                       "or one for all",
+                       ls_recipe_place(recipe, "data.normalize"), n, (long long)sample->channels,
+                       sample->channels == 1 ? "" : "s");
     double scale = recipe->data.scale;
     *spec = (struct ls_model_spec){
         .model = model,
@@ -121,18 +121,6 @@ ls_status ls_model_spec_of(const struct ls_recipe *recipe, const struct ls_sampl
     return LS_OK;
 }
 
-static ls_status describe(const struct ls_graph *graph, struct ls_text *text) {
-    char *bytes = NULL;
-    size_t length = 0;
-    FILE *stream = open_memstream(&bytes, &length);
-    if (!stream) return LS_FAIL(LS_SYSTEM, "out of memory for the text of the model");
-    ls_graph_print(graph, stream);
-    fclose(stream);
-    ls_text_add_bytes(text, bytes, length);
-    free(bytes);
-    return LS_OK;
-}
-
 static ls_status make_plan(const struct ls_recipe *recipe, const struct ls_model_spec *spec,
                            enum ls_mode mode, const struct ls_device *device, const struct ls_layout *layout,
                            struct ls_text *description, struct ls_plan **plan) {
@@ -140,7 +128,7 @@ static ls_status make_plan(const struct ls_recipe *recipe, const struct ls_model
     ls_graph_init(&graph, mode);
     ls_status status = ls_zoo_build(&graph, mode, spec);
     if (status == LS_OK && mode == LS_TRAIN) status = ls_freeze_check(recipe, &graph);
-    if (status == LS_OK && description) status = describe(&graph, description);
+    if (status == LS_OK && description) ls_graph_text(&graph, description);
     const struct ls_plan_options options = {
         .precision = recipe->train.precision,
         .bucket_bytes = (size_t)recipe->train.bucket,

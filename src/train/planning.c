@@ -15,7 +15,7 @@ static ls_status look_at_data(const struct ls_recipe *recipe, struct inputs *inp
     inputs->sample = ls_sample_shape_of(ls_dataset_info(inputs->train));
     if (recipe->data.test.n == 0) return LS_OK;
     LS_TRY(ls_data_open(recipe, true, &inputs->test));
-    return ls_data_same_shape(ls_dataset_info(inputs->train), ls_dataset_info(inputs->test));
+    return ls_data_same_shape(recipe, ls_dataset_info(inputs->train), ls_dataset_info(inputs->test));
 }
 
 static ls_status find_shape(const struct ls_planning_request *request, const struct ls_recipe *recipe,

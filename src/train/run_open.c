@@ -26,7 +26,7 @@ static ls_status open_data(struct ls_run *run) {
     LS_TRY(ls_data_open(&run->recipe, false, &run->train));
     if (run->recipe.data.test.n > 0) {
         LS_TRY(ls_data_open(&run->recipe, true, &run->test));
-        LS_TRY(ls_data_same_shape(ls_dataset_info(run->train), ls_dataset_info(run->test)));
+        LS_TRY(ls_data_same_shape(&run->recipe, ls_dataset_info(run->train), ls_dataset_info(run->test)));
     }
     return LS_OK;
 }
@@ -57,9 +57,10 @@ static ls_status make_model(struct ls_run *run) {
     const struct ls_layout *layout = run->model.train->layout;
     char bytes[32], frozen[48] = "";
     if (layout->frozen) snprintf(frozen, sizeof frozen, ", %" PRId64 " of them frozen", layout->frozen);
-    ls_note("model: %s, %" PRId64 " parameters%s; %d ranks share %" PRId64 " lanes of %" PRId64
+    ls_note("model: %s, %" PRId64 " parameters%s; %d %s %" PRId64 " lanes of %" PRId64
             " samples; rank 0 takes %s",
-            run->recipe.model.zoo, layout->parameters, frozen, run->comm->size, run->recipe.train.lanes,
+            run->recipe.model.zoo, layout->parameters, frozen, run->comm->size,
+            run->comm->size == 1 ? "rank has" : "ranks share", run->recipe.train.lanes,
             run->model.train->lane_batch, ls_format_bytes(bytes, (double)memory.total));
     return LS_OK;
 }

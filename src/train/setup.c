@@ -10,7 +10,6 @@
 #include <string.h>
 
 // ---- device
-// ---------------------------------------------------------------------------------------------------
 
 // The cores of this rank: its affinity mask, or, where the ranks of a host share one mask, its part of it.
 static int threads_for(const struct ls_recipe *recipe, const struct ls_comm *comm) {
@@ -26,8 +25,8 @@ static int threads_for(const struct ls_recipe *recipe, const struct ls_comm *com
 static ls_status open_cpu(const struct ls_recipe *recipe, const struct ls_comm *comm, bool note,
                           const char *why, struct ls_device **device) {
     if (recipe->train.precision == LS_F16 || recipe->train.tf32)
-        return LS_FAIL(LS_INPUT, "train.precision: %s needs a GPU; the CPU device has fp32 and bf16",
-                       recipe->train.tf32 ? "tf32" : "fp16");
+        return LS_FAIL(LS_INPUT, "%s: %s needs a GPU; the CPU device has fp32 and bf16",
+                       ls_recipe_place(recipe, "train.precision"), recipe->train.tf32 ? "tf32" : "fp16");
     const struct ls_cpu_options options = {
         .threads = threads_for(recipe, comm),
         .kernels = strcmp(recipe->device.kernels, "plain") == 0    ? LS_CPU_PLAIN
@@ -64,7 +63,7 @@ ls_status ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm 
         ls_error_clear();
         return open_cpu(recipe, comm, note, reason, device);
     }
-    if (strcmp(kind, "cuda") == 0) ls_error_prefix("device.kind: cuda");
+    if (strcmp(kind, "cuda") == 0) ls_error_prefix("%s: cuda", ls_recipe_place(recipe, "device.kind"));
     // There is a GPU, and the run should not be slow without a word.
     else if (status == LS_INPUT)
         return LS_FAIL(LS_INPUT, "%s; device.kind=cpu does without a GPU", ls_error_last()->text);
@@ -107,7 +106,6 @@ ls_status ls_device_agree(const struct ls_recipe *recipe, struct ls_comm *comm, 
 }
 
 // ---- data
-// -----------------------------------------------------------------------------------------------------
 
 ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_dataset **dataset) {
     const struct ls_list *patterns = test ? &recipe->data.test : &recipe->data.train;
@@ -117,25 +115,27 @@ ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_data
         .input = recipe->data.input,
         .target = recipe->data.target,
         .targets = ls_targets_of(recipe),
-        .what = test ? "data.test" : "data.train",
+        .what = ls_recipe_place(recipe, test ? "data.test" : "data.train"),
         .axes = recipe->data.axes,
     };
     return ls_dataset_open(&spec, dataset);
 }
 
-ls_status ls_data_same_shape(const struct ls_dataset_info *train, const struct ls_dataset_info *test) {
+ls_status ls_data_same_shape(const struct ls_recipe *recipe, const struct ls_dataset_info *train,
+                             const struct ls_dataset_info *test) {
+    const char *place = ls_recipe_place(recipe, "data.test");
     if (train->height != test->height || train->width != test->width || train->channels != test->channels)
         return LS_FAIL(LS_INPUT,
-                       "data.test: samples are %lldx%lldx%lld (height, width, channels), those of data.train "
+                       "%s: samples are %lldx%lldx%lld (height, width, channels), those of data.train "
                        "are %lldx%lldx%lld",
-                       (long long)test->height, (long long)test->width, (long long)test->channels,
+                       place, (long long)test->height, (long long)test->width, (long long)test->channels,
                        (long long)train->height, (long long)train->width, (long long)train->channels);
     if (train->type != test->type || train->channels_first != test->channels_first)
-        return LS_FAIL(LS_INPUT, "data.test: samples are %s%s, those of data.train are %s%s",
+        return LS_FAIL(LS_INPUT, "%s: samples are %s%s, those of data.train are %s%s", place,
                        ls_dtype_name(test->type), test->channels_first ? ", channels first" : "",
                        ls_dtype_name(train->type), train->channels_first ? ", channels first" : "");
     if (train->target_is_class != test->target_is_class || train->target_values != test->target_values)
-        return LS_FAIL(LS_INPUT, "data.test: targets are of another kind than those of data.train");
+        return LS_FAIL(LS_INPUT, "%s: targets are of another kind than those of data.train", place);
     return LS_OK;
 }
 
@@ -160,7 +160,6 @@ ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recip
 }
 
 // ---- memory
-// ---------------------------------------------------------------------------------------------------
 
 // What the plan may take of the device: what the recipe grants, or else what is there. 0: unknown.
 static int64_t memory_there(const struct ls_device *device) {
@@ -194,12 +193,13 @@ ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample
                           struct ls_device *device, const struct ls_memory *memory) {
     const int64_t there = memory_there(device);
     if (there <= 0 || (int64_t)memory->device <= there) return LS_OK;
-    char needed[32], limit[32], how[256];
+    char needed[32], limit[32], how[768];
     const int64_t lane = largest_lane(recipe, sample, device);
     ls_format_bytes(needed, (double)memory->device);
     ls_format_bytes(limit, (double)there);
     if (device->memory_limit > 0)
-        snprintf(how, sizeof how, "device.memory: the plan needs %s, the limit is %s", needed, limit);
+        snprintf(how, sizeof how, "%.500s: the plan needs %s, the limit is %s",
+                 ls_recipe_place(recipe, "device.memory"), needed, limit);
     else
         snprintf(how, sizeof how, "the plan needs %s of device memory, %s has %s free", needed, device->name,
                  limit);
@@ -211,7 +211,6 @@ ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample
 }
 
 // ---- replica
-// --------------------------------------------------------------------------------------------------
 
 ls_status ls_replica_load(struct ls_engine *engine, const struct ls_layout *layout, struct ls_comm *comm,
                           const char *path, bool slots, struct ls_checkpoint_state *state) {

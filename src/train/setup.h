@@ -17,7 +17,8 @@ ls_status ls_device_agree(const struct ls_recipe *recipe, struct ls_comm *comm, 
 // Opens data.train or data.test of the recipe.
 ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_dataset **dataset);
 // The train and test sets must show the model the same samples.
-ls_status ls_data_same_shape(const struct ls_dataset_info *train, const struct ls_dataset_info *test);
+ls_status ls_data_same_shape(const struct ls_recipe *recipe, const struct ls_dataset_info *train,
+                             const struct ls_dataset_info *test);
 // Reads all targets (and samples, where they are floating point and not many), each rank its part, and
 // refuses bad ones.
 ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recipe, struct ls_comm *comm);

@@ -25,8 +25,9 @@ static ls_status choose_for_gpus(const struct ls_recipe *recipe, struct ls_comm 
     const bool asked = strcmp(recipe->device.transport, "nccl") == 0;
     const char *obstacle = why_not_nccl(device, asked), *why;
     if (asked)
-        LS_TRY(ls_comm_agree(comm,
-                             obstacle ? LS_FAIL(LS_INPUT, "device.transport: nccl: %s", obstacle) : LS_OK));
+        LS_TRY(ls_comm_agree(comm, obstacle ? LS_FAIL(LS_INPUT, "%s: %s",
+                                                      ls_recipe_place(recipe, "device.transport"), obstacle)
+                                            : LS_OK));
     uint64_t obstacles = obstacle ? 1 : 0;
     LS_TRY(ls_comm_sum_u64(comm, &obstacles, 1));
     if (obstacles == 0) return ls_gpu_module(&why)->open_nccl(comm, device, transport);

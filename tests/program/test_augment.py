@@ -120,7 +120,7 @@ class Augment(lockstep.Case):
         for name in ("train", "test"):
             lockstep.write_shards(self.folder / "data", name, numpy.zeros((8, 5), "f4"), numpy.zeros(8, "i4"),
                                   shards=3 if name == "train" else 1)
-        refused({"cutmix": 1}, "data.augment.cutmix: is for images, but samples are vectors; use mixup")
+        refused({"cutmix": 1}, "data.augment.cutmix: cutmix is for images, but samples are vectors; use mixup")
         refused({"rotate": 10}, "rotate and resized_crop are for images, but samples are vectors")
 
 

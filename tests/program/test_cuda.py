@@ -431,7 +431,7 @@ class Refusals(Case):
         self.refuse("ranks 0 and 1 on ", recipe, ranks=2, gpus=1)
         self.refuse("ranks 0 and 1 on ", recipe, "device.id=1", ranks=2)
         self.refuse("what libraries chose for the model's operations", recipe, ranks=2, choice=1)
-        self.refuse("device.id: 4", recipe, "device.id=4")
+        self.refuse("override device.id=4: there ", recipe, "device.id=4")
         self.refuse("GPU 0 cannot be used: CUDA-capable device(s) is/are busy", recipe, "device.kind=auto",
                     fail="cudaSetDevice:1:cudaErrorDevicesUnavailable")
         self.refuse("for which this build of Lockstep has no code (no kernel image is available for execution on the device): build "
@@ -439,8 +439,8 @@ class Refusals(Case):
                     fail="cudaFuncGetAttributes:1:cudaErrorNoKernelImageForDevice")
         self.refuse("LOCKSTEP_CUDA_ARCHITECTURES=80; device.kind=cpu does without a GPU", recipe, "device.kind=auto",
                     fail="cudaFuncGetAttributes:1:cudaErrorUnsupportedPtxVersion")
-        self.refuse("device.id: GPU-0", recipe, "device.id=GPU-0")
-        self.refuse("device.memory: the plan needs", recipe, "device.memory=300KiB")
+        self.refuse("override device.id=GPU-0: ", recipe, "device.id=GPU-0")
+        self.refuse("override device.memory=300KiB: the plan needs", recipe, "device.memory=300KiB")
         self.refuse("the largest lane that fits has", recipe, "device.memory=700KiB", "train.batch=96")
 
     def test_memory_of_the_gpu(self):

@@ -100,7 +100,8 @@ class Refusals(lockstep.Case):
 
     # ---- data ----
     def test_no_shards(self):
-        self.refuse("data.train", "none-*.h5", changes={"data.train": "data/none-*.h5"})
+        self.refuse("recipe.yaml:", "data.train", "none-*.h5", changes={"data.train": "data/none-*.h5"})
+        self.refuse("override data.train=none-*.h5: ", words=("data.train=none-*.h5",))
 
     def test_label_out_of_range(self):
         x, y = lockstep.images(300)

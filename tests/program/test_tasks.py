@@ -143,7 +143,7 @@ class Recipes(Tasks):
         self.assertEqual(result.stderr.count("lockstep: error:"), 1, result.stderr)
         self.assertIn("signals-train.h5: classes[1777] is not one-hot: value 1 of 4 is 0.5", result.stderr)
         result = self.train(recipe, *few, "model.classes=5", out="bad", expect=2)
-        self.assertIn('the model has 5, but the rows of dataset "classes" have 4 values', result.stderr)
+        self.assertIn('the model has 5 classes, but the rows of dataset "classes" have 4 values', result.stderr)
         result = self.train(recipe, *few, "train.loss=binary_cross_entropy", out="bad", expect=2)
         self.assertIn("classes[1777] is not a row of labels: value 1 of 4 is 0.5, expected 0 or 1", result.stderr)
 
