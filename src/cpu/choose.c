@@ -2,6 +2,7 @@
 #include "cpu/floats.h"
 #include "cpu/internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,7 +11,6 @@
 #include "base/text.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 
 #include "base/begin.h"
 
@@ -141,7 +140,6 @@ static inline struct ls_value_info *ls_info(const struct ls_graph *graph, ls_val
 ls_value ls_graph_find(const struct ls_graph *graph, const char *name);
 
 // One line a value or node; ls_graph_parse reads it back into the same graph. Errors name the line.
-void ls_graph_print(const struct ls_graph *graph, FILE *out);
 void ls_graph_text(const struct ls_graph *graph, struct ls_text *out);
 const char *ls_value_kind_name(enum ls_value_kind kind);
 // `graph` is made anew, whatever it held; left empty on failure. A graph that is read verifies.

@@ -69,7 +69,6 @@ struct ls_lane_control {
 };
 
 // ---- the plan
-// -----------------------------------------------------------------------------------------------
 enum ls_region {
     LS_REGION_ARENA,  // activations and workspaces of the lane
     LS_REGION_PARAMS, // offset in bytes from the parameter buffer

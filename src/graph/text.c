@@ -17,6 +17,7 @@
 #include "graph/op.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 const char *ls_value_kind_name(enum ls_value_kind kind) {
@@ -134,11 +135,4 @@ void ls_graph_text(const struct ls_graph *graph, struct ls_text *out) {
     }
     for (int i = 0; i < graph->n_nodes; i++) add_node(out, graph, &graph->nodes[i]);
     if (graph->result != LS_NONE) ls_text_add(out, "result %%%d\n", graph->result);
-}
-
-void ls_graph_print(const struct ls_graph *graph, FILE *out) {
-    struct ls_text text = {0};
-    ls_graph_text(graph, &text);
-    fwrite(text.data, 1, text.length, out);
-    ls_text_free(&text);
 }

@@ -5,6 +5,7 @@
 #include "ops/rule.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #define MOST_PLACES ((int64_t)1 << 40) // more than any shape has
 _Static_assert((int)LS_STEPS == (int)LS_MAX_RANK, "a step for each axis");
