@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,37 @@ void ls_text_add_number(struct ls_text *text, double number) {
         if (strtod(digits, NULL) == number) break;
     }
     ls_text_add(text, "%s", digits);
+}
+
+static bool begins_character(char byte) {
+    return (byte & 0xc0) != 0x80;
+}
+
+int ls_text_columns(const char *string) {
+    int columns = 0;
+    for (const char *s = string; *s; s++) columns += begins_character(*s);
+    return columns;
+}
+
+// The bytes of `words` that go into a line of `room` characters: up to its last blank, where not all fit.
+static size_t line_of(const char *words, int room) {
+    size_t at = 0, blank = 0;
+    for (int columns = 0; words[at] && words[at] != '\n'; at++) {
+        if (words[at] == ' ') blank = at;
+        columns += begins_character(words[at]);
+        if (columns > room && blank > 0) return blank;
+    }
+    return at;
+}
+
+void ls_text_add_wrapped(struct ls_text *text, const char *indent, const char *words, int columns) {
+    const int room = columns - ls_text_columns(indent);
+    while (*words) {
+        const size_t bytes = line_of(words, room);
+        ls_text_add(text, "%s%.*s\n", indent, (int)bytes, words);
+        words += bytes;
+        words += strspn(words, " \n");
+    }
 }
 
 void ls_text_clear(struct ls_text *text) {

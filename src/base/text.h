@@ -18,8 +18,14 @@ void ls_text_add_bytes(struct ls_text *text, const char *bytes, size_t length);
 void ls_text_add_json(struct ls_text *text, const char *string);
 // Adds a JSON number that reads back as the same double; null where it is not finite.
 void ls_text_add_number(struct ls_text *text, double number);
+// Adds words in lines of at most `columns` characters, each behind `indent`; a line that is there stays one,
+// and a word that is longer than a line has one of its own.
+void ls_text_add_wrapped(struct ls_text *text, const char *indent, const char *words, int columns);
 void ls_text_clear(struct ls_text *text); // keeps the memory
 void ls_text_free(struct ls_text *text);
+
+// How many characters of UTF-8.
+int ls_text_columns(const char *string);
 
 // "1.5 GiB", "512 B" into `out`, which it returns.
 char *ls_format_bytes(char out[32], double bytes);

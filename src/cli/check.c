@@ -131,7 +131,7 @@ static ls_status check_all(struct file *files, int n, const struct ls_check_spec
     return wrong ? LS_FAIL(LS_INPUT, "every file is good, but not what they are together") : LS_OK;
 }
 
-ls_status ls_command_check(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     struct ls_check_spec spec = {.input = "images"};
     bool helped = false;
     const struct ls_option options[] = {
@@ -152,3 +152,17 @@ ls_status ls_command_check(const struct ls_command *command, int argc, char **ar
     free(files);
     return status;
 }
+
+const struct ls_command ls_command_check = {
+    .name = "check",
+    .summary = "verify shards, checkpoints and predictions",
+    .usage = "FILE… [--input NAME] [--target NAME]",
+    .details =
+        "Reads every byte: structure, checksums, labels, ids, values that are not finite; of shards, mean "
+        "and deviation too. Prints a line a file, and of a bad one the first samples that are to blame and "
+        "how many more there are. Several shards of a set are looked at together: none may be missing or "
+        "there twice, and no sample in two of them. Exit status 2 where anything is wrong.",
+    .example = "lockstep check shards/*.h5 runs/first/checkpoints/*.h5",
+    .run = run,
+    .alone = true,
+};

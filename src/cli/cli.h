@@ -17,16 +17,20 @@ struct ls_option {
 };
 
 struct ls_command {
-    const char *name;
-    const char *summary; // one line, for the list of commands
+    const char *name;    // "train"; "pack csv", of a command that has kinds
+    const char *summary; // for the list that it stands in
     const char *usage;   // behind "lockstep <name> "
-    const char *details; // a paragraph
-    const char *example; // a command line that works, and what it does
-    ls_status (*run)(const struct ls_command *command, int argc,
-                     char **argv); // argv[0] is the first argument
-    bool alone;                    // of the processes that a launcher starts, one does it all
+    const char *details; // a paragraph, which is broken into lines when it is printed
+    const char *example; // command lines that work, one a line
+    // argv[0] is the first argument behind the name.
+    ls_status (*run)(const struct ls_command *command, int argc, char **argv);
+    bool alone; // of the processes that a launcher starts, one does it all
 };
 
+extern const struct ls_command ls_command_train, ls_command_eval, ls_command_predict, ls_command_pack,
+    ls_command_check, ls_command_show, ls_command_plan, ls_command_bench, ls_command_scale, ls_command_doctor;
+
+// ---- options.c
 // Sorts the arguments: options go where the table says, the others come to the front of argv, *n of them.
 // Where --help was given, prints the help to stdout and sets *helped. LS_INPUT for what is unknown or lacks
 // its value.
@@ -36,13 +40,14 @@ ls_status ls_options_parse(const struct ls_command *command, const struct ls_opt
 // Does the name end as a recipe's does, .yaml or .yml?
 bool ls_is_recipe(const char *path);
 
-ls_status ls_command_train(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_eval(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_predict(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_pack(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_check(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_show(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_plan(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_bench(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_scale(const struct ls_command *command, int argc, char **argv);
-ls_status ls_command_doctor(const struct ls_command *command, int argc, char **argv);
+// ---- help.c
+void ls_print_help(const struct ls_command *command, const struct ls_option *options);
+void ls_print_kinds(const struct ls_command *command, const struct ls_command *const *kinds);
+
+// ---- kinds.c
+// "csv" of "pack csv".
+const char *ls_kind_name(const struct ls_command *kind);
+// For a command that has kinds (`kinds` ends with NULL): runs the one that the first argument names, or
+// prints the help that lists them.
+ls_status ls_run_kind(const struct ls_command *command, const struct ls_command *const *kinds, int argc,
+                      char **argv);

@@ -139,7 +139,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     return LS_OK;
 }
 
-ls_status ls_command_doctor(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     bool helped = false;
     const struct ls_option options[] = {{0}};
     int n = 0;
@@ -148,3 +148,13 @@ ls_status ls_command_doctor(const struct ls_command *command, int argc, char **a
     if (n != 0) return LS_FAIL(LS_INPUT, "doctor takes no argument, found \"%s\"", argv[0]);
     return ls_with_world(work, NULL);
 }
+
+const struct ls_command ls_command_doctor = {
+    .name = "doctor",
+    .summary = "what this machine has, and what is wrong with it",
+    .usage = "",
+    .details = "Lists processor, memory, libraries and launcher, and says what will hurt. Over several hosts "
+               "it also compares their versions, clocks and links, and names the odd one out.",
+    .example = "mpirun -n 2 lockstep doctor",
+    .run = run,
+};

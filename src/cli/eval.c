@@ -69,7 +69,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     return status;
 }
 
-ls_status ls_command_eval(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     struct request request = {0};
     bool helped = false;
     const struct ls_option options[] = {
@@ -88,3 +88,17 @@ ls_status ls_command_eval(const struct ls_command *command, int argc, char **arg
     request.checkpoint = argv[0];
     return ls_with_world(work, &request);
 }
+
+const struct ls_command ls_command_eval = {
+    .name = "eval",
+    .summary = "evaluate a checkpoint on its test set, or on other data",
+    .usage = "CHECKPOINT [--data GLOB] [--confusion FILE.png] [--json]",
+    .details = "Prints loss and accuracy over the whole set, top-5 accuracy of more than five classes, the "
+               "calibration error, and the confusion matrix of up to 20 classes; of labels how many samples "
+               "have all right, how many labels are right, and f1 = 2 TP / (2 TP + FP + FN) over all labels; "
+               "of regression the errors. Works under mpirun too; the figures are the same on any number of "
+               "ranks. ece = sum over bins of n_b / n * |accuracy_b - mean confidence_b|, of 15 equal bins "
+               "of the confidence, the probability of the most probable class: (0, 1/15], (1/15, 2/15], …",
+    .example = "lockstep eval runs/first/checkpoints/step-00000470.h5 --data 'shards/test-*.h5'",
+    .run = run,
+};

@@ -1,23 +1,7 @@
 #include "cli/cli.h"
 #include "train/units.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-static void print_help(const struct ls_command *command, const struct ls_option *options) {
-    printf("usage: lockstep %s %s\n\n%s\n", command->name, command->usage, command->details);
-    printf("\noptions:\n");
-    for (const struct ls_option *option = options; option->name; option++) {
-        char left[64];
-        snprintf(left, sizeof left, "%s%s%s%s%s", option->alias ? option->alias : "",
-                 option->alias ? ", " : "", option->name, option->value ? " " : "",
-                 option->value ? option->value : "");
-        printf("  %-26s %s\n", left, option->help);
-    }
-    printf("  %-26s %s\n", "--help", "print this");
-    printf("\nexample:\n%s\n", command->example);
-}
 
 static const struct ls_option *find(const struct ls_option *options, const char *word, size_t length) {
     for (const struct ls_option *option = options; option->name; option++) {
@@ -61,7 +45,7 @@ ls_status ls_options_parse(const struct ls_command *command, const struct ls_opt
             continue;
         }
         if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-            print_help(command, options);
+            ls_print_help(command, options);
             *helped = true;
             return LS_OK;
         }

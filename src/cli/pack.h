@@ -4,11 +4,7 @@
 #include "cli/cli.h"
 #include "train/packing.h"
 
-ls_status ls_pack_images_command(const struct ls_command *command, int argc, char **argv);
-ls_status ls_pack_csv_command(const struct ls_command *command, int argc, char **argv);
-ls_status ls_pack_npy_command(const struct ls_command *command, int argc, char **argv);
-ls_status ls_pack_h5_command(const struct ls_command *command, int argc, char **argv);
-ls_status ls_pack_idx_command(const struct ls_command *command, int argc, char **argv);
+extern const struct ls_command ls_pack_images, ls_pack_csv, ls_pack_npy, ls_pack_h5, ls_pack_idx;
 
 // What all share: where to, how many, which order. What a packer presets is its default: job.shuffle,
 // job.replace, shards.

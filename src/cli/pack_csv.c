@@ -2,19 +2,6 @@
 
 #include <string.h>
 
-static const struct ls_command about = {
-    .name = "pack csv",
-    .usage = "FILE… -o OUT [--target COLUMN] [--test 0.1] [--shuffle]",
-    .details =
-        "Numbers, a sample a line; quotes and any line ends. Columns are named as the header has them, or "
-        "numbered from 1 on.\n"
-        "The target is the last column, or those named: text is a class (names in the order of their bytes), "
-        "and so are integers\n"
-        "from 0 on; other numbers are values to predict. A cell that is no number, or missing, ends it "
-        "before "
-        "anything is written.",
-    .example = "  lockstep pack csv train.csv --target species --ignore id -o shards --shuffle --test 0.1"};
-
 static ls_status open_source(const void *job, struct ls_pack_source **source) {
     return ls_pack_csv_open(job, source);
 }
@@ -33,8 +20,7 @@ static ls_status read_choice(const char *option, const char *text, const char *c
                    text);
 }
 
-ls_status ls_pack_csv_command(const struct ls_command *command, int argc, char **argv) {
-    (void)command;
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     static const char *const headers[] = {"auto", "yes", "no"}, *const kinds[] = {"auto", "class", "value"};
     struct ls_pack_asked asked = {0};
     struct ls_pack_csv job = {0};
@@ -53,7 +39,7 @@ ls_status ls_pack_csv_command(const struct ls_command *command, int argc, char *
         {"--u8", NULL, LS_FLAG, &job.bytes, NULL, "samples are integers from 0 to 255, kept as bytes"},
         {0},
     };
-    LS_TRY(ls_pack_parse(&about, options, argc, argv, &asked));
+    LS_TRY(ls_pack_parse(command, options, argc, argv, &asked));
     if (asked.helped) return LS_OK;
     if (asked.n < 1) return LS_FAIL(LS_INPUT, "pack csv needs a file");
     LS_TRY(read_delimiter(delimiter, &job.delimiter));
@@ -65,3 +51,15 @@ ls_status ls_pack_csv_command(const struct ls_command *command, int argc, char *
     job.n_files = asked.n;
     return ls_pack_do(&asked, open_source, &job);
 }
+
+const struct ls_command ls_pack_csv = {
+    .name = "pack csv",
+    .summary = "numbers in text files, a sample a line",
+    .usage = "FILE… -o OUT [--target COLUMN] [--test 0.1] [--shuffle]",
+    .details = "Numbers, a sample a line; quotes and any line ends. Columns are named as the header has "
+               "them, or numbered from 1 on. The target is the last column, or those named: text is a class "
+               "(names in the order of their bytes), and so are integers from 0 on; other numbers are values "
+               "to predict. A cell that is no number, or missing, ends it before anything is written.",
+    .example = "lockstep pack csv train.csv --target species --ignore id -o shards --shuffle --test 0.1",
+    .run = run,
+};

@@ -1,20 +1,10 @@
 #include "cli/pack.h"
 
-static const struct ls_command about = {
-    .name = "pack h5",
-    .usage = "FILE… -o OUT [--input NAME] [--target NAME] [--shuffle]",
-    .details =
-        "HDF5 files of any kind that training reads, into shards: contiguous, checksummed, shuffled if "
-        "asked for. u8 samples\n"
-        "stay u8, others become f32. A sample that has an id keeps it.",
-    .example = "  lockstep pack h5 mine/*.h5 --input pixels --target class -o shards --shuffle --test 0.1"};
-
 static ls_status open_source(const void *job, struct ls_pack_source **source) {
     return ls_pack_h5_open(job, source);
 }
 
-ls_status ls_pack_h5_command(const struct ls_command *command, int argc, char **argv) {
-    (void)command;
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     struct ls_pack_asked asked = {0};
     struct ls_pack_h5 job = {.input = "images", .target = "labels", .axes = "auto"};
     const struct ls_option options[] = {
@@ -26,10 +16,20 @@ ls_status ls_pack_h5_command(const struct ls_command *command, int argc, char **
          "what the classes are called, a line each (default: as the first file says)"},
         {0},
     };
-    LS_TRY(ls_pack_parse(&about, options, argc, argv, &asked));
+    LS_TRY(ls_pack_parse(command, options, argc, argv, &asked));
     if (asked.helped) return LS_OK;
     if (asked.n < 1) return LS_FAIL(LS_INPUT, "pack h5 needs a file");
     job.files = (const char *const *)argv;
     job.n_files = asked.n;
     return ls_pack_do(&asked, open_source, &job);
 }
+
+const struct ls_command ls_pack_h5 = {
+    .name = "pack h5",
+    .summary = "HDF5 files as people have them",
+    .usage = "FILE… -o OUT [--input NAME] [--target NAME] [--shuffle]",
+    .details = "HDF5 files of any kind that training reads, into shards: contiguous, checksummed, shuffled "
+               "if asked for. u8 samples stay u8, others become f32. A sample that has an id keeps it.",
+    .example = "lockstep pack h5 mine/*.h5 --input pixels --target class -o shards --shuffle --test 0.1",
+    .run = run,
+};

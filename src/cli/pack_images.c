@@ -4,17 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct ls_command about = {
-    .name = "pack images",
-    .usage = "DIR --size S -o OUT [--test 0.1]",
-    .details =
-        "A folder of JPEG and PNG files, a class a sub-folder, brought to one size. It prints pictures "
-        "per class, and a\n"
-        "normalize: line for the recipe. Under mpirun the ranks share the work. Started again after a "
-        "crash, it keeps the\n"
-        "shards that are there.",
-    .example = "  lockstep pack images pictures --size 224 --test 0.1 --broken skip -o shards"};
-
 static ls_status open_source(const void *job, struct ls_pack_source **source) {
     return ls_pack_images_open(job, source);
 }
@@ -25,8 +14,7 @@ static ls_status read_broken(const char *text, bool *skip) {
     return LS_FAIL(LS_INPUT, "--broken: expected skip or fail, found \"%s\"", text);
 }
 
-ls_status ls_pack_images_command(const struct ls_command *command, int argc, char **argv) {
-    (void)command;
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     struct ls_pack_asked asked = {.job = {.shuffle = true}};
     int64_t size = 0;
     const char *broken = "fail";
@@ -39,7 +27,7 @@ ls_status ls_pack_images_command(const struct ls_command *command, int argc, cha
          "what to do about a picture that cannot be read (default fail)"},
         {0},
     };
-    LS_TRY(ls_pack_parse(&about, options, argc, argv, &asked));
+    LS_TRY(ls_pack_parse(command, options, argc, argv, &asked));
     if (asked.helped) {
         printf("\nreads: %s\n", ls_picture_kinds());
         return LS_OK;
@@ -53,3 +41,14 @@ ls_status ls_pack_images_command(const struct ls_command *command, int argc, cha
     struct ls_pack_images job = {.folder = argv[0], .side = (int)size, .channels = grey ? 1 : 3};
     return ls_pack_do(&asked, open_source, &job);
 }
+
+const struct ls_command ls_pack_images = {
+    .name = "pack images",
+    .summary = "a folder of JPEG and PNG files, a class a sub-folder",
+    .usage = "DIR --size S -o OUT [--test 0.1]",
+    .details = "A folder of JPEG and PNG files, a class a sub-folder, brought to one size. It prints "
+               "pictures per class, and a normalize: line for the recipe. Under mpirun the ranks share the "
+               "work. Started again after a crash, it keeps the shards that are there.",
+    .example = "lockstep pack images pictures --size 224 --test 0.1 --broken skip -o shards",
+    .run = run,
+};

@@ -1,19 +1,10 @@
 #include "cli/pack.h"
 
-static const struct ls_command about = {
-    .name = "pack npy",
-    .usage = "SAMPLES.npy TARGETS.npy -o OUT [--test 0.1] [--shuffle]",
-    .details = "A pair of files of numpy.save: samples [N, ...] and targets [N] or [N, D], of any integer or "
-               "float type. u8 samples\n"
-               "stay u8, others become f32. Integer targets, one a sample, are classes; others are values.",
-    .example = "  lockstep pack npy x.npy y.npy -o shards --shuffle --test 0.1"};
-
 static ls_status open_source(const void *job, struct ls_pack_source **source) {
     return ls_pack_npy_open(job, source);
 }
 
-ls_status ls_pack_npy_command(const struct ls_command *command, int argc, char **argv) {
-    (void)command;
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     struct ls_pack_asked asked = {0};
     struct ls_pack_npy job = {.axes = "auto"};
     const struct ls_option options[] = {
@@ -24,7 +15,7 @@ ls_status ls_pack_npy_command(const struct ls_command *command, int argc, char *
          "what the classes are called, a line each"},
         {0},
     };
-    LS_TRY(ls_pack_parse(&about, options, argc, argv, &asked));
+    LS_TRY(ls_pack_parse(command, options, argc, argv, &asked));
     if (asked.helped) return LS_OK;
     if (asked.n != 2)
         return LS_FAIL(LS_INPUT, "pack npy takes two files, SAMPLES.npy and TARGETS.npy; found %d", asked.n);
@@ -32,3 +23,14 @@ ls_status ls_pack_npy_command(const struct ls_command *command, int argc, char *
     job.targets = argv[1];
     return ls_pack_do(&asked, open_source, &job);
 }
+
+const struct ls_command ls_pack_npy = {
+    .name = "pack npy",
+    .summary = "a pair of arrays that numpy.save wrote",
+    .usage = "SAMPLES.npy TARGETS.npy -o OUT [--test 0.1] [--shuffle]",
+    .details = "A pair of files of numpy.save: samples [N, ...] and targets [N] or [N, D], of any integer or "
+               "float type. u8 samples stay u8, others become f32. Integer targets, one a sample, are "
+               "classes; others are values.",
+    .example = "lockstep pack npy x.npy y.npy -o shards --shuffle --test 0.1",
+    .run = run,
+};

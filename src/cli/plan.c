@@ -36,7 +36,7 @@ static void print_plan(const struct ls_planning *planning, int ranks) {
     printf("model %s: %lld parameters", planning->model, (long long)planning->parameters);
     if (planning->frozen) printf(", %lld of them frozen", (long long)planning->frozen);
     printf("\n");
-    printf("lane: %lld samples, %.2f GFLOP forward and backward, %d nodes, %d buckets\n",
+    printf("lane: %lld samples, %.4g GFLOP forward and backward, %d nodes, %d buckets\n",
            (long long)planning->lane_samples, planning->lane_flops / 1e9, planning->nodes, planning->buckets);
     printf("ranks: %d, up to %d of %d lanes each, %d side by side, on %s\n", ranks, planning->most_lanes,
            planning->lanes, planning->side_by_side, planning->device);
@@ -60,7 +60,7 @@ static ls_status parse_sample(const char *text, struct ls_planning_request *requ
     return LS_OK;
 }
 
-ls_status ls_command_plan(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     int64_t ranks = 1, memory = 0;
     const char *sample = NULL;
     bool helped = false;
@@ -90,3 +90,15 @@ ls_status ls_command_plan(const struct ls_command *command, int argc, char **arg
     if (planning.made) print_plan(&planning, request.ranks);
     return status;
 }
+
+const struct ls_command ls_command_plan = {
+    .name = "plan",
+    .summary = "memory and arithmetic of a recipe, and whether it fits",
+    .usage = "RECIPE [key=value …] [--ranks N] [--device-memory 6GiB] [--sample HxWxC]",
+    .details = "Makes the static plan that training would use, without training: memory by kind, "
+               "floating-point operations, and how gradients are reduced. Exit status 2 where it does not "
+               "fit the device memory given.",
+    .example = "lockstep plan launch/recipes/fashion-mnist.yaml --ranks 4 --device-memory 2GiB",
+    .run = run,
+    .alone = true,
+};

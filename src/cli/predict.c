@@ -51,7 +51,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     return status;
 }
 
-ls_status ls_command_predict(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     struct request request = {.predict.top = 1};
     struct ls_predict_request *predict = &request.predict;
     bool helped = false;
@@ -86,3 +86,18 @@ ls_status ls_command_predict(const struct ls_command *command, int argc, char **
     ls_stop_listen();
     return ls_with_world(work, &request);
 }
+
+const struct ls_command ls_command_predict = {
+    .name = "predict",
+    .summary = "run a checkpoint over samples",
+    .usage =
+        "CHECKPOINT IN… -o OUT.h5 [--top K] [--min-confidence P] [--confusion FILE.png] [--resume] [--json]",
+    .details = "Writes, in the order of the files and patterns given, the probabilities (or, for regression, "
+               "the predictions), the most probable class and its confidence. No targets are needed; where "
+               "there are some, prints the figures of 'eval'. Works under mpirun: OUT.h5 is the same on any "
+               "number of ranks. Until it is whole it is called OUT.h5.partial; --resume goes on with that "
+               "after a kill. SIGUSR1 or SIGTERM ends with 75.",
+    .example =
+        "mpirun -n 4 lockstep predict runs/first/checkpoints/step-00000470.h5 'new/*.h5' -o predicted.h5",
+    .run = run,
+};

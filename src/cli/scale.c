@@ -41,7 +41,7 @@ static ls_status read_price(const char *text, double *price) {
     return LS_OK;
 }
 
-ls_status ls_command_scale(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     const char *ranks = NULL, *fit = NULL, *price = NULL;
     int64_t repeats = 3, steps = 50, forecast = 0;
     bool helped = false, strong = false, weak = false, both = false;
@@ -96,3 +96,17 @@ ls_status ls_command_scale(const struct ls_command *command, int argc, char **ar
     printf("%s/report.md, scaling.csv, scaling.json, scaling.svg, scaling.png\n", spec.out);
     return LS_OK;
 }
+
+const struct ls_command ls_command_scale = {
+    .name = "scale",
+    .summary = "a scaling study: table, report, plot, forecast",
+    .usage = "RECIPE --ranks 1,2,4 [-o DIR] [key=value …]",
+    .details = "Trains a few steps on each number of ranks, through mpirun or srun, several times; "
+               "strong-scaling runs must end with the same weights. Writes DIR/report.md, scaling.csv, "
+               "scaling.json and a plot: rate and efficiency, where the time goes, device hours, and a "
+               "forecast from a model of compute, network and input. Runs that are there already are kept.",
+    .example =
+        "lockstep scale launch/recipes/fashion-mnist.yaml --ranks 1,2,4 --both --forecast 64 --price 2.5",
+    .run = run,
+    .alone = true,
+};

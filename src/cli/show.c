@@ -47,7 +47,7 @@ static ls_status show_model(const char *name) {
         flops += ls_node_flops(&graph, &graph.nodes[i]);
     if (status == LS_OK)
         printf(
-            "%s: %s\n%lld parameters with 1000 classes; %.2f GFLOP forward for a sample of %lldx%lldx%lld\n",
+            "%s: %s\n%lld parameters with 1000 classes; %.4g GFLOP forward for a sample of %lldx%lldx%lld\n",
             name, model->summary, parameters, flops / 1e9, (long long)spec.height, (long long)spec.width,
             (long long)spec.channels);
     ls_graph_free(&graph);
@@ -110,7 +110,7 @@ static ls_status show_file(const char *path) {
     return status;
 }
 
-ls_status ls_command_show(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     const int64_t not_asked = INT64_MIN;
     struct ls_show_samples sheet = {
         .samples = not_asked, .out = "sheet.png", .input = "images", .target = "labels"};
@@ -141,3 +141,19 @@ ls_status ls_command_show(const struct ls_command *command, int argc, char **arg
     if (strncmp(argv[0], "zoo:", 4) == 0) return show_model(argv[0] + 4);
     return show_file(argv[0]);
 }
+
+const struct ls_command ls_command_show = {
+    .name = "show",
+    .summary = "what is in a shard, a checkpoint or a model; how samples look",
+    .usage = "FILE | zoo | zoo:NAME | RECIPE [key=value …] --samples N | SHARD… --samples N",
+    .details = "Lists datasets and attributes of a shard, state and parameters of a checkpoint, the models "
+               "of the zoo, or the parameters of one of them. With --samples it draws the first samples as a "
+               "sheet of pictures: of shards, as they are stored; of a recipe, in the order of an epoch and "
+               "changed as data.augment says, which is what the model sees, but for the normalization. Their "
+               "targets are printed row by row.",
+    .example =
+        "lockstep show zoo:resnet18\n"
+        "lockstep show launch/recipes/fashion-mnist.yaml data.augment.rotate=15 --samples 64 -o sheet.png",
+    .run = run,
+    .alone = true,
+};

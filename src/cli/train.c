@@ -21,7 +21,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     return status;
 }
 
-ls_status ls_command_train(const struct ls_command *command, int argc, char **argv) {
+static ls_status run(const struct ls_command *command, int argc, char **argv) {
     bool trace = false, help_recipe = false, helped = false;
     struct ls_train_request request = {.progress = true};
     const struct ls_option options[] = {
@@ -58,3 +58,15 @@ ls_status ls_command_train(const struct ls_command *command, int argc, char **ar
     ls_stop_listen();
     return ls_with_world_within(ls_recipe_timeout(&request.recipe), work, &request);
 }
+
+const struct ls_command ls_command_train = {
+    .name = "train",
+    .summary = "train a model as a recipe says",
+    .usage = "RECIPE [key=value …] [--out DIR] [--resume] [--trace] [--help-recipe]",
+    .details = "Trains alone, under mpirun, or under srun; the weights are the same bit for bit on any "
+               "number of ranks. DIR gets the resolved recipe, metrics.jsonl and the checkpoints. key=value "
+               "changes the recipe: train.batch=512. SIGUSR1 or SIGTERM writes a checkpoint and ends with "
+               "75; --resume goes on from the newest good checkpoint.",
+    .example = "mpirun -n 2 lockstep train launch/recipes/fashion-mnist.yaml train.epochs=2 --out runs/first",
+    .run = run,
+};

@@ -35,7 +35,6 @@ void ls_recipe_print(const struct ls_recipe *recipe, struct ls_text *out) {
 }
 
 // ---- help
-// ---------------------------------------------------------------------------------------------------
 
 static const char help_head[] =
     "# Every key of a recipe, with its default. What stands behind a # is not chosen, or says what a key "
@@ -51,20 +50,6 @@ static const char help_head[] =
     "# Paths are relative to the recipe's folder; in key=value, to the current folder.\n";
 
 enum { HELP_COLUMNS = 110 };
-
-// A comment, broken between words.
-static void add_comment(struct ls_text *out, const char *indent, const char *text) {
-    while (*text) {
-        size_t room = HELP_COLUMNS - strlen(indent) - 2, n = strlen(text);
-        if (n > room) {
-            n = room;
-            while (n > 1 && text[n] != ' ') n--;
-        }
-        ls_text_add(out, "%s# %.*s\n", indent, (int)n, text);
-        text += n;
-        text += strspn(text, " ");
-    }
-}
 
 static const char *explain(struct ls_arena *arena, const struct ls_key *key) {
     const char *name = ls_schema_name(key);
@@ -103,14 +88,13 @@ void ls_recipe_help(struct ls_text *out) {
             key->kind == LS_KEY_SECTION || key->kind == LS_KEY_OPTION || key->kind == LS_KEY_CHOICE;
         if (holds_keys) value = has_keys(key) ? "" : "{}";
         if (depth == 0) ls_text_add(out, "\n");
-        add_comment(out, indent, explain(&arena, key));
+        ls_text_add_wrapped(out, ls_arena_format(&arena, "%s# ", indent), explain(&arena, key), HELP_COLUMNS);
         ls_text_add(out, "%s%s:%s%s\n", indent, ls_schema_name(key), *value ? " " : "", value);
     }
     ls_arena_free(&arena);
 }
 
 // ---- comparing
-// ----------------------------------------------------------------------------------------------
 
 static bool rate_depends_on_length(const struct ls_recipe *recipe) {
     return recipe->train.schedule != LS_RECIPE_CONSTANT && recipe->train.schedule != LS_RECIPE_STEP;

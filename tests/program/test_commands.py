@@ -31,7 +31,15 @@ class Commands(lockstep.Case):
 
     def test_help(self):
         usage = self.ok("--help")
-        for name in ("train", "eval", "predict", "pack", "check", "show", "plan", "bench", "doctor"):
+        names = ("train", "eval", "predict", "pack", "check", "show", "plan", "bench", "scale", "doctor")
+        kinds = ("pack images", "pack csv", "pack npy", "pack h5", "pack idx", "bench step", "bench reduce", "bench read")
+        for kind in kinds:
+            command, name = kind.split()
+            self.assertIn(f"\n  {name} ", self.ok(command, "--help"))
+            text = self.ok(command, name, "--help")
+            self.assertIn(f"usage: lockstep {kind}", text)
+            self.assertIn(f"lockstep {kind}", text.split("example:")[1])
+        for name in names:
             self.assertIn(name, usage)
             text = self.ok(name, "--help")
             self.assertIn(f"usage: lockstep {name}", text)

@@ -74,6 +74,25 @@ static void text_grows(void **state) {
     ls_text_free(&text);
 }
 
+static void check_wrapped(const char *indent, const char *words, const char *expected) {
+    struct ls_text text = {0};
+    ls_text_add_wrapped(&text, indent, words, 10);
+    assert_string_equal(text.data, expected);
+    ls_text_free(&text);
+}
+
+static void words_are_wrapped(void **state) {
+    (void)state;
+    check_wrapped("", "ten abcdef", "ten abcdef\n");
+    check_wrapped("", "ten abcdefg", "ten\nabcdefg\n");
+    check_wrapped("# ", "a line, not two", "# a line,\n# not two\n");
+    check_wrapped("", "a\nline stays", "a\nline stays\n");
+    check_wrapped("", "longerthanten is", "longerthanten\nis\n");
+    check_wrapped("", "\u00e4\u00f6\u00fc\u00df \u00e4\u00f6\u00fc\u00df.",
+                  "\u00e4\u00f6\u00fc\u00df \u00e4\u00f6\u00fc\u00df.\n"); // 18 bytes
+    assert_int_equal(ls_text_columns("\u2026|"), 2);
+}
+
 static void bytes_for_people(void **state) {
     (void)state;
     char out[32];
@@ -226,6 +245,7 @@ int main(void) {
         cmocka_unit_test(json_strings),
         cmocka_unit_test(json_numbers),
         cmocka_unit_test(text_grows),
+        cmocka_unit_test(words_are_wrapped),
         cmocka_unit_test(bytes_for_people),
         cmocka_unit_test(bf16_of_f32),
         cmocka_unit_test(f16_of_f32),
