@@ -95,7 +95,6 @@ void ls_checkpoint_set_aside(const char *folder, uint64_t trusted);
 uint64_t ls_params_hash(const struct ls_layout *layout, const float *params);
 
 // ---- writing while training continues
-// -----------------------------------------------------------------------
 struct ls_checkpoint_writer; // a thread with its own copy of the buffers
 ls_status ls_checkpoint_writer_open(const char *folder, const struct ls_layout *layout,
                                     const struct ls_checkpoint *like, int64_t keep,

@@ -403,7 +403,6 @@ ls_status ls_engine_abandon(struct ls_engine *engine) {
 }
 
 // ---- evaluation
-// -----------------------------------------------------------------------------------------------
 
 int ls_engine_chunks_a_round(const struct ls_engine *engine) {
     return engine->sizes.chunks;

@@ -25,7 +25,6 @@ struct ls_metrics {
 };
 
 // ---- cutting back
-// ----------------------------------------------------------------------------------------------
 
 // The step of a line that is whole, or UINT64_MAX. In a JSON string a quote is escaped, so that `"step":` can
 // only be a key.
@@ -99,7 +98,6 @@ static ls_status cut_back(const char *path, const struct cut *cut) {
 }
 
 // ---- lines
-// ------------------------------------------------------------------------------------------------------
 
 static void add_key(struct ls_text *line, const char *key) {
     ls_text_add(line, "%s\"%s\":", line->length ? "," : "{", key);
@@ -226,7 +224,6 @@ void ls_metrics_end(struct ls_metrics *metrics, const struct ls_metrics_end *end
 }
 
 // ---- open and close
-// ---------------------------------------------------------------------------------------------
 
 ls_status ls_metrics_open(const char *path, uint64_t step, uint64_t evaluated_step,
                           struct ls_metrics **metrics) {

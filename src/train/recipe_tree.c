@@ -7,7 +7,6 @@ static const char *join(struct ls_arena *arena, const char *path, const char *na
 }
 
 // ---- checking
-// -----------------------------------------------------------------------------------------------
 
 // What to say of a name that the schema does not have below `path`.
 static const char *unknown(struct ls_arena *arena, const char *path, const char *name, const char *what) {
@@ -81,7 +80,6 @@ ls_status ls_recipe_check_tree(struct ls_arena *arena, const struct ls_yaml *roo
 }
 
 // ---- overrides
-// ----------------------------------------------------------------------------------------------
 
 static struct ls_yaml **link_to(struct ls_yaml *map, const char *key) {
     struct ls_yaml **link = &map->first;

@@ -255,7 +255,6 @@ static ls_status read_extra(const struct value *v) {
 }
 
 // ---- printing
-// -----------------------------------------------------------------------------------------------
 
 static void print_seed(const struct ls_key *key, const void *field, struct ls_text *out) {
     (void)key;
@@ -370,7 +369,6 @@ static void print_amount(const struct ls_key *key, const void *field, struct ls_
 }
 
 // ---- the kinds
-// ----------------------------------------------------------------------------------------------
 
 static const struct {
     const char *name; // in messages and help

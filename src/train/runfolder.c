@@ -20,7 +20,6 @@ struct ls_run_folder {
 };
 
 // ---- the lock
-// ---------------------------------------------------------------------------------------------------
 
 static ls_status name_holder(const struct ls_run_folder *folder) {
     char holder[256];
@@ -56,7 +55,6 @@ static ls_status lock_folder(struct ls_run_folder *folder) {
 }
 
 // ---- what is there
-// ----------------------------------------------------------------------------------------------
 
 static bool has_entries(const char *path) {
     DIR *folder = opendir(path);

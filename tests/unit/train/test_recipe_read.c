@@ -284,7 +284,6 @@ static void the_rate_fits_the_optimizer(void **state) {
 }
 
 // ---- paths
-// -----------------------------------------------------------------------------------------------------
 
 static void check_path(const char *folder, const char *path, const char *expected) {
     char text[512];
@@ -396,7 +395,6 @@ static void a_file_reads_relative_to_itself(void **state) {
 }
 
 // ---- the resolved recipe
-// ---------------------------------------------------------------------------------------
 
 // Printed, read and printed again: the same text, from any folder.
 static void check_round_trip(const char *text, const char *const *overrides, int n) {
@@ -483,7 +481,6 @@ static void the_recipes_of_launch_read(void **state) {
 }
 
 // ---- what must stay
-// --------------------------------------------------------------------------------------------
 
 static ls_status compare(const char *override) {
     struct ls_recipe saved = must_parse(LEAST "eval: {}", NULL), now = must_parse(LEAST, override);

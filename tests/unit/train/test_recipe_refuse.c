@@ -377,7 +377,6 @@ static void files_that_are_none(void **state) {
 }
 
 // ---- anything
-// -----------------------------------------------------------------------------------------------
 
 // A recipe with every construct, from which pieces are dropped, doubled and garbled.
 static const char whole[] =
