@@ -90,32 +90,13 @@ static ls_status binary_cross_entropy_infer(const struct ls_graph *graph, const 
     return values_infer(graph, node, "the logits", out);
 }
 
-static ls_status loss_gradient(struct ls_gradient *gradient, int at, enum ls_op_id op) {
+// Of every loss: its gradient's id comes right behind its own.
+static ls_status loss_gradient(struct ls_gradient *gradient, int at) {
     const struct ls_node node = gradient->graph->nodes[at];
     ls_value seed = ls_gradient_out(gradient, &node, 0);
     if (seed == LS_NONE) return LS_OK; // the other metrics are counts
     const ls_value in[] = {node.in[0], node.in[1], node.in[2], seed, node.n_in > 3 ? node.in[3] : LS_NONE};
-    return ls_emit(gradient, at, op, in, node.n_in + 1, node.attr, node.in);
-}
-
-static ls_status cross_entropy_gradient(struct ls_gradient *gradient, int at) {
-    return loss_gradient(gradient, at, LS_OP_CROSS_ENTROPY_GRAD);
-}
-
-static ls_status mse_gradient(struct ls_gradient *gradient, int at) {
-    return loss_gradient(gradient, at, LS_OP_MSE_GRAD);
-}
-
-static ls_status mae_gradient(struct ls_gradient *gradient, int at) {
-    return loss_gradient(gradient, at, LS_OP_MAE_GRAD);
-}
-
-static ls_status huber_gradient(struct ls_gradient *gradient, int at) {
-    return loss_gradient(gradient, at, LS_OP_HUBER_GRAD);
-}
-
-static ls_status binary_cross_entropy_gradient(struct ls_gradient *gradient, int at) {
-    return loss_gradient(gradient, at, LS_OP_BINARY_CROSS_ENTROPY_GRAD);
+    return ls_emit(gradient, at, (enum ls_op_id)(node.op->id + 1), in, node.n_in + 1, node.attr, node.in);
 }
 
 static ls_status flags_infer(const struct ls_graph *graph, const struct ls_node *node,
@@ -157,116 +138,31 @@ const struct ls_op ls_softmax_grad_op = {
     .flops = softmax_flops,
 };
 
-const struct ls_op ls_cross_entropy_op = {
-    .id = LS_OP_CROSS_ENTROPY,
-    .name = "cross_entropy",
-    .min_in = 3,
-    .max_in = 4,
-    .n_out = 3,
-    .n_attrs = 1,
-    .attrs = loss_attrs,
-    .infer = cross_entropy_infer,
-    .gradient = cross_entropy_gradient,
-    .flops = softmax_flops,
-};
+#define LOSS(its_name, its_id, its_most_in, ...)                                                             \
+    const struct ls_op ls_##its_name##_op = {                                                                \
+        .id = LS_OP_##its_id,                                                                                \
+        .name = #its_name,                                                                                   \
+        .min_in = 3,                                                                                         \
+        .max_in = (its_most_in),                                                                             \
+        .n_out = 3,                                                                                          \
+        .gradient = loss_gradient,                                                                           \
+        __VA_ARGS__,                                                                                         \
+    };                                                                                                       \
+    const struct ls_op ls_##its_name##_grad_op = {                                                           \
+        .id = LS_OP_##its_id##_GRAD,                                                                         \
+        .name = #its_name "_grad",                                                                           \
+        .min_in = 4,                                                                                         \
+        .max_in = (its_most_in) + 1,                                                                         \
+        .n_out = 1,                                                                                          \
+        __VA_ARGS__,                                                                                         \
+    }
+#define SMOOTHED .n_attrs = 1, .attrs = loss_attrs, .flops = softmax_flops
 
-const struct ls_op ls_cross_entropy_grad_op = {
-    .id = LS_OP_CROSS_ENTROPY_GRAD,
-    .name = "cross_entropy_grad",
-    .min_in = 4,
-    .max_in = 5,
-    .n_out = 1,
-    .n_attrs = 1,
-    .attrs = loss_attrs,
-    .infer = cross_entropy_infer,
-    .flops = softmax_flops,
-};
-
-const struct ls_op ls_mse_op = {
-    .id = LS_OP_MSE,
-    .name = "mse",
-    .min_in = 3,
-    .max_in = 3,
-    .n_out = 3,
-    .infer = prediction_infer,
-    .gradient = mse_gradient,
-};
-
-const struct ls_op ls_mse_grad_op = {
-    .id = LS_OP_MSE_GRAD,
-    .name = "mse_grad",
-    .min_in = 4,
-    .max_in = 4,
-    .n_out = 1,
-    .infer = prediction_infer,
-};
-
-const struct ls_op ls_mae_op = {
-    .id = LS_OP_MAE,
-    .name = "mae",
-    .min_in = 3,
-    .max_in = 3,
-    .n_out = 3,
-    .infer = prediction_infer,
-    .gradient = mae_gradient,
-};
-
-const struct ls_op ls_mae_grad_op = {
-    .id = LS_OP_MAE_GRAD,
-    .name = "mae_grad",
-    .min_in = 4,
-    .max_in = 4,
-    .n_out = 1,
-    .infer = prediction_infer,
-};
-
-const struct ls_op ls_huber_op = {
-    .id = LS_OP_HUBER,
-    .name = "huber",
-    .min_in = 3,
-    .max_in = 3,
-    .n_out = 3,
-    .n_attrs = 1,
-    .attrs = huber_attrs,
-    .infer = prediction_infer,
-    .gradient = huber_gradient,
-};
-
-const struct ls_op ls_huber_grad_op = {
-    .id = LS_OP_HUBER_GRAD,
-    .name = "huber_grad",
-    .min_in = 4,
-    .max_in = 4,
-    .n_out = 1,
-    .n_attrs = 1,
-    .attrs = huber_attrs,
-    .infer = prediction_infer,
-};
-
-const struct ls_op ls_binary_cross_entropy_op = {
-    .id = LS_OP_BINARY_CROSS_ENTROPY,
-    .name = "binary_cross_entropy",
-    .min_in = 3,
-    .max_in = 3,
-    .n_out = 3,
-    .n_attrs = 1,
-    .attrs = loss_attrs,
-    .infer = binary_cross_entropy_infer,
-    .gradient = binary_cross_entropy_gradient,
-    .flops = softmax_flops,
-};
-
-const struct ls_op ls_binary_cross_entropy_grad_op = {
-    .id = LS_OP_BINARY_CROSS_ENTROPY_GRAD,
-    .name = "binary_cross_entropy_grad",
-    .min_in = 4,
-    .max_in = 4,
-    .n_out = 1,
-    .n_attrs = 1,
-    .attrs = loss_attrs,
-    .infer = binary_cross_entropy_infer,
-    .flops = softmax_flops,
-};
+LOSS(cross_entropy, CROSS_ENTROPY, 4, SMOOTHED, .infer = cross_entropy_infer);
+LOSS(binary_cross_entropy, BINARY_CROSS_ENTROPY, 3, SMOOTHED, .infer = binary_cross_entropy_infer);
+LOSS(mse, MSE, 3, .infer = prediction_infer);
+LOSS(mae, MAE, 3, .infer = prediction_infer);
+LOSS(huber, HUBER, 3, .n_attrs = 1, .attrs = huber_attrs, .infer = prediction_infer);
 
 const struct ls_op ls_rank_flags_op = {
     .id = LS_OP_RANK_FLAGS,
@@ -338,8 +234,6 @@ ls_status ls_huber(struct ls_graph *graph, ls_value prediction, double delta) {
 }
 
 ls_status ls_binary_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing) {
-    if (!ls_builder_ready(graph, logits, "loss")) return graph->status;
     const union ls_attr attr[] = {[LS_LOSS_SMOOTHING].f = smoothing};
-    return add_loss(graph, LS_OP_BINARY_CROSS_ENTROPY, logits, LS_F32, ls_info(graph, logits)->shape, LS_NONE,
-                    attr);
+    return add_prediction_loss(graph, LS_OP_BINARY_CROSS_ENTROPY, logits, attr);
 }

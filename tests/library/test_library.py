@@ -68,16 +68,6 @@ class Library(unittest.TestCase):
         self.assertIn("unknown model own; known are", result.stderr)
         self.assertIn("good", run(self.prefix / "bin" / "lockstep", "check", checkpoint, env=lockstep.ENVIRONMENT))
 
-    def test_one_result_of_every_op_by_element(self):
-        """What no model of the zoo has: leaky relu, tanh, hard-swish, parameters that are spread over samples."""
-        program = self.folder / "pointwise"
-        run("cc", *STRICT, HERE / "pointwise.c", "-o", program, *self.packaged("--cflags", "--libs"))
-        for words in ((), ("train.precision=bf16", "device.kernels=plain")):
-            said = [self.run_example(f"by element {ranks} {len(words)} {threads}", f"device.threads={threads}", *words,
-                                     ranks=ranks, program=program) for ranks, threads in ((1, 1), (1, 2), (2, 1), (3, 1))]
-            self.assertRegex(said[0], r"^loss=\d\S+ params=[0-9a-f]{16}\n$")
-            self.assertEqual(said[1:], said[:1] * 3)
-
     def test_errors_come_back(self):
         for ranks in (1, 2):
             result = self.run_example(f"wrong on {ranks}", "train.batch=65", ranks=ranks, expect=2)
