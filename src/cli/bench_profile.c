@@ -4,7 +4,8 @@
 //   these
 //             add up to the step
 //   share     of the step
-//   GFLOP/s   operations of all the rank's lanes (LS_OP's `flops`) by that time
+//   GFLOP/s   operations of all the rank's lanes (LS_OP's `flops`) by that time; of a convolution as it is
+//             defined, also where a kernel makes fewer
 //   GB/s      bytes of an op's inputs and outputs, each once, by that time
 //   waiting   what is left: threads that wait for each other, for the reduction, the host, or a processor
 //

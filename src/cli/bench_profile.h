@@ -15,13 +15,13 @@ void ls_profile_close(struct ls_profile *profile); // takes NULL
 // Step `step` begins; -1 is the one to warm up.
 void ls_profile_step(struct ls_profile *profile, int64_t step);
 
-// The most floating-point operations a second that this machine makes of a convolution or a product, on as
-// many queues side by side as the engine has.
+// The most floating-point operations a second that oneDNN (without it, the plain kernels) makes of a
+// convolution or a product, on as many queues side by side as the engine has.
 struct ls_peak {
     double flops;   // a second, of all queues
     char what[192]; // the operation that reached it
 };
-ls_status ls_peak_measure(struct ls_device *device, int queues, ls_dtype precision, struct ls_peak *peak);
+ls_status ls_peak_measure(int queues, ls_dtype precision, struct ls_peak *peak);
 bool ls_is_product(const struct ls_op *op); // a convolution, a matrix product, or a gradient of one
 // "conv 3x3", "linear", "batchnorm": the op, of a convolution with its window.
 const char *ls_label_of(const struct ls_graph *graph, const struct ls_node *node, char out[64]);

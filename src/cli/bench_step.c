@@ -166,8 +166,8 @@ static void print_result(const struct bench *bench, const struct ls_comm *comm,
 
 // With --profile first a row an op; the peak is measured by all ranks at once, as they share the machine.
 static ls_status measure(const struct bench *bench, struct ls_comm *comm, const struct ls_recipe *recipe,
-                         const struct ls_model *model, struct ls_engine *engine, struct ls_device *device,
-                         const struct ls_batch *batch, struct outcome *outcome) {
+                         const struct ls_model *model, struct ls_engine *engine, const struct ls_batch *batch,
+                         struct outcome *outcome) {
     struct ls_profile *profile = NULL;
     ls_status status = LS_OK;
     if (bench->profile) status = ls_profile_open(comm, model, engine, bench->steps, &profile);
@@ -175,8 +175,8 @@ static ls_status measure(const struct bench *bench, struct ls_comm *comm, const 
     struct ls_peak peak = {0};
     if (status == LS_OK && profile) status = ls_comm_barrier(comm);
     if (status == LS_OK && profile)
-        status = ls_comm_agree(
-            comm, ls_peak_measure(device, ls_engine_queues(engine), recipe->train.precision, &peak));
+        status =
+            ls_comm_agree(comm, ls_peak_measure(ls_engine_queues(engine), recipe->train.precision, &peak));
     if (status == LS_OK && profile && comm->rank == 0)
         ls_profile_print(profile, &peak, outcome->mean, bench->json);
     ls_profile_close(profile);
@@ -196,7 +196,7 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     if (status == LS_OK) status = ls_comm_agree(comm, make_batch(bench, comm, device, sample, &batch));
     if (status == LS_OK) status = ls_comm_agree(comm, ls_engine_open(&spec, &engine));
     struct outcome outcome = {0};
-    if (status == LS_OK) status = measure(bench, comm, recipe, &model, engine, device, &batch, &outcome);
+    if (status == LS_OK) status = measure(bench, comm, recipe, &model, engine, &batch, &outcome);
     if (status == LS_OK && comm->rank == 0) {
         // Here the batch is the caller's, and nothing is checkpointed.
         memory.total -= memory.checkpoint;
