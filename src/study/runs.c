@@ -1,11 +1,11 @@
 // Starting runs, or finding that they are there.
+#include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "study/parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_WORDS = 256, SMALL_BYTES = 4096 };
+enum { SMALL_BYTES = 4096 };
 
 const char *ls_study_mode_name(enum ls_scaling_mode mode) {
     return mode == LS_STRONG ? "strong" : "weak";
@@ -32,25 +32,20 @@ double ls_study_median(double *values, int n) {
 // ---- a command ----
 
 struct words {
-    char *word[MOST_WORDS];
-    int n;
+    struct ls_arena memory; // of what is made for it
+    const char **word;      // NULL behind the last
+    int n, most;
 };
 
-static void add(struct words *words, const char *format, ...) LS_PRINTF(2, 3);
-
-static void add(struct words *words, const char *format, ...) {
-    if (words->n == MOST_WORDS - 1) return;
-    char text[4096];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    words->word[words->n++] = strdup(text);
-    words->word[words->n] = NULL;
-}
-
-static void free_words(struct words *words) {
-    for (int i = 0; i < words->n; i++) free(words->word[i]);
+static void add(struct words *words, const char *word) {
+    if (words->n + 1 >= words->most) {
+        const int most = 2 * words->most + 64;
+        const char **more = LS_ARENA_NEW(&words->memory, const char *, most);
+        if (words->n) memcpy(more, words->word, sizeof *more * (size_t)words->n);
+        words->word = more;
+        words->most = most;
+    }
+    words->word[words->n++] = word;
 }
 
 const char *ls_study_program(const struct ls_study_spec *spec, char *out, size_t bytes) {
@@ -63,14 +58,14 @@ const char *ls_study_program(const struct ls_study_spec *spec, char *out, size_t
 
 // "launch/run -n %n": blanks part words.
 static void add_launcher(struct words *words, const char *launcher, int ranks) {
-    char copy[2048], *rest = copy;
-    snprintf(copy, sizeof copy, "%s", launcher);
+    char *copy = ls_arena_copy(&words->memory, launcher), *rest = NULL;
     for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         char *place = strstr(word, "%n");
         if (place)
-            add(words, "%.*s%d%s", (int)(place - word), word, ranks, place + 2);
+            add(words,
+                ls_arena_format(&words->memory, "%.*s%d%s", (int)(place - word), word, ranks, place + 2));
         else
-            add(words, "%s", word);
+            add(words, word);
     }
 }
 
@@ -85,7 +80,7 @@ static void add_start(struct words *words, const struct ls_study_spec *spec, int
         add_launcher(words, "mpirun -n %n --bind-to none --mca mpi_yield_when_idle 1", ranks);
         if (spec->hosts) {
             add(words, access(spec->hosts, R_OK) == 0 ? "--hostfile" : "--host");
-            add(words, "%s", spec->hosts);
+            add(words, spec->hosts);
         } else {
             add(words, "--map-by");
             add(words, ":OVERSUBSCRIBE");
@@ -96,7 +91,7 @@ static void add_start(struct words *words, const struct ls_study_spec *spec, int
         }
     }
     char program[4096];
-    add(words, "%s", ls_study_program(spec, program, sizeof program));
+    add(words, ls_arena_copy(&words->memory, ls_study_program(spec, program, sizeof program)));
 }
 
 static void open_output(const char *path, int descriptor) {
@@ -111,7 +106,7 @@ static int run_words(const struct words *words, const char *out, const char *err
     if (child == 0) {
         open_output(out, STDOUT_FILENO);
         open_output(err, STDERR_FILENO);
-        execvp(words->word[0], words->word);
+        execvp(words->word[0], (char *const *)words->word);
         dprintf(STDERR_FILENO, "%s: %s\n", words->word[0], strerror(errno));
         _exit(127);
     }
@@ -152,32 +147,32 @@ static void add_training(struct words *words, const struct ls_study *study, cons
                          const char *folder) {
     const struct ls_study_spec *spec = study->spec;
     add(words, "train");
-    add(words, "%s", spec->recipe);
-    for (int i = 0; i < spec->n_overrides; i++) add(words, "%s", spec->overrides[i]);
-    add(words, "train.steps=%d", spec->steps);
+    add(words, spec->recipe);
+    for (int i = 0; i < spec->n_overrides; i++) add(words, spec->overrides[i]);
+    add(words, ls_arena_format(&words->memory, "train.steps=%d", spec->steps));
     add(words, "eval.every=0");
     add(words, "checkpoint.every=0");
     if (point->mode == LS_WEAK) {
-        add(words, "train.batch=%lld", (long long)point->batch);
-        add(words, "train.lanes=%lld", (long long)point->lanes);
+        add(words, ls_arena_format(&words->memory, "train.batch=%lld", (long long)point->batch));
+        add(words, ls_arena_format(&words->memory, "train.lanes=%lld", (long long)point->lanes));
     }
     add(words, "--out");
-    add(words, "%s", folder);
+    add(words, folder);
     add(words, "--resume"); // a folder whose run was broken off starts, or goes on
 }
 
 static ls_status make_trial(struct ls_study *study, const struct ls_point *point, const char *folder) {
     struct words words = {.n = 0};
     char out[4096], err[4096], what[128];
+    LS_TRY(make_folder(folder));
     add_start(&words, study->spec, point->ranks);
     add_training(&words, study, point, folder);
-    LS_TRY(make_folder(folder));
     snprintf(out, sizeof out, "%s/out", folder);
     snprintf(err, sizeof err, "%s/err", folder);
     snprintf(what, sizeof what, "%s scaling on %d ranks", ls_study_mode_name(point->mode), point->ranks);
     ls_note("%s: %s", what, folder);
     const int status = run_words(&words, out, err);
-    free_words(&words);
+    ls_arena_free(&words.memory);
     return status == 0 ? LS_OK : say_failed(what, status, err);
 }
 
@@ -231,9 +226,9 @@ static ls_status measure_reductions(const struct ls_study *study, struct ls_poin
         add(&words, "reduce");
         add(&words, "--json");
         add(&words, "--sizes");
-        add(&words, "%d,%lld", SMALL_BYTES, large);
+        add(&words, ls_arena_format(&words.memory, "%d,%lld", SMALL_BYTES, large));
         const int status = run_words(&words, part, err);
-        free_words(&words);
+        ls_arena_free(&words.memory);
         if (status != 0) return say_failed("bench reduce", status, err);
         if (rename(part, out) != 0)
             return LS_FAIL(LS_SYSTEM, "%s: cannot rename it: %s", part, strerror(errno));

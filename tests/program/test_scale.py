@@ -80,6 +80,9 @@ class Scale(lockstep.Case):
             with self.subTest(words=words):
                 self.assertIn(says, self.study(*words, expect=2).stderr)
 
+    def test_as_many_words_as_there_are(self):
+        self.study("--ranks", "1", "--repeats", "1", "--steps", "5", *["data.prefetch=2"] * 300)
+
     def test_a_failed_run_is_named(self):
         result = self.study("--ranks", "1", "--steps", "5", "data.input=nothing", expect=2)
         self.assertIn("strong scaling on 1 ranks ended with 2", result.stderr)
