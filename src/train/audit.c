@@ -22,14 +22,6 @@ struct ls_audit {
     struct opinion *all; // by rank, in the audit under way
 };
 
-static ls_status reader_alloc(void *device, size_t bytes, void **memory) {
-    return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
-}
-
-static void reader_free(void *device, void *memory) {
-    ((struct ls_device *)device)->api->free_host(device, memory);
-}
-
 ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const struct ls_recipe *recipe,
                         const struct ls_model *model, struct ls_device *device, struct ls_dataset *train,
                         const struct ls_sampling *sampling, struct ls_audit **out) {
@@ -49,9 +41,7 @@ ls_status ls_audit_open(struct ls_engine *engine, struct ls_comm *comm, const st
         return LS_FAIL(LS_SYSTEM, "out of memory");
     }
     struct ls_reader_spec reading = ls_reader_spec_of(recipe, false, audit->lane_batch);
-    reading.alloc = reader_alloc;
-    reading.free = reader_free;
-    reading.context = device;
+    ls_reader_for_device(&reading, device);
     ls_sampling_apply(sampling, &reading);
     ls_status status = ls_reader_open(train, &reading, &audit->reader);
     if (status != LS_OK) {

@@ -31,6 +31,8 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
                               struct ls_device *device, int rank, int ranks);
 struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order, int64_t batch_samples);
+// Its batches lie where the device copies from at full speed.
+void ls_reader_for_device(struct ls_reader_spec *spec, struct ls_device *device);
 
 // A phase that is not the engine's own, for the device's profiler. Phases nest.
 void ls_engine_phase_begin(const struct ls_engine *engine, enum ls_trace_kind kind);

@@ -189,6 +189,20 @@ struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_
     };
 }
 
+static ls_status alloc_host(void *device, size_t bytes, void **memory) {
+    return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
+}
+
+static void free_host(void *device, void *memory) {
+    ((struct ls_device *)device)->api->free_host(device, memory);
+}
+
+void ls_reader_for_device(struct ls_reader_spec *spec, struct ls_device *device) {
+    spec->alloc = alloc_host;
+    spec->free = free_host;
+    spec->context = device;
+}
+
 // The figure of /proc/self/status on the line `key`, in bytes, less what is mapped from files or shared.
 static int64_t private_bytes(const char *key) {
     FILE *file = fopen("/proc/self/status", "r");

@@ -67,28 +67,19 @@ size_t ls_evaluator_bytes(const struct ls_plan *plan, const struct ls_dataset_in
     return (size_t)sizes.most_samples * (sizes.result_floats * sizeof(float) + sizes.target_bytes);
 }
 
-static ls_status pinned_alloc(void *device, size_t bytes, void **memory) {
-    return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
-}
-
-static void pinned_free(void *device, void *memory) {
-    ((struct ls_device *)device)->api->free_host(device, memory);
-}
-
 static ls_status open_buffers(struct ls_evaluator *evaluator, const struct ls_recipe *recipe) {
     const size_t samples = (size_t)evaluator->sizes.most_samples;
+    struct ls_device *device = evaluator->device;
     evaluator->targets = malloc(samples * evaluator->sizes.target_bytes + 1);
     evaluator->n_of = calloc((size_t)evaluator->comm->size, sizeof *evaluator->n_of);
     if (!evaluator->targets || !evaluator->n_of) return LS_FAIL(LS_SYSTEM, "out of memory for an evaluation");
     struct ls_reader_spec spec =
         ls_reader_spec_of(recipe, true, evaluator->side_by_side * evaluator->plan->lane_batch);
-    spec.alloc = pinned_alloc;
-    spec.free = pinned_free;
-    spec.context = evaluator->device;
-    LS_TRY(pinned_alloc(evaluator->device, (size_t)evaluator->sizes.piece_chunks * sizeof *evaluator->metrics,
-                        (void **)&evaluator->metrics));
-    LS_TRY(pinned_alloc(evaluator->device, samples * evaluator->sizes.result_floats * sizeof(float),
-                        (void **)&evaluator->results));
+    ls_reader_for_device(&spec, device);
+    LS_TRY(device->api->alloc_host(device, (size_t)evaluator->sizes.piece_chunks * sizeof *evaluator->metrics,
+                                   (void **)&evaluator->metrics));
+    LS_TRY(device->api->alloc_host(device, samples * evaluator->sizes.result_floats * sizeof(float),
+                                   (void **)&evaluator->results));
     return ls_reader_open(evaluator->dataset, &spec, &evaluator->reader);
 }
 
@@ -117,8 +108,8 @@ ls_status ls_evaluator_open(struct ls_engine *engine, struct ls_comm *comm, cons
 void ls_evaluator_close(struct ls_evaluator *evaluator) {
     if (!evaluator) return;
     if (evaluator->reader) ls_reader_close(evaluator->reader);
-    pinned_free(evaluator->device, evaluator->metrics);
-    pinned_free(evaluator->device, evaluator->results);
+    evaluator->device->api->free_host(evaluator->device, evaluator->metrics);
+    evaluator->device->api->free_host(evaluator->device, evaluator->results);
     free(evaluator->targets);
     free(evaluator->n_of);
     free(evaluator);

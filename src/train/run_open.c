@@ -65,14 +65,6 @@ static ls_status make_model(struct ls_run *run) {
     return LS_OK;
 }
 
-static ls_status reader_alloc(void *device, size_t bytes, void **memory) {
-    return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
-}
-
-static void reader_free(void *device, void *memory) {
-    ((struct ls_device *)device)->api->free_host(device, memory);
-}
-
 static ls_status open_engine(struct ls_run *run) {
     const struct ls_engine_spec spec = {run->device, run->comm, &run->model, &run->recipe};
     // A CPU's lanes would lose to the host what it gains; and a signal is answered a step later.
@@ -84,9 +76,7 @@ static ls_status open_readers(struct ls_run *run) {
     const struct ls_lane_range lanes = ls_engine_lanes(run->engine);
     const int64_t samples = (lanes.end - lanes.begin) * run->model.train->lane_batch;
     struct ls_reader_spec reading = ls_reader_spec_of(&run->recipe, false, samples);
-    reading.alloc = reader_alloc;
-    reading.free = reader_free;
-    reading.context = run->device;
+    ls_reader_for_device(&reading, run->device);
     ls_sampling_apply(&run->sampling, &reading);
     LS_TRY(ls_reader_open(run->train, &reading, &run->reader));
     if (run->recipe.train.audit_every > 0)
