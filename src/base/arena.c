@@ -14,16 +14,18 @@ struct ls_arena_block {
     alignas(max_align_t) unsigned char bytes[];
 };
 
+void ls_out_of_memory(size_t bytes) {
+    fprintf(stderr, "lockstep: error: out of memory for %zu bytes of metadata\n", bytes);
+    abort();
+}
+
 void *ls_arena_alloc(struct ls_arena *arena, size_t bytes) {
     size_t rounded = (bytes + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     struct ls_arena_block *block = arena->newest;
     if (!block || block->size - block->used < rounded) {
         size_t size = rounded > BLOCK_BYTES ? rounded : BLOCK_BYTES;
         block = calloc(1, sizeof *block + size);
-        if (!block) {
-            fprintf(stderr, "lockstep: error: out of memory for %zu bytes of metadata\n", size);
-            abort();
-        }
+        if (!block) ls_out_of_memory(size);
         block->size = size;
         block->older = arena->newest;
         arena->newest = block;

@@ -10,8 +10,10 @@ struct ls_arena {
     struct ls_arena_block *newest;
 };
 
-// Zeroed memory, aligned for any type, valid until ls_arena_free. Ends the program if the host has no memory
-// left for a few kilobytes of metadata: no caller could do better.
+// Where the host has no memory left for a few kilobytes of metadata or text no caller could do better: says
+// so, past the log, and ends the program.
+void ls_out_of_memory(size_t bytes) __attribute__((noreturn));
+// Zeroed memory, aligned for any type, valid until ls_arena_free. Never NULL.
 void *ls_arena_alloc(struct ls_arena *arena, size_t bytes);
 char *ls_arena_copy(struct ls_arena *arena, const char *text);
 char *ls_arena_format(struct ls_arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3)));

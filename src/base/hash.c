@@ -1,5 +1,7 @@
 #include "base/hash.h"
 
+#include "base/arena.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -10,10 +12,10 @@ struct ls_hash {
 
 struct ls_hash *ls_hash_open(void) {
     struct ls_hash *hash = malloc(sizeof *hash);
-    if (!hash) abort();
-    hash->state = XXH64_createState();
-    if (!hash->state) abort();
-    XXH64_reset(hash->state, 0);
+    XXH64_state_t *state = XXH64_createState();
+    if (!hash || !state) ls_out_of_memory(sizeof *hash);
+    hash->state = state;
+    XXH64_reset(state, 0);
     return hash;
 }
 

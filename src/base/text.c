@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include "base/arena.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,7 +15,7 @@ static void reserve(struct ls_text *text, size_t more) {
     size_t capacity = text->capacity ? text->capacity : 256;
     while (capacity < needed) capacity *= 2;
     char *data = realloc(text->data, capacity);
-    if (!data) abort();
+    if (!data) ls_out_of_memory(capacity);
     text->data = data;
     text->capacity = capacity;
 }

@@ -69,7 +69,7 @@ static void *room(void *items, int n, int *capacity, size_t size) {
     if (n < *capacity) return items;
     *capacity = *capacity ? 2 * *capacity : 64;
     void *grown = realloc(items, (size_t)*capacity * size);
-    if (!grown) abort(); // a few kilobytes of metadata, as in the arena
+    if (!grown) ls_out_of_memory((size_t)*capacity * size);
     return grown;
 }
 
