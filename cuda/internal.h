@@ -43,7 +43,6 @@ void ls_cuda_host_call(struct ls_queue *queue, ls_status (*function)(void *argum
                        size_t bytes);
 
 cudaStream_t ls_cuda_stream(const struct ls_queue *queue);
-struct ls_cuda_device *ls_cuda_queue_device(const struct ls_queue *queue);
 // May more be enqueued? Not after an error: what would follow passes.
 bool ls_cuda_sound(const struct ls_queue *queue);
 // What was enqueued with this status: an error, which the calling thread has recorded, becomes the queue's,

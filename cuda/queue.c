@@ -44,10 +44,6 @@ cudaStream_t ls_cuda_stream(const struct ls_queue *queue) {
     return queue->stream;
 }
 
-struct ls_cuda_device *ls_cuda_queue_device(const struct ls_queue *queue) {
-    return queue->cuda;
-}
-
 void *ls_cuda_native(struct ls_queue *queue) {
     return queue->stream;
 }

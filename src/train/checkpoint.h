@@ -85,8 +85,10 @@ ls_status ls_checkpoint_read_matching(const char *path, const struct ls_layout *
 // The newest file in `folder` that verifies, its path malloc'd; NULL where there is none. Files passed over
 // are named, with the reason, in warnings. Left-over temporary files are removed.
 ls_status ls_checkpoint_newest(const char *folder, char **path);
-// Removes all but the newest `keep` files and the one of `best_step`.
-void ls_checkpoint_prune(const char *folder, int64_t keep, uint64_t best_step);
+// Keeps the newest `keep` files among those of at most step `last`, the one of `best_step`, the newest of at
+// most step `trusted`, and all behind `last`.
+void ls_checkpoint_prune(const char *folder, int64_t keep, uint64_t best_step, uint64_t trusted,
+                         uint64_t last);
 // Renames the files of the steps after `trusted` to *.h5.suspect, which no resume takes. A file that cannot
 // be renamed is warned of.
 void ls_checkpoint_set_aside(const char *folder, uint64_t trusted);

@@ -105,8 +105,8 @@ ls_status ls_checkpoint_newest(const char *folder, char **path) {
     return status;
 }
 
-void ls_checkpoint_prune_until(const char *folder, int64_t keep, uint64_t best_step, uint64_t trusted,
-                               uint64_t last) {
+void ls_checkpoint_prune(const char *folder, int64_t keep, uint64_t best_step, uint64_t trusted,
+                         uint64_t last) {
     struct steps steps;
     if (list_steps(folder, false, &steps) != LS_OK) {
         ls_warn("checkpoints are not pruned: %s", ls_error_last()->text);
@@ -123,10 +123,6 @@ void ls_checkpoint_prune_until(const char *folder, int64_t keep, uint64_t best_s
         remove_file(folder, step, "");
     }
     free(steps.items);
-}
-
-void ls_checkpoint_prune(const char *folder, int64_t keep, uint64_t best_step) {
-    ls_checkpoint_prune_until(folder, keep, best_step, UINT64_MAX, UINT64_MAX);
 }
 
 void ls_checkpoint_set_aside(const char *folder, uint64_t trusted) {

@@ -63,7 +63,3 @@ ls_status ls_checkpoint_each(const struct ls_checkpoint *checkpoint,
 
 // "folder/step-00000500.h5", malloc'd; NULL where there is no memory.
 char *ls_checkpoint_path(const char *folder, uint64_t step, const char *suffix);
-// Keeps the newest `keep` files among those of at most step `last`, the one of `best_step`, the newest of at
-// most step `trusted`, and all behind `last`.
-void ls_checkpoint_prune_until(const char *folder, int64_t keep, uint64_t best_step, uint64_t trusted,
-                               uint64_t last);

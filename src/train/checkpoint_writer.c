@@ -38,9 +38,9 @@ static void tell(struct ls_checkpoint_writer *writer, double seconds) {
 static void prune(const struct ls_checkpoint_writer *writer) {
     const struct ls_checkpoint_state *state = &writer->copy.state;
     const uint64_t unaudited = writer->audits_every ? state->step % writer->audits_every : 0;
-    ls_checkpoint_prune_until(writer->folder, writer->keep,
-                              isnan(state->best_score) ? UINT64_MAX : state->best_step,
-                              state->step - unaudited, state->step);
+    ls_checkpoint_prune(writer->folder, writer->keep,
+                        isnan(state->best_score) ? UINT64_MAX : state->best_step, state->step - unaudited,
+                        state->step);
 }
 
 static void warn(void) {

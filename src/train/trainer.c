@@ -343,8 +343,7 @@ static ls_status traced(struct ls_run *run, ls_status status) {
     char path[4096] = "";
     if (ls_run_writes(run)) snprintf(path, sizeof path, "%s/trace.json", ls_run_folder_path(run->folder));
     LS_TRY(ls_trace_write(run->trace, path));
-    ls_note("trace of %" PRId64 " steps: trace.json in the run folder, for chrome://tracing or Perfetto",
-            run->request->trace_steps);
+    ls_note("%s: for chrome://tracing or Perfetto", path);
     return status == LS_OK ? LS_OK : error.status == status ? ls_error_adopt(&error) : status;
 }
 

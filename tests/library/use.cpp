@@ -104,6 +104,41 @@ static uint64_t train(const std::string &data, const std::string &out) {
     return summary.complete ? summary.params_hash : 0;
 }
 
+static void stop_at_once(void *, const struct ls_metrics_step *) {
+    ls_stop_ask();
+}
+
+// Stopped by the program itself, and resumed by it: the weights that it would have had.
+static void stop(const std::string &data, const std::string &out, uint64_t params_hash) {
+    const std::string text = recipe_of("dense", data);
+    struct ls_comm comm;
+    struct ls_train_request request = {};
+    struct ls_train_summary summary;
+    request.recipe.text = text.c_str();
+    request.out = out.c_str();
+    request.watch.step = stop_at_once;
+    EXPECT(ls_comm_open(&comm) == LS_OK);
+    EXPECT(ls_train(&comm, &request, &summary) == LS_PREEMPTED && ls_stop_wanted());
+    ls_stop_forget();
+    request.watch.step = nullptr;
+    request.resume = true;
+    EXPECT(ls_train(&comm, &request, &summary) == LS_OK && summary.complete);
+    EXPECT(summary.step == 3 && summary.params_hash == params_hash);
+    ls_comm_end(&comm, LS_OK);
+}
+
+static void resolve(const std::string &data) {
+    const std::string text = recipe_of("dense", data);
+    struct ls_recipe_source source = {};
+    struct ls_text resolved = {};
+    source.text = text.c_str();
+    EXPECT(ls_recipe_resolve(&source, &resolved) == LS_OK);
+    EXPECT(std::strstr(resolved.data, "zoo: dense\n") && std::strstr(resolved.data, "nan_limit: 10\n"));
+    ls_text_free(&resolved);
+    source.text = nullptr;
+    EXPECT(says(ls_recipe_resolve(&source, &resolved), LS_INPUT, "expected one of them"));
+}
+
 static ls_status keep_piece(void *context, const struct ls_piece *piece) {
     auto *values = static_cast<std::vector<float> *>(context);
     values->insert(values->end(), piece->values, piece->values + piece->n_mine * 4);
@@ -185,6 +220,8 @@ int main(int, char **words) {
     one.join();
     two.join();
     EXPECT(hash[0] != 0 && hash[0] == hash[1] && hash[1] == hash[2]);
+    stop(data, "use-3", hash[0]);
+    resolve(data);
     use_sessions("use-0", data);
     return 0;
 }

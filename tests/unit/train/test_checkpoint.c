@@ -582,7 +582,7 @@ static void prunes_all_but_the_newest_and_the_best(void **state) {
     (void)state;
     for (uint64_t step = 10; step <= 60; step += 10) write_step(step);
     scratch_write(scratch("other.h5"), "", 0);
-    ls_checkpoint_prune(scratch_folder, 2, 20);
+    ls_checkpoint_prune(scratch_folder, 2, 20, UINT64_MAX, UINT64_MAX);
     static const int left[] = {0, 1, 0, 0, 1, 1};
     for (int i = 0; i < 6; i++) {
         char name[64];
@@ -590,7 +590,7 @@ static void prunes_all_but_the_newest_and_the_best(void **state) {
         assert_int_equal(access(scratch(name), F_OK) == 0, left[i]);
     }
     assert_int_equal(scratch_count(scratch_folder, ""), 4);
-    ls_checkpoint_prune(scratch("missing"), 1, 0);
+    ls_checkpoint_prune(scratch("missing"), 1, 0, UINT64_MAX, UINT64_MAX);
 }
 
 static void expect_files(const char *const *names, int n) {
@@ -601,7 +601,7 @@ static void expect_files(const char *const *names, int n) {
 static void pruning_keeps_one_that_an_audit_stands_behind(void **state) {
     (void)state;
     for (uint64_t step = 10; step <= 60; step += 10) write_step(step);
-    ls_checkpoint_prune_until(scratch_folder, 2, UINT64_MAX, 35, UINT64_MAX);
+    ls_checkpoint_prune(scratch_folder, 2, UINT64_MAX, 35, UINT64_MAX);
     static const char *const left[] = {"step-00000030.h5", "step-00000050.h5", "step-00000060.h5"};
     expect_files(left, 3);
 }
