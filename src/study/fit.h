@@ -1,11 +1,13 @@
 // A model of a step's time, from few points to many ranks.
 //
-//   step(R) = compute(R) + exposed(R) + wait
-//   compute = fixed + lane * waves(R) * crowding(R)            waves: lanes of the busiest rank / lanes side
-//   by side comm    = latency * rounds(R) + traffic(R) / bandwidth     traffic: bytes that the busiest rank
-//   sends (comm/reduce.h) exposed = comm - (1 - open) * min(comm, window)            window: backward of a
-//   rank's last lanes, 2/3 of their time,
-//                                                              as backward costs twice what forward does
+//   step    = compute + exposed + wait
+//   compute = fixed + lane * waves * crowding
+//   comm    = latency * rounds + traffic / bandwidth
+//   exposed = comm - (1 - open) * min(comm, window)
+//
+// waves is the lanes of the busiest rank by its lanes side by side, traffic the bytes that the busiest rank
+// sends (comm/reduce.h), and window the backward of a rank's last lanes: 2/3 of their time, as backward costs
+// twice what forward does.
 //
 // crowding is above 1 where ranks of one machine want more cores than it has. latency and bandwidth come from
 // reductions measured alone, lane and fixed from the runs by least squares, open (the share of the window in
@@ -13,7 +15,7 @@
 // the window, latency and bandwidth are those that the runs had, by one factor to both.
 #pragma once
 
-#include "study/study.h"
+#include "study/points.h"
 
 struct ls_scaling_fit {
     double lane, fixed;         // seconds

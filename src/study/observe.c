@@ -55,7 +55,11 @@ static void add_step(struct series *series, const char *line) {
     series->n++;
 }
 
-static void read_start(const char *line, struct ls_study *study) {
+static void read_start(const char *line, struct ls_study *study, struct ls_trial *trial) {
+    trial->ranks = (int64_t)ls_study_number(line, "ranks");
+    trial->steps = (int64_t)ls_study_number(line, "steps");
+    trial->batch = (int64_t)ls_study_number(line, "batch");
+    trial->lanes = (int64_t)ls_study_number(line, "lanes");
     study->samples = (int64_t)ls_study_number(line, "samples");
     study->parameters = (int64_t)ls_study_number(line, "parameters");
     study->bytes = ls_study_number(line, "reduced_bytes");
@@ -68,7 +72,7 @@ static void read_start(const char *line, struct ls_study *study) {
 static void read_lines(char *text, struct ls_study *study, struct series *series, struct ls_trial *trial) {
     char *rest = text;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-        if (strstr(line, "\"kind\":\"start\"")) read_start(line, study);
+        if (strstr(line, "\"kind\":\"start\"")) read_start(line, study, trial);
         if (strstr(line, "\"kind\":\"step\"")) add_step(series, line);
         if (strstr(line, "\"kind\":\"end\""))
             ls_study_string(line, "params_hash", trial->params, sizeof trial->params);

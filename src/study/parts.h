@@ -24,4 +24,4 @@ void ls_study_string(const char *line, const char *key, char *out, size_t bytes)
 
 // report.c, plot.c
 ls_status ls_study_write(const struct ls_study *study, const struct ls_scaling_fit *fit);
-ls_status ls_study_plot(const struct ls_study *study, const struct ls_scaling_fit *fit);
+ls_status ls_study_plot(const struct ls_study *study);

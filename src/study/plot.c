@@ -1,4 +1,4 @@
-// scaling.svg and scaling.png, by gnuplot.
+// scaling.svg and scaling.png, by gnuplot, from the table.
 #include "base/file.h"
 #include "base/log.h"
 #include "study/parts.h"
@@ -92,8 +92,7 @@ static int run_gnuplot(const char *folder) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
 }
 
-ls_status ls_study_plot(const struct ls_study *study, const struct ls_scaling_fit *fit) {
-    (void)fit; // the forecast is in the table
+ls_status ls_study_plot(const struct ls_study *study) {
     struct ls_text text = {0};
     char path[4096];
     add_script(study, "svg size 1150,520 font 'sans,13' background rgb 'white'", "scaling.svg", &text);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,11 +131,6 @@ static ls_status say_failed(const char *what, int status, const char *err) {
 
 // ---- trials ----
 
-static ls_status make_folder(const char *path) {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST) return LS_OK;
-    return LS_FAIL(LS_INPUT, "%s: cannot make the folder: %s", path, strerror(errno));
-}
-
 static void name_trial(const struct ls_study_spec *spec, const struct ls_point *point, int trial, char *out,
                        size_t bytes) {
     snprintf(out, bytes, "%s/runs/%s-%d-ranks-%d", spec->out, ls_study_mode_name(point->mode), point->ranks,
@@ -164,7 +158,7 @@ static void add_training(struct words *words, const struct ls_study *study, cons
 static ls_status make_trial(struct ls_study *study, const struct ls_point *point, const char *folder) {
     struct words words = {.n = 0};
     char out[4096], err[4096], what[128];
-    LS_TRY(make_folder(folder));
+    LS_TRY(ls_make_folders(folder));
     add_start(&words, study->spec, point->ranks);
     add_training(&words, study, point, folder);
     snprintf(out, sizeof out, "%s/out", folder);
@@ -174,6 +168,22 @@ static ls_status make_trial(struct ls_study *study, const struct ls_point *point
     const int status = run_words(&words, out, err);
     ls_arena_free(&words.memory);
     return status == 0 ? LS_OK : say_failed(what, status, err);
+}
+
+// A run that is there is of this study, and not of an earlier one with other settings.
+static ls_status check_trial(const struct ls_study *study, const struct ls_point *point, const char *folder,
+                             const struct ls_trial *trial) {
+    const int64_t steps = study->spec->steps;
+    if (trial->ranks == point->ranks && trial->steps == steps && trial->batch == point->batch &&
+        trial->lanes == point->lanes)
+        return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "%s: holds a run of %lld steps of %lld samples in %lld lanes on %lld ranks; expected %lld "
+                   "steps of %lld in %lld on %d: "
+                   "remove it, or use another -o",
+                   folder, (long long)trial->steps, (long long)trial->batch, (long long)trial->lanes,
+                   (long long)trial->ranks, (long long)steps, (long long)point->batch,
+                   (long long)point->lanes, point->ranks);
 }
 
 static ls_status find_trial(struct ls_study *study, struct ls_point *point, int trial) {
@@ -187,6 +197,7 @@ static ls_status find_trial(struct ls_study *study, struct ls_point *point, int 
         LS_TRY(make_trial(study, point, folder));
         LS_TRY(ls_study_read_trial(metrics, study, to));
     }
+    LS_TRY(check_trial(study, point, folder, to));
     point->n_trials++;
     return LS_OK;
 }
@@ -255,8 +266,7 @@ static void summarize(struct ls_point *point) {
 ls_status ls_study_make_folders(const struct ls_study_spec *spec) {
     char runs[2048];
     snprintf(runs, sizeof runs, "%s/runs", spec->out);
-    LS_TRY(make_folder(spec->out));
-    return make_folder(runs);
+    return ls_make_folders(runs);
 }
 
 ls_status ls_study_measure(struct ls_study *study, struct ls_point *point) {

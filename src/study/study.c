@@ -126,7 +126,7 @@ ls_status ls_study(const struct ls_study_spec *spec) {
         study->steps = (int64_t)ls_span_steps(&recipe.train.length, &clock);
         const struct ls_scaling_fit fit = ls_scaling_fit_to(study);
         status = ls_study_write(study, &fit);
-        if (status == LS_OK) status = ls_study_plot(study, &fit);
+        if (status == LS_OK) status = ls_study_plot(study);
     }
     ls_recipe_free(&recipe);
     free(study);

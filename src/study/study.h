@@ -12,18 +12,14 @@
 
 enum { LS_STUDY_POINTS = 32, LS_STUDY_TRIALS = 16 };
 
-enum ls_scaling_mode {
-    LS_STRONG, // the recipe as it is, shared out
-    LS_WEAK,   // batch and lanes grow with the ranks: a rank's work stays
-};
-
 struct ls_study_spec {
     const char *recipe, *out;
     const char *const *overrides;
     int n_overrides;
     int ranks[LS_STUDY_POINTS], n_ranks; // ascending
     int fit[LS_STUDY_POINTS], n_fit;     // ranks that the model is fitted to; 0: all but the most
-    bool strong, weak;
+    bool strong;                         // the recipe as it is, shared out
+    bool weak;                           // batch and lanes grow with the ranks: a rank's work stays
     int repeats, steps;
     const char *hosts;    // for mpirun: a file, or host:ranks,…; NULL: this machine
     const char *launcher; // what to start a run with, "%n" being its ranks; NULL: srun in a Slurm allocation,
@@ -33,38 +29,6 @@ struct ls_study_spec {
     bool array;           // start nothing: write a Slurm array job that makes the runs
     double price;         // of a device hour; 0: no money is spoken of
     int forecast;         // up to so many ranks
-};
-
-// One run: medians over its steps, the first fifth left out.
-struct ls_trial {
-    double step, wait, exposed; // seconds
-    char params[24];
-};
-
-struct ls_point {
-    enum ls_scaling_mode mode;
-    int ranks;
-    int64_t batch, lanes;
-    struct ls_trial trials[LS_STUDY_TRIALS];
-    int n_trials;
-    double latency,
-        transfer; // seconds of an all-reduce of 4 KiB and of all gradients (bench reduce); 0: not measured
-    struct ls_trial median;  // of the trials
-    double fastest, slowest; // step
-    bool fitted;
-};
-
-// What the whole is about.
-struct ls_study {
-    const struct ls_study_spec *spec;
-    struct ls_point points[2 * LS_STUDY_POINTS];
-    int n_points;
-    int64_t batch, lanes, samples, steps; // of the recipe; steps of the whole training
-    int64_t parameters;
-    double bytes;              // of the gradients
-    bool fast;                 // reduce: fast
-    int threads, cores, hosts; // threads: 0: as many as there are cores
-    char model[64], device[160], version[32], fingerprint[320], command[512];
 };
 
 // The whole of it. Errors: LS_INPUT where the recipe, the ranks or the launcher cannot be used; what a run

@@ -13,13 +13,13 @@ class Scale(lockstep.Case):
         lockstep.ENVIRONMENT.pop("SLURM_JOB_ID", None)
 
     def study(self, *words, expect=0):
-        result = lockstep.run("scale", self.recipe, "-o", self.folder / "study", *words, starts_ranks=True)
+        result = lockstep.run("scale", self.recipe, "-o", self.folder / "deep" / "study", *words, starts_ranks=True)
         self.assertEqual(result.returncode, expect, result.stderr)
         return result
 
     def test_a_study(self):
         self.study("--ranks", "2,1", "--both", "--repeats", "2", "--steps", "10", "--forecast", "8", "--price", "3", "data.prefetch=2")
-        folder = self.folder / "study"
+        folder = self.folder / "deep" / "study"
         with open(folder / "scaling.csv") as file:
             rows = list(csv.DictReader(file))
         measured = [(row["mode"], row["ranks"], row["batch"], row["lanes"]) for row in rows if row["kind"] == "measured"]
@@ -45,7 +45,7 @@ class Scale(lockstep.Case):
 
     def test_params_that_differ_are_an_error(self):
         self.study("--ranks", "1", "--repeats", "2", "--steps", "5")
-        path = self.folder / "study" / "runs" / "strong-1-ranks-2" / "metrics.jsonl"
+        path = self.folder / "deep" / "study" / "runs" / "strong-1-ranks-2" / "metrics.jsonl"
         text = path.read_text()
         at = text.index('"params_hash":"') + len('"params_hash":"')
         path.write_text(text[:at] + "0" * 16 + text[at + 16:])
@@ -55,7 +55,7 @@ class Scale(lockstep.Case):
     def test_the_slurm_array_makes_what_is_collected(self):
         words = ("--ranks", "1,2", "--both", "--repeats", "1", "--steps", "5", "data.prefetch=2")
         self.study("--slurm-array", *words)
-        script = self.folder / "study" / "array.sbatch"
+        script = self.folder / "deep" / "study" / "array.sbatch"
         self.assertIn("#SBATCH --array=1,2\n", script.read_text())
         # A stand-in for srun: what follows its options, under mpirun.
         (self.folder / "srun").write_text('#!/bin/bash\nwhile [[ $1 == --* ]]; do [[ $1 == --ntasks=* ]] && n=${1#*=}; shift; done\n'
@@ -67,7 +67,7 @@ class Scale(lockstep.Case):
             result = lockstep.subprocess.run(["bash", script], env=environment, capture_output=True, text=True, timeout=300)
             self.assertEqual(result.returncode, 0, result.stderr)
         self.study("--collect", *words)
-        with open(self.folder / "study" / "scaling.csv") as file:
+        with open(self.folder / "deep" / "study" / "scaling.csv") as file:
             measured = [(row["mode"], row["ranks"], row["batch"]) for row in csv.DictReader(file) if row["kind"] == "measured"]
         self.assertEqual(measured, [("strong", "1", "64"), ("strong", "2", "64"), ("weak", "1", "64"), ("weak", "2", "128")])
 
@@ -79,6 +79,12 @@ class Scale(lockstep.Case):
                             (["--ranks", "1", "--collect"], "no run that came to its end")):
             with self.subTest(words=words):
                 self.assertIn(says, self.study(*words, expect=2).stderr)
+
+    def test_runs_of_another_study_are_refused(self):
+        words = ("--ranks", "1", "--repeats", "1")
+        self.study(*words, "--steps", "5")
+        refused = self.study(*words, "--steps", "6", expect=2).stderr
+        self.assertIn("strong-1-ranks-1: holds a run of 5 steps of 64 samples in 8 lanes on 1 ranks; expected 6 steps", refused)
 
     def test_as_many_words_as_there_are(self):
         self.study("--ranks", "1", "--repeats", "1", "--steps", "5", *["data.prefetch=2"] * 300)
