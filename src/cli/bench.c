@@ -37,17 +37,32 @@ static const struct ls_command read = {
     .run = ls_bench_read,
 };
 
+static const struct ls_command ops = {
+    .name = "bench ops",
+    .summary = "every op, forward and backward, beside the machine's best rates",
+    .usage = "[--op OP] [--threads T] [--ms MS] [--json]",
+    .details =
+        "Runs each op of the table on a shape that models have, alone, forward and backward, in fp32 and "
+        "bf16, on all cores at once, in less than a minute: time, arithmetic and bytes a second, what part "
+        "that is of the best convolution or product and of memory copies measured in the same run, and the "
+        "plain kernel's time where a library's is taken. On the CPU.",
+    .example = "lockstep bench ops\n"
+               "lockstep bench ops --op conv --threads 1",
+    .run = ls_bench_ops,
+};
+
 static ls_status run(const struct ls_command *command, int argc, char **argv) {
-    static const struct ls_command *const kinds[] = {&step, &reduce, &read, NULL};
+    static const struct ls_command *const kinds[] = {&step, &ops, &reduce, &read, NULL};
     return ls_run_kind(command, kinds, argc, argv);
 }
 
 const struct ls_command ls_command_bench = {
     .name = "bench",
-    .summary = "measure steps, reductions and reading",
-    .usage = "step | reduce | read FILE… | read RECIPE [OPTION …]",
+    .summary = "measure steps, ops, reductions and reading",
+    .usage = "step | ops | reduce | read FILE… | read RECIPE [OPTION …]",
     .details = "Measures, and prints a table, or with --json one object a measurement.",
     .example = "lockstep bench step --model resnet50 --size 224 --batch 64 --lanes 2 --threads 2\n"
+               "lockstep bench ops\n"
                "mpirun -n 4 lockstep bench reduce --to 16777216\n"
                "lockstep bench read recipe.yaml",
     .run = run,

@@ -118,7 +118,7 @@ const char *ls_label_of(const struct ls_graph *graph, const struct ls_node *node
     return out;
 }
 
-static double bytes_of(const struct ls_graph *graph, const struct ls_node *node) {
+double ls_node_bytes(const struct ls_graph *graph, const struct ls_node *node) {
     double bytes = 0;
     for (int k = 0; k < node->n_in + node->n_out; k++) {
         const struct ls_value_info *info =
@@ -157,7 +157,7 @@ static void add_node(const struct ls_profile *profile, int i, bool backward, str
     row->nodes++;
     row->product = ls_is_product(node->op);
     row->flops += ls_node_flops(graph, node) * profile->lanes;
-    row->bytes += bytes_of(graph, node) * profile->lanes;
+    row->bytes += ls_node_bytes(graph, node) * profile->lanes;
     for (int q = 0; q < profile->queues; q++)
         row->seconds += profile->seconds[q * graph->n_nodes + i] / (double)profile->steps;
 }

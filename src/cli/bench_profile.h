@@ -23,6 +23,8 @@ struct ls_peak {
 };
 ls_status ls_peak_measure(int queues, ls_dtype precision, struct ls_peak *peak);
 bool ls_is_product(const struct ls_op *op); // a convolution, a matrix product, or a gradient of one
+double ls_node_bytes(const struct ls_graph *graph,
+                     const struct ls_node *node); // inputs and outputs, each once
 // "conv 3x3", "linear", "batchnorm": the op, of a convolution with its window.
 const char *ls_label_of(const struct ls_graph *graph, const struct ls_node *node, char out[64]);
 

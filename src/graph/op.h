@@ -66,4 +66,20 @@ ls_value ls_gradient_out(const struct ls_gradient *gradient, const struct ls_nod
 // is not wanted.
 ls_status ls_gradient_flow(struct ls_gradient *gradient, ls_value value, ls_value contribution);
 
+// ---- an op alone, outside a model: for tests and measurements of kernels
+
+struct ls_alone {
+    int n_in;
+    ls_value in[LS_MAX_IN];
+    ls_value dy;                  // gradient of output 0, which nothing makes; LS_NONE where the op has none
+    ls_value gradient[LS_MAX_IN]; // of each input; LS_NONE where there is none
+};
+// Appends, to an f32 or f64 graph of one node, the nodes of its gradient by the inputs that are `wanted` (of
+// n_in).
+ls_status ls_alone_backward(struct ls_graph *graph, const bool *wanted, struct ls_alone *alone);
+// Makes what ls_alone_backward left, in f32, one of a half type, as the mixed precision pass does: after
+// backward is there, because gradients of weights stay f32. `narrow` (of n_in): the inputs that it narrows.
+ls_status ls_alone_narrow(struct ls_graph *graph, ls_dtype half, const bool *narrow,
+                          const struct ls_alone *alone);
+
 #include "base/end.h"

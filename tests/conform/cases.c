@@ -348,54 +348,29 @@ static void fill_inputs(struct ls_case_trial *trial) {
     for (int k = 0; k < trial->of->n_in; k++)
         for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->in[k]); i++)
             ls_trial_put(&trial->trial, trial->in[k], i, number(trial->of, k, i));
-    if (trial->dy == LS_NONE) return;
-    for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->dy); i++)
-        ls_trial_put(&trial->trial, trial->dy, i,
+    if (trial->alone.dy == LS_NONE) return;
+    for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->alone.dy); i++)
+        ls_trial_put(&trial->trial, trial->alone.dy, i,
                      (int)ls_below(draw(trial->of, LS_MAX_IN, i), 64) / 32.0 - 0.75);
 }
 
 static ls_status add_backward(struct ls_case_trial *trial) {
     struct ls_graph *graph = &trial->trial.graph;
-    const struct ls_op *op = graph->nodes[0].op;
-    trial->dy = LS_NONE;
-    for (int k = 0; k < LS_MAX_IN; k++) trial->gradient[k] = LS_NONE;
-    if (!op->gradient) return LS_OK;
-    ls_value y = graph->nodes[0].out[0];
-    const struct ls_value_info info = *ls_info(graph, y);
-    trial->dy = ls_trial_input(&trial->trial, "dy", info.dtype, info.shape);
-    enum { MOST = LS_MAX_IN + LS_MAX_OUT + 1 };
-    ls_value of[MOST];
-    bool wanted[MOST] = {0};
-    for (int i = 0; i < MOST; i++) of[i] = LS_NONE;
+    bool wanted[LS_MAX_IN] = {0};
     // Of batchnorm_eval, x alone has a gradient.
-    const int wanting = op->id == LS_OP_BATCHNORM_EVAL ? 1 : trial->of->n_in;
-    for (int k = 0; k < wanting; k++) wanted[trial->in[k]] = trial->of->in[k].fill != LS_FILL_CLASS;
-    of[y] = trial->dy;
-    wanted[y] = true;
-    struct ls_gradient gradient = {graph, of, wanted, trial->dy};
-    LS_TRY(op->gradient(&gradient, 0));
-    for (int k = 0; k < trial->of->n_in; k++) trial->gradient[k] = of[trial->in[k]];
-    return LS_OK;
+    const int wanting = graph->nodes[0].op->id == LS_OP_BATCHNORM_EVAL ? 1 : trial->of->n_in;
+    for (int k = 0; k < wanting; k++) wanted[k] = trial->of->in[k].fill != LS_FILL_CLASS;
+    return ls_alone_backward(graph, wanted, &trial->alone);
 }
 
 static bool is_half(ls_dtype type) {
     return type == LS_BF16 || type == LS_F16;
 }
 
-// Makes an f32 trial one of a half type, as the mixed precision pass does: after backward is there, because
-// gradients of weights stay f32.
 static ls_status make_half(struct ls_case_trial *trial, ls_dtype half) {
-    struct ls_graph *graph = &trial->trial.graph;
-    for (int k = 0; k < trial->of->n_in; k++)
-        if (trial->of->in[k].type == LS_CASE_STORED) ls_info(graph, trial->in[k])->dtype = half;
-    for (int i = 0; i < graph->n_nodes; i++) {
-        struct ls_value_info out[LS_MAX_OUT] = {0};
-        LS_TRY(ls_node_infer(graph, &graph->nodes[i], out));
-        for (int k = 0; k < graph->nodes[i].n_out; k++)
-            ls_info(graph, graph->nodes[i].out[k])->dtype = out[k].dtype;
-        if (i == 0 && trial->dy != LS_NONE) ls_info(graph, trial->dy)->dtype = out[0].dtype;
-    }
-    return LS_OK;
+    bool narrow[LS_MAX_IN];
+    for (int k = 0; k < trial->of->n_in; k++) narrow[k] = trial->of->in[k].type == LS_CASE_STORED;
+    return ls_alone_narrow(&trial->trial.graph, half, narrow, &trial->alone);
 }
 
 ls_status ls_case_make(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {

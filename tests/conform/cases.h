@@ -3,6 +3,7 @@
 #pragma once
 
 #include "conform/trial.h"
+#include "graph/op.h"
 
 // What an input holds: numbers that do not sit on a kink of the op, and that bf16 holds exactly.
 enum ls_fill {
@@ -49,8 +50,8 @@ extern const int ls_case_count;
 struct ls_case_trial {
     struct ls_trial trial;
     const struct ls_case *of;
-    ls_value in[LS_MAX_IN], dy;
-    ls_value gradient[LS_MAX_IN]; // of each input; LS_NONE where there is none
+    ls_value in[LS_MAX_IN];
+    struct ls_alone alone;
 };
 
 // Types: f32, f64, bf16 or f16. The inputs are filled, the same numbers for every type; nothing has run. `of`

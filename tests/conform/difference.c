@@ -10,7 +10,7 @@ static ls_status loss_of(struct ls_case_trial *trial, enum ls_cpu_kernels kernel
     ls_value y = trial->trial.graph.nodes[0].out[0];
     *loss = 0;
     for (int64_t i = 0; i < ls_trial_count(&trial->trial, y); i++)
-        *loss += ls_trial_get(&trial->trial, y, i) * ls_trial_get(&trial->trial, trial->dy, i);
+        *loss += ls_trial_get(&trial->trial, y, i) * ls_trial_get(&trial->trial, trial->alone.dy, i);
     return LS_OK;
 }
 
@@ -31,7 +31,7 @@ static ls_status check_input(struct ls_case_trial *trial, enum ls_cpu_kernels ke
     enum { MOST = 400 }; // elements of an input that are looked at: spread over a large one
     int64_t count = ls_trial_count(&trial->trial, trial->in[k]), stride = count / MOST + 1;
     for (int64_t i = 0; i < count; i += stride, ++*checked) {
-        double expected, found = ls_trial_get(&trial->trial, trial->gradient[k], i);
+        double expected, found = ls_trial_get(&trial->trial, trial->alone.gradient[k], i);
         LS_TRY(difference_at(trial, kernels, trial->in[k], i, &expected));
         if (!(fabs(found - expected) <= 1e-6 * (1 + fabs(expected))))
             return LS_FAIL(LS_SYSTEM, "%s: gradient of input %d, element %lld: expected %.12g, found %.12g",
@@ -46,7 +46,7 @@ ls_status ls_difference_check(const struct ls_case *of, enum ls_cpu_kernels kern
     ls_status status = ls_case_open(of, LS_F64, &trial);
     if (status == LS_OK) status = ls_trial_run(&trial.trial, kernels, 0, trial.trial.graph.n_nodes);
     for (int k = 0; status == LS_OK && k < of->n_in; k++)
-        if (trial.gradient[k] != LS_NONE) status = check_input(&trial, kernels, k, checked);
+        if (trial.alone.gradient[k] != LS_NONE) status = check_input(&trial, kernels, k, checked);
     ls_case_close(&trial);
     return status;
 }

@@ -149,7 +149,7 @@ ls_status ls_reference_open(struct ls_h5 *file, const char *name, ls_dtype type,
         snprintf(in, sizeof in, "in%d", k);
         LS_TRY(fill(reference, in, reference->trial.in[k]));
     }
-    return reference->trial.dy == LS_NONE ? LS_OK : fill(reference, "dy", reference->trial.dy);
+    return reference->trial.alone.dy == LS_NONE ? LS_OK : fill(reference, "dy", reference->trial.alone.dy);
 }
 
 void ls_reference_close(struct ls_reference *reference) {

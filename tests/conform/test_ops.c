@@ -70,13 +70,13 @@ static void compare_gradients(const struct ls_reference *reference, double toler
     for (int k = 0; k < reference->of.n_in; k++) {
         char name[24];
         snprintf(name, sizeof name, "gradient%d", k);
-        if (ls_reference_has(reference, name) != (trial->gradient[k] != LS_NONE))
+        if (ls_reference_has(reference, name) != (trial->alone.gradient[k] != LS_NONE))
             fail_msg("%s: %s is there in one of reference and graph alone", reference->name, name);
-        if (trial->gradient[k] == LS_NONE) continue;
-        ok(ls_reference_compare(reference, name, trial->gradient[k], tolerance));
+        if (trial->alone.gradient[k] == LS_NONE) continue;
+        ok(ls_reference_compare(reference, name, trial->alone.gradient[k], tolerance));
         compared++;
     }
-    if (trial->dy != LS_NONE && compared == 0) fail_msg("%s: no gradient to compare", reference->name);
+    if (trial->alone.dy != LS_NONE && compared == 0) fail_msg("%s: no gradient to compare", reference->name);
 }
 
 static void check_case(const struct cases *cases, const char *name, ls_dtype type,

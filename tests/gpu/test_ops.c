@@ -215,9 +215,9 @@ static void fill(const struct ls_case_trial *trial, uint64_t seed) {
             }
             ls_trial_put(values, trial->in[k], i, number);
         }
-    if (trial->dy == LS_NONE) return;
-    for (int64_t i = 0; i < ls_trial_count(values, trial->dy); i++)
-        ls_trial_put(values, trial->dy, i, draw(seed, LS_MAX_IN, i));
+    if (trial->alone.dy == LS_NONE) return;
+    for (int64_t i = 0; i < ls_trial_count(values, trial->alone.dy); i++)
+        ls_trial_put(values, trial->alone.dy, i, draw(seed, LS_MAX_IN, i));
 }
 
 static void check_case_in(const struct ls_case *of, ls_dtype type, uint64_t seed) {

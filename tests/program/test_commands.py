@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import unittest
@@ -32,7 +33,7 @@ class Commands(lockstep.Case):
     def test_help(self):
         usage = self.ok("--help")
         names = ("train", "eval", "predict", "pack", "check", "show", "plan", "bench", "scale", "doctor")
-        kinds = ("pack images", "pack csv", "pack npy", "pack h5", "pack idx", "bench step", "bench reduce", "bench read")
+        kinds = ("pack images", "pack csv", "pack npy", "pack h5", "pack idx", "bench step", "bench ops", "bench reduce", "bench read")
         for kind in kinds:
             command, name = kind.split()
             self.assertIn(f"\n  {name} ", self.ok(command, "--help"))
@@ -229,6 +230,31 @@ class Commands(lockstep.Case):
         self.assertIn("rank 1", self.ok("doctor", ranks=2))
 
     @unittest.skipIf(lockstep.QUICK, "the peak is measured with large convolutions")
+    def test_bench_ops(self):
+        one = [json.loads(line) for line in self.ok("bench", "ops", "--op", "conv", "--ms", 1, "--threads", 1, "--json").splitlines()]
+        self.assertEqual({row["op"] for row in one}, {"conv", "conv_input_grad", "conv_weight_grad", "bias_grad"})
+        for row in one:
+            self.assertEqual((row["bench"], row["queues"], row["of"]), ("op", 1, "conv"))
+            self.assertEqual(row["pass"], "forward" if row["op"] == "conv" else "backward")
+            self.assertAlmostEqual(row["gb_per_s"] / row["of_copy"], one[0]["gb_per_s"] / one[0]["of_copy"],
+                                   delta=0.01 * one[0]["gb_per_s"] / one[0]["of_copy"])
+            self.assertEqual("of_peak" in row, row["op"] != "bias_grad")
+        # 3x3 over 8x64x56x56: two operations for each of 64 x 64 x 9 weights and 8 x 56 x 56 places; bytes in and out.
+        self.assertAlmostEqual(one[0]["ms"] * one[0]["gflop_per_s"] / 1e3, 2 * 64 * 64 * 9 * 8 * 56 * 56 / 1e9, delta=0.01)
+        self.assertAlmostEqual(one[0]["ms"] * one[0]["gb_per_s"] / 1e3, 4 * (2 * 8 * 64 * 56 * 56 + 64 * 64 * 9) / 1e9, delta=1e-4)
+        self.assertIn("plain", {row["kernels"] for row in one})
+        self.assertIn("--op: expected one of input, cast, conv, ", self.bad("bench", "ops", "--op", "conv_input_grad"))
+        self.assertIn("--threads", self.bad("bench", "ops", "--threads", 0))
+
+    @unittest.skipIf(lockstep.QUICK, "the plain kernels take long")
+    def test_bench_ops_has_all(self):
+        table = (pathlib.Path(__file__).resolve().parents[2] / "src" / "ops" / "table.c").read_text()
+        ops = {name.lower() for name in re.findall(r"\[LS_OP_(\w+)\]", table)}
+        nothing_runs = {"flatten", "unflatten", "reshape", "rank_flags"}  # views, and two numbers
+        rows = [json.loads(line) for line in self.ok("bench", "ops", "--ms", 1, "--json").splitlines()]
+        self.assertEqual({row["op"] for row in rows}, ops - nothing_runs)
+        self.assertIn("copies: ", self.ok("bench", "ops", "--ms", 1, "--op", "relu"))
+
     def test_bench_step_profile(self):
         words = ("bench", "step", "--model", "resnet8", "--batch", 8, "--lanes", 4, "--threads", 2, "--steps", 2, "--profile")
         for ranks in (1, 2):
