@@ -50,6 +50,7 @@ struct ls_dataset_info {
     size_t target_bytes;   // per sample, as delivered
     bool checksums;        // some shard holds them
     size_t cache_bytes;    // of decoded chunks that are kept, at most
+    size_t leftover_bytes; // of rows that a reader of a shuffled order may keep besides; 0: of no use
     uint64_t identity;     // hash of names (without folder), sizes, shapes, uuids: changes when the set does
 };
 
@@ -75,6 +76,16 @@ const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int 
 // verify_crc.
 ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
                           void *targets, uint64_t *ids, bool verify_crc);
+
+// As ls_dataset_read of everything, of samples that lie at `position` and behind it in the order of
+// `leftovers`, which rows are taken from and left in. NULL: none.
+struct ls_leftovers;
+ls_status ls_dataset_read_shuffled(struct ls_dataset *dataset, const int64_t *indices, int64_t n,
+                                   void *samples, void *targets, uint64_t *ids,
+                                   struct ls_leftovers *leftovers, uint64_t position);
+// Leftovers for a reader of `width` of each `stride` positions; NULL where they would be of no use.
+ls_status ls_dataset_make_leftovers(const struct ls_dataset *dataset, uint64_t seed, int64_t stride,
+                                    int64_t width, struct ls_leftovers **leftovers);
 
 // A hash of what the set holds, at a bounded cost: all checksums of shards of Lockstep's own, all targets of
 // other files (both up to 64 MiB over the set), and 256 samples with their targets, chosen by a fixed key. A

@@ -1,5 +1,6 @@
 // Chunks: where they lie, how they come out of the file, and how long they are kept.
 #include "data/dataset_parts.h"
+#include "data/leftovers.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -126,6 +127,7 @@ static ls_status decode(struct ls_dataset *dataset, struct ls_open_file *file, c
     LS_TRY(fetch(dataset, file, column, number, scratch, &bytes, &skipped));
     *written = bytes > 0;
     if (!bytes) return LS_OK;
+    atomic_fetch_add_explicit(&dataset->cache.decoded, 1, memory_order_relaxed);
     ls_status status = ls_chunk_decode(&chunking->found.chunking, skipped, ls_dtype_bytes(column->stored),
                                        &scratch->raw, bytes, &scratch->decoded, chunking->bytes);
     if (status == LS_INPUT) {
@@ -169,6 +171,41 @@ size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, s
     }
     size_t kept = *all < KEPT_CHUNKS ? *all : KEPT_CHUNKS;
     return kept < *largest ? *largest : kept;
+}
+
+static const size_t LEFT_OVER = (size_t)256 << 20;
+
+static bool has_whole_rows(const struct ls_column *column) {
+    return column->chunking->chunks == column->chunking->grid[0];
+}
+
+size_t ls_chunk_leftover_bytes(const struct ls_dataset *dataset) {
+    size_t largest, all, bytes = 0;
+    if (ls_chunk_cache_bytes(dataset, &largest, &all) >= all) return 0;
+    for (int i = 0; i < dataset->n_shards; i++) {
+        const struct ls_column *column = &dataset->shards[i].columns[LS_COLUMN_INPUT];
+        if (is_kept(column) && has_whole_rows(column))
+            bytes += column->chunking->bytes * (size_t)column->chunking->chunks;
+    }
+    return bytes < LEFT_OVER ? bytes : LEFT_OVER;
+}
+
+ls_status ls_dataset_make_leftovers(const struct ls_dataset *dataset, uint64_t seed, int64_t stride,
+                                    int64_t width, struct ls_leftovers **leftovers) {
+    struct ls_leftovers_spec spec = {.seed = seed,
+                                     .samples = dataset->info.samples,
+                                     .stride = stride,
+                                     .width = width,
+                                     .bytes = dataset->info.leftover_bytes};
+    *leftovers = NULL;
+    for (int i = 0; spec.bytes && i < dataset->n_shards; i++) {
+        const struct ls_column *column = &dataset->shards[i].columns[LS_COLUMN_INPUT];
+        const size_t row_bytes = (size_t)column->row_values * ls_dtype_bytes(column->stored);
+        if (!column->chunking) continue;
+        spec.chunks += column->chunking->chunks;
+        if (row_bytes > spec.row_bytes) spec.row_bytes = row_bytes;
+    }
+    return spec.row_bytes ? ls_leftovers_open(&spec, leftovers) : LS_OK;
 }
 
 ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes) {
@@ -326,6 +363,35 @@ static void copy_box(const struct box *box, int axis, const char *chunk, char *o
     }
 }
 
+// ---- what is left over
+
+static bool leaves_rows(const struct ls_open_file *file, const struct ls_column *column,
+                        const struct ls_scratch *scratch) {
+    return scratch->leftovers && column == &file->shard->columns[LS_COLUMN_INPUT] && has_whole_rows(column);
+}
+
+// Rows [begin, end) without their chunk, where each of them was left over from an earlier decoding.
+static bool take_rows(const struct ls_open_file *file, const struct ls_column *column, int64_t begin,
+                      int64_t end, char *out, const struct ls_scratch *scratch) {
+    const size_t bytes = (size_t)column->row_values * ls_dtype_bytes(column->stored);
+    for (int64_t row = begin; row < end; row++, out += bytes)
+        if (!ls_leftovers_take(scratch->leftovers, scratch->position, file->shard->first + row, out, bytes))
+            return false;
+    return true;
+}
+
+// All rows of a chunk that was decoded for those of the box.
+static void leave_rows(const struct ls_open_file *file, const struct box *box, const char *chunk,
+                       const struct ls_scratch *scratch) {
+    const struct ls_column *column = box->column;
+    const int64_t begin = box->first[0], length = column->chunking->found.chunking.dim[0];
+    const int64_t end = begin + length < file->shard->samples ? begin + length : file->shard->samples;
+    const size_t bytes = (size_t)column->row_values * ls_dtype_bytes(column->stored);
+    for (int64_t row = begin; row < end; row++, chunk += bytes)
+        if (row < box->begin || row >= box->end)
+            ls_leftovers_keep(scratch->leftovers, scratch->position, file->shard->first + row, chunk, bytes);
+}
+
 static ls_status read_chunk(struct ls_dataset *dataset, struct ls_open_file *file,
                             const struct ls_column *column, int64_t number, const struct box *box, char *out,
                             struct ls_scratch *scratch) {
@@ -343,6 +409,7 @@ static ls_status read_chunk(struct ls_dataset *dataset, struct ls_open_file *fil
     if (place) written = place->written;
     const char *decoded = place ? place->decoded.data : scratch->raw.data;
     copy_box(box, 0, written ? decoded : NULL, out);
+    if (to_fill && written && leaves_rows(file, column, scratch)) leave_rows(file, box, decoded, scratch);
     if (place) unpin_place(&dataset->cache, place);
     return LS_OK;
 }
@@ -352,7 +419,14 @@ ls_status ls_chunks_read(struct ls_dataset *dataset, struct ls_open_file *file,
                          struct ls_scratch *scratch) {
     const struct ls_chunking *chunking = column->chunking;
     int64_t rows = chunking->found.chunking.dim[0], across = chunking->chunks / chunking->grid[0];
-    for (int64_t row = begin; row < begin + n; row = (row / rows + 1) * rows) {
+    for (int64_t row = begin, end; row < begin + n; row = end) {
+        end = (row / rows + 1) * rows < begin + n ? (row / rows + 1) * rows : begin + n;
+        if (leaves_rows(file, column, scratch) &&
+            take_rows(file, column, row, end,
+                      (char *)out +
+                          (size_t)((row - begin) * column->row_values) * ls_dtype_bytes(column->stored),
+                      scratch))
+            continue;
         for (int64_t i = 0; i < across; i++) {
             int64_t number = row / rows * across + i;
             struct box box = box_of(column, number, begin, begin + n);

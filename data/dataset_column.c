@@ -316,11 +316,22 @@ static ls_status read_run(struct ls_dataset *dataset, struct ls_open_file *file,
     return LS_OK;
 }
 
-// Reads a run into memory of its own and copies each row to its place.
-static ls_status bounce_run(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
-                            const struct ls_pick *picks, int64_t n, char *out, struct ls_scratch *scratch) {
+static bool places_follow(const struct ls_pick *picks, int64_t n) {
+    for (int64_t i = 1; i < n; i++)
+        if (picks[i].place != picks[i - 1].place + 1) return false;
+    return true;
+}
+
+// Reads a run: to its places where these follow one another too, else into memory of its own, to copy each
+// row from.
+static ls_status read_converted(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                                const struct ls_pick *picks, int64_t n, char *out,
+                                struct ls_scratch *scratch) {
     const struct ls_column *column = &file->shard->columns[id];
     int64_t most = rows_of_scratch(column);
+    if (places_follow(picks, n))
+        return ls_column_read(dataset, file, id, picks[0].index - file->shard->first, n,
+                              out + (size_t)picks[0].place * column->row_bytes, scratch);
     for (int64_t begin = 0; begin < n; begin += most) {
         int64_t rows = n - begin < most ? n - begin : most;
         LS_TRY(ls_buffer_reserve(&scratch->rows, (size_t)rows * column->row_bytes));
@@ -352,7 +363,7 @@ ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file
         if (straight)
             LS_TRY(read_run(dataset, file, column, picks + begin, length, out));
         else
-            LS_TRY(bounce_run(dataset, file, id, picks + begin, length, out, scratch));
+            LS_TRY(read_converted(dataset, file, id, picks + begin, length, out, scratch));
     }
     return LS_OK;
 }

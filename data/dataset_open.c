@@ -252,11 +252,14 @@ static const char *add_cost(struct ls_dataset *dataset, const struct ls_column *
     ls_chunk_cache_bytes(dataset, &largest, &all);
     if (input->path != LS_PATH_DECODED || input->chunking->found.chunking.dim[0] == 1 || kept >= all)
         return note;
-    return ls_arena_format(
+    note = ls_arena_format(
         &dataset->names,
         "%s; %zu MiB of its decoded chunks are kept, and a sample that is not in them costs the "
         "decoding of %lld",
         note, kept >> 20, (long long)input->chunking->found.chunking.dim[0]);
+    if (dataset->info.leftover_bytes == 0) return note;
+    return ls_arena_format(&dataset->names, "%s; training keeps %zu MiB of those that it will want soon",
+                           note, dataset->info.leftover_bytes >> 20);
 }
 
 // "2 of 3 files by pread; 1 through H5Dread, on one thread: a.h5: images is compact"
@@ -303,6 +306,7 @@ static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_
         for (int id = 0; id < LS_COLUMNS; id++) dataset->shards[i].columns[id].path = LS_PATH_LIBRARY;
     size_t largest, all;
     dataset->info.cache_bytes = ls_chunk_cache_bytes(dataset, &largest, &all);
+    dataset->info.leftover_bytes = ls_chunk_leftover_bytes(dataset);
     LS_TRY(ls_chunk_cache_init(&dataset->cache, dataset->info.cache_bytes, largest));
     dataset->path_note = path_note(dataset);
     return LS_OK;

@@ -103,9 +103,11 @@ struct ls_buffer {
 ls_status ls_buffer_reserve(struct ls_buffer *buffer, size_t bytes);
 
 struct ls_scratch {
-    struct ls_buffer stored;       // numbers as they lie in the file, to be converted
-    struct ls_buffer rows;         // rows as delivered, to be copied to their places
-    struct ls_buffer raw, decoded; // a chunk as it lies in the file; and on its way through the filters
+    struct ls_buffer stored;        // numbers as they lie in the file, to be converted
+    struct ls_buffer rows;          // rows as delivered, to be copied to their places
+    struct ls_buffer raw, decoded;  // a chunk as it lies in the file; and on its way through the filters
+    struct ls_leftovers *leftovers; // of the samples that are read; NULL: none
+    uint64_t position;              // of the order, at or before theirs
 };
 void ls_scratch_free(struct ls_scratch *scratch);
 
@@ -131,6 +133,7 @@ struct ls_chunk_cache {
     struct ls_chunk_place *places;
     int sets, ways; // ways: places of a set
     uint64_t clock;
+    _Atomic(int64_t) decoded; // chunks, so far
 };
 
 // Adopts what HDF5 says of the chunks; NULL where that is absurd.
@@ -155,6 +158,9 @@ void ls_chunks_fill(const struct ls_column *column, void *out, int64_t values);
 // How many bytes of decoded chunks the set may keep, of *all that it has; none is larger than *largest. 0
 // where nothing is decoded here, or no chunk holds two samples.
 size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, size_t *all);
+// What is left over of them, in all: see leftovers.h. 0 where all of them are kept anyway, or where chunks
+// are cut across samples.
+size_t ls_chunk_leftover_bytes(const struct ls_dataset *dataset);
 ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes);
 void ls_chunk_cache_free(struct ls_chunk_cache *cache);
 void ls_chunk_cache_forget(struct ls_chunk_cache *cache); // while nothing is pinned

@@ -156,20 +156,34 @@ static ls_status prepare_crcs(struct batch *batch, int64_t n) {
     return LS_OK;
 }
 
-ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
-                          void *targets, uint64_t *ids, bool verify_crc) {
+static ls_status read_batch(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
+                            void *targets, uint64_t *ids, bool verify_crc, struct ls_leftovers *leftovers,
+                            uint64_t position) {
     if (n <= 0) return LS_OK;
     LS_TRY(check_indices(dataset, indices, n));
     struct batch batch = {.dataset = dataset, .samples = samples, .cursor = take_cursor(dataset, n)};
     if (!batch.cursor) return LS_SYSTEM;
     if (dataset->info.has_target) batch.targets = targets;
     batch.ids = ids;
+    batch.cursor->scratch.leftovers = leftovers;
+    batch.cursor->scratch.position = position;
     sort_picks(indices, n, batch.cursor->picks);
     ls_status status = LS_OK;
     if (verify_crc && samples && dataset->info.checksums) status = prepare_crcs(&batch, n);
     if (status == LS_OK) status = read_picks(&batch, batch.cursor->picks, n);
     give_cursor(dataset, batch.cursor);
     return status;
+}
+
+ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
+                          void *targets, uint64_t *ids, bool verify_crc) {
+    return read_batch(dataset, indices, n, samples, targets, ids, verify_crc, NULL, 0);
+}
+
+ls_status ls_dataset_read_shuffled(struct ls_dataset *dataset, const int64_t *indices, int64_t n,
+                                   void *samples, void *targets, uint64_t *ids,
+                                   struct ls_leftovers *leftovers, uint64_t position) {
+    return read_batch(dataset, indices, n, samples, targets, ids, true, leftovers, position);
 }
 
 // ---- announcing

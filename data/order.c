@@ -52,6 +52,16 @@ static uint64_t permute(const struct network *network, uint64_t number) {
     return high << network->low_bits | low;
 }
 
+// The rounds in reverse.
+static uint64_t permute_back(const struct network *network, uint64_t number) {
+    uint64_t low = number & network->low_mask, high = number >> network->low_bits;
+    for (int round = ROUNDS; round > 0; round -= 2) {
+        low ^= round_function(network, round - 1, high) & network->low_mask;
+        high ^= round_function(network, round - 2, low) & network->high_mask;
+    }
+    return high << network->low_bits | low;
+}
+
 static int64_t order_within(uint64_t seed, uint64_t stream, int64_t samples, uint64_t position) {
     uint64_t n = (uint64_t)samples;
     struct network network = network_of(seed, stream, position / n, n);
@@ -64,6 +74,16 @@ static int64_t order_within(uint64_t seed, uint64_t stream, int64_t samples, uin
 
 int64_t ls_order_at(uint64_t seed, int64_t samples, uint64_t position) {
     return order_within(seed, 0, samples, position);
+}
+
+uint64_t ls_order_find(uint64_t seed, int64_t samples, uint64_t epoch, int64_t sample) {
+    const uint64_t n = (uint64_t)samples;
+    const struct network network = network_of(seed, 0, epoch, n);
+    uint64_t index = (uint64_t)sample;
+    do {
+        index = permute_back(&network, index);
+    } while (index >= n);
+    return epoch * n + index;
 }
 
 // The positions of an epoch, in the plain order, are turns that the classes take one after another.

@@ -10,6 +10,8 @@ struct ls_class_index; // data/class_index.h
 
 // Global sample index at `position` of the stream over `samples` samples.
 int64_t ls_order_at(uint64_t seed, int64_t samples, uint64_t position);
+// The position at which it is that sample's turn, in the epoch.
+uint64_t ls_order_find(uint64_t seed, int64_t samples, uint64_t epoch, int64_t sample);
 
 // What lies at a position.
 struct ls_draw {

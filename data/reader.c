@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "data/dataset_parts.h"
+#include "data/leftovers.h"
 #include "data/order.h"
 #include "graph/plan.h"
 
@@ -40,6 +41,7 @@ struct worker {
 struct ls_reader {
     struct ls_dataset *dataset;
     struct ls_reader_spec spec;
+    struct ls_leftovers *leftovers; // NULL: none
     pthread_mutex_t lock;
     pthread_cond_t work, ready, freed; // for the threads, for next, for request
     bool stop;
@@ -74,8 +76,13 @@ static int at_least_one(int n) {
     return n < 1 ? 1 : n;
 }
 
+static bool leaves_rows(const struct ls_reader_spec *spec) {
+    return spec->stride > 0 && !spec->in_order && !spec->balance;
+}
+
 size_t ls_reader_bytes(const struct ls_dataset_info *info, const struct ls_reader_spec *spec) {
-    return (size_t)at_least_one(spec->slots) * layout_of(info, spec->batch_samples).bytes;
+    return (size_t)at_least_one(spec->slots) * layout_of(info, spec->batch_samples).bytes +
+           (leaves_rows(spec) ? info->leftover_bytes : 0);
 }
 
 static ls_status make_slot(const struct ls_reader *reader, struct slot *slot) {
@@ -173,10 +180,11 @@ static ls_status read_part(const struct worker *worker, const struct part *part,
     const struct ls_reader *reader = worker->reader;
     const struct ls_dataset_info *info = ls_dataset_info(reader->dataset);
     int64_t n = find_indices(reader, part, worker->indices, worker->passes);
-    LS_TRY(ls_dataset_read(reader->dataset, worker->indices, n,
-                           (char *)batch->samples + (size_t)part->begin * info->sample_bytes,
-                           (char *)batch->targets + (size_t)part->begin * info->target_bytes,
-                           reader->spec.in_order ? NULL : worker->ids, true));
+    LS_TRY(ls_dataset_read_shuffled(reader->dataset, worker->indices, n,
+                                    (char *)batch->samples + (size_t)part->begin * info->sample_bytes,
+                                    (char *)batch->targets + (size_t)part->begin * info->target_bytes,
+                                    reader->spec.in_order ? NULL : worker->ids, reader->leftovers,
+                                    part->first_position + (uint64_t)part->begin));
     mask(info, part, batch);
     fill_parameters(worker, part, batch);
     return LS_OK;
@@ -321,6 +329,9 @@ ls_status ls_reader_open(struct ls_dataset *dataset, const struct ls_reader_spec
     pthread_cond_init(&reader->ready, NULL);
     pthread_cond_init(&reader->freed, NULL);
     ls_status status = make_slots(reader);
+    if (status == LS_OK && leaves_rows(spec))
+        status = ls_dataset_make_leftovers(dataset, spec->seed, spec->stride, spec->batch_samples,
+                                           &reader->leftovers);
     if (status == LS_OK) status = start_workers(reader);
     if (status != LS_OK) {
         ls_reader_close(reader);
@@ -348,6 +359,7 @@ void ls_reader_close(struct ls_reader *reader) {
     stop_workers(reader);
     for (int i = 0; reader->slots && i < at_least_one(reader->spec.slots); i++)
         free_slot(reader, &reader->slots[i]);
+    ls_leftovers_close(reader->leftovers);
     free(reader->workers);
     free(reader->slots);
     free(reader->free_slots);
@@ -391,6 +403,7 @@ void ls_reader_request(struct ls_reader *reader, uint64_t first_position, int64_
     while (reader->n_free == 0) pthread_cond_wait(&reader->freed, &reader->lock);
     struct slot *slot = reader->free_slots[--reader->n_free];
     prepare(reader, slot, first_position, n);
+    if (reader->leftovers) ls_leftovers_begin(reader->leftovers, first_position);
     reader->pending[(reader->first + reader->n_pending++) % at_least_one(reader->spec.slots)] = slot;
     pthread_cond_broadcast(&reader->work);
     pthread_cond_broadcast(&reader->ready); // a batch without parts is ready at once

@@ -26,7 +26,9 @@ struct ls_reader_spec {
     const float *class_weights;           // [classes]: weight of a sample, by its class
     struct ls_augment_spec augment;       // sizes and channels of the sample are the data set's
     int64_t batch_samples;                // most samples of a batch
-    int threads, slots;                   // readers, and buffers of the ring
+    int64_t stride; // positions from the beginning of a batch to that of the next, as all ranks read them:
+                    // what chunks hold for later batches is kept for those (leftovers.h); 0: batches are any
+    int threads, slots; // readers, and buffers of the ring
     // From the device: memory that copies to the device run from at full speed. NULL: malloc.
     ls_status (*alloc)(void *context, size_t bytes, void **memory);
     void (*free)(void *context, void *memory);

@@ -169,6 +169,7 @@ static ls_status open_reader(const struct run *run, int threads, struct ls_reade
                                         .seed = run->bench->seed,
                                         .augment = {.flip = true},
                                         .batch_samples = run->bench->batch,
+                                        .stride = run->bench->batch,
                                         .threads = threads,
                                         .slots = SLOTS};
     return ls_reader_open(run->bench->set, &spec, reader);

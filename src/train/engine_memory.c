@@ -145,10 +145,11 @@ static size_t input_bytes(const struct ls_recipe *recipe, const struct ls_engine
                           int64_t lane_batch, const struct ls_dataset_info *train,
                           const struct ls_dataset_info *test) {
     const int64_t local = sizes->lanes.end - sizes->lanes.begin;
-    const struct ls_reader_spec reading = ls_reader_spec_of(recipe, false, local * lane_batch);
+    struct ls_reader_spec reading = ls_reader_spec_of(recipe, false, local * lane_batch);
     const struct ls_reader_spec auditing = ls_reader_spec_of(recipe, false, lane_batch);
     const struct ls_reader_spec testing = ls_reader_spec_of(recipe, true, sizes->chunks * lane_batch);
     size_t bytes = 0;
+    if (!recipe->data.balanced) reading.stride = recipe->train.batch;
     if (train) bytes += ls_reader_bytes(train, &reading) + train->cache_bytes;
     if (train && recipe->data.balanced) bytes += ls_class_index_bytes(train->samples, recipe->model.classes);
     if (train && recipe->train.audit_every > 0) bytes += ls_reader_bytes(train, &auditing);

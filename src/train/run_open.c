@@ -77,6 +77,7 @@ static ls_status open_readers(struct ls_run *run) {
     const int64_t samples = (lanes.end - lanes.begin) * run->model.train->lane_batch;
     struct ls_reader_spec reading = ls_reader_spec_of(&run->recipe, false, samples);
     ls_reader_for_device(&reading, run->device);
+    reading.stride = run->recipe.train.batch;
     ls_sampling_apply(&run->sampling, &reading);
     LS_TRY(ls_reader_open(run->train, &reading, &run->reader));
     if (run->recipe.train.audit_every > 0)

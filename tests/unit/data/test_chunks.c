@@ -2,6 +2,9 @@
 #include "scene.h"
 
 #include "data/dataset_parts.h"
+#include "data/leftovers.h"
+#include "data/order.h"
+#include "data/reader.h"
 
 #include <hdf5.h>
 #include <zlib.h>
@@ -103,6 +106,104 @@ static void test_what_is_kept(void **state) {
     ls_dataset_close(set);
 }
 
+// ---- rows left over
+
+static struct ls_leftovers *open_leftovers(int64_t stride, int64_t width, size_t rows) {
+    const struct ls_leftovers_spec spec = {.seed = 3,
+                                           .samples = 100,
+                                           .chunks = 10,
+                                           .stride = stride,
+                                           .width = width,
+                                           .row_bytes = sizeof(int64_t),
+                                           .bytes = rows * sizeof(int64_t)};
+    struct ls_leftovers *leftovers;
+    assert_ok(ls_leftovers_open(&spec, &leftovers));
+    return leftovers;
+}
+
+static bool take(struct ls_leftovers *leftovers, uint64_t now, int64_t sample) {
+    int64_t row = -1;
+    const bool found = ls_leftovers_take(leftovers, now, sample, &row, sizeof row);
+    assert_true(!found || row == sample);
+    return found;
+}
+
+// Whatever is kept comes out once, at its turn; of an order in which 20 of each 50 positions from 30 on are
+// read here.
+static void test_leftovers(void **state) {
+    (void)state;
+    assert_null(open_leftovers(20, 20, 0));
+    struct ls_leftovers *leftovers = open_leftovers(50, 20, 100);
+    ls_leftovers_begin(leftovers, 30 + 50);
+    for (int64_t sample = 0; sample < 100; sample++)
+        ls_leftovers_keep(leftovers, 30, sample, &sample, sizeof sample);
+    int taken = 0;
+    for (uint64_t position = 30; position < 130; position++) {
+        const int64_t sample = ls_order_at(3, 100, position);
+        const bool here = (position - 30) % 50 < 20;
+        assert_int_equal(take(leftovers, position, sample), here);
+        assert_false(take(leftovers, position, sample));
+        taken += here;
+    }
+    assert_int_equal(taken, 40);
+    ls_leftovers_close(leftovers);
+    // Room for three rows: whatever those are, no more come out, and there is room again afterwards.
+    leftovers = open_leftovers(1, 1, 3);
+    for (uint64_t now = 0; now < 300; now += 100) {
+        taken = 0;
+        for (int64_t sample = 0; sample < 100; sample++)
+            ls_leftovers_keep(leftovers, now, sample, &sample, sizeof sample);
+        for (int64_t sample = 0; sample < 100; sample++) taken += take(leftovers, now, sample);
+        assert_int_equal(taken, 3);
+    }
+    ls_leftovers_close(leftovers);
+}
+
+enum { BATCHES = 40 };
+
+// Chunks that a reader has decoded after BATCHES batches, where one chunk is kept.
+static int64_t decoded_for(int64_t rows, int64_t stride, int64_t width, int64_t offset, int threads) {
+    struct ls_dataset *set;
+    struct ls_reader *reader;
+    assert_ok(open_set("chunks.h5", "auto", &set));
+    keep_only(set, 1);
+    set->info.leftover_bytes = (size_t)rows * SIDE * SIDE * sizeof(uint16_t);
+    const struct ls_reader_spec spec = {
+        .seed = 5, .batch_samples = width, .stride = stride, .threads = threads, .slots = 3};
+    assert_ok(ls_reader_open(set, &spec, &reader));
+    for (int64_t b = 0; b < BATCHES; b++) {
+        struct ls_batch *batch;
+        ls_reader_request(reader, (uint64_t)(b * stride + offset), width);
+        assert_ok(ls_reader_next(reader, &batch, NULL));
+        for (int64_t i = 0; i < width; i++) {
+            const int64_t sample = ls_order_at(5, N, (uint64_t)(b * stride + offset + i));
+            assert_sample((const float *)batch->samples + i * SIDE * SIDE, sample);
+            assert_int_equal(((const int32_t *)batch->targets)[i], label_of((uint64_t)sample));
+        }
+        ls_reader_release(reader, batch);
+    }
+    ls_reader_close(reader);
+    const int64_t decoded = set->cache.decoded;
+    ls_dataset_close(set);
+    return decoded;
+}
+
+// Of 8 rows a chunk and 26 chunks; what leftovers.h expects is 8.8 rows for each decoding with room for all,
+// 3.2 with room for 20; and 3.0 where 16 of each 64 positions are read. Without, a batch itself has some of a
+// chunk; and the first window is empty at first.
+static void test_leftovers_spare_decoding(void **state) {
+    (void)state;
+    write_chunked("chunks.h5", ROWS, SIDE);
+    const int64_t without = decoded_for(0, 16, 16, 0, 1);
+    assert_in_range(without, BATCHES * 16 / 2, BATCHES * 16);
+    assert_in_range(decoded_for(N, 16, 16, 0, 1), BATCHES * 16 / ROWS, without / 4);
+    assert_in_range(decoded_for(20, 16, 16, 0, 1), BATCHES * 16 / ROWS, without * 2 / 3);
+    assert_in_range(decoded_for(N, 64, 16, 32, 1), BATCHES * 16 / ROWS, without * 2 / 3);
+    for (int threads = 2; threads < 5; threads++) decoded_for(30, 48, 48, 0, threads);
+    write_chunked("chunks.h5", ROWS, 4); // chunks cut across samples leave nothing
+    assert_int_equal(decoded_for(0, 16, 16, 0, 1), decoded_for(N, 16, 16, 0, 1));
+}
+
 // ---- filters
 
 static void set_bytes(struct ls_buffer *buffer, const void *bytes, size_t n) {
@@ -176,6 +277,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_share_chunks),
         cmocka_unit_test(test_what_is_kept),
+        cmocka_unit_test(test_leftovers),
+        cmocka_unit_test(test_leftovers_spare_decoding),
         cmocka_unit_test(test_shuffle),
         cmocka_unit_test(test_fletcher),
         cmocka_unit_test(test_gzip),

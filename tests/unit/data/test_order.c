@@ -9,6 +9,7 @@ static void assert_permutation(uint64_t seed, int64_t n, uint64_t epoch) {
         int64_t index = ls_order_at(seed, n, epoch * (uint64_t)n + (uint64_t)i);
         assert_true(index >= 0 && index < n);
         assert_int_equal(seen[index]++, 0);
+        assert_int_equal(ls_order_find(seed, n, epoch, index), epoch * (uint64_t)n + (uint64_t)i);
     }
     free(seen);
 }
