@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 16 << 20, LEAST_BLOCK = 8, MOST_PIECES = 4096 };
+// A block of one thread stays in the processor's cache until it is written.
+enum { BLOCK_BYTES = 4 << 20, MOST_BLOCK_BYTES = 16 << 20, LEAST_BLOCK = 8, MOST_PIECES = 4096 };
 static const int64_t SHARD_BYTES = INT64_C(256) << 20;
 
 // Samples on their way into a shard, read in pieces.
@@ -156,7 +157,10 @@ static ls_status make_workers(struct ls_pack_work *work) {
 static ls_status make_block(struct ls_pack_work *work) {
     struct block *block = &work->block;
     int64_t piece = work->source->piece;
-    int64_t room = BLOCK_BYTES / (int64_t)(work->sample_bytes + work->target_bytes);
+    const int64_t bytes = work->job.threads < MOST_BLOCK_BYTES / BLOCK_BYTES
+                              ? (int64_t)BLOCK_BYTES * work->job.threads
+                              : MOST_BLOCK_BYTES;
+    int64_t room = bytes / (int64_t)(work->sample_bytes + work->target_bytes);
     if (room > MOST_PIECES * piece) room = MOST_PIECES * piece; // each has room for an error
     int64_t least = work->job.threads > 2 ? (int64_t)4 * work->job.threads : LEAST_BLOCK;
     if (room < least) room = least;

@@ -38,6 +38,7 @@ ls_status ls_picture_write(const char *path, const uint8_t *pixels, int width, i
 struct ls_resize_scratch {
     void *memory;
     size_t bytes;
+    int width, height, side, channels; // of the last picture, whose weights it holds
 };
 ls_status ls_picture_square(const struct ls_picture *picture, int side, struct ls_resize_scratch *scratch,
                             uint8_t *out);

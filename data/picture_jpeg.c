@@ -129,7 +129,7 @@ static void from_cmyk(const uint8_t *line, int width, bool inverted, int channel
 // blocks; the margin keeps what its upsampling does at their edges out of the square.
 static void choose_part(struct jpeg_decompress_struct *jpeg, int side, struct ls_picture *picture) {
 #if defined(LIBJPEG_TURBO_VERSION_NUMBER) && LIBJPEG_TURBO_VERSION_NUMBER >= 1005000
-    enum { MARGIN = 16 };
+    enum { MARGIN = 8 };
     int shorter = picture->width < picture->height ? picture->width : picture->height, begin, end;
     ls_square_needs(picture->width, shorter, side, &begin, &end);
     begin = begin > MARGIN ? begin - MARGIN : 0;

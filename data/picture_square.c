@@ -1,6 +1,7 @@
 // A square of one size out of a picture: filtered down (or up) along each axis, cropped in the middle,
 // turned.
 #include "data/picture_parts.h"
+#include "data/processors.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -8,8 +9,9 @@
 #include <string.h>
 
 // Weights are integers that add up to 1 << WEIGHT_BITS for each number of the result.
-enum { WEIGHT_BITS = 14, HALF = 1 << (WEIGHT_BITS - 1) };
-enum { FEW = 6 };      // lines that are added up in registers
+enum { WEIGHT_BITS = 15, HALF = 1 << (WEIGHT_BITS - 1) };
+enum { FEW = 6 };                              // lines that are added up in registers
+enum { FRACTION_BITS = WEIGHT_BITS + 8 - 16 }; // of their sums
 enum { TOGETHER = 4 }; // lines that are added up in one pass, and that are brought to their places in one
 
 // Numbers along one side of the result, each a sum of `taps` neighbours in the picture.
@@ -18,7 +20,7 @@ struct axis {
     double scale, support; // numbers of the picture for one of the result; the tent's half width
     int offset;            // numbers of the scaled picture that the crop leaves out in front
     int *first;            // [side] the first neighbour
-    int16_t *weights;      // [side][taps]
+    uint16_t *weights;     // [side][taps]
 };
 
 static struct axis axis_of(int length, int shorter, int side) {
@@ -53,18 +55,21 @@ void ls_square_needs(int length, int shorter, int side, int *begin, int *end) {
 static void weigh(const struct axis *axis, int length, int i) {
     double middle = (i + axis->offset + 0.5) * axis->scale, sum = 0;
     int first = first_of(axis, length, i), left = 1 << WEIGHT_BITS, largest = 0;
-    int16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
+    uint16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
     axis->first[i] = first;
     for (int t = 0; t < axis->taps; t++) sum += tent(axis, first + t + 0.5 - middle);
     for (int t = 0; t < axis->taps; t++) {
-        weights[t] = (int16_t)(tent(axis, first + t + 0.5 - middle) / sum * (1 << WEIGHT_BITS) + 0.5);
+        weights[t] = (uint16_t)(tent(axis, first + t + 0.5 - middle) / sum * (1 << WEIGHT_BITS) + 0.5);
         left -= weights[t];
         if (weights[t] > weights[largest]) largest = t;
     }
-    weights[largest] = (int16_t)(weights[largest] + left);
+    weights[largest] = (uint16_t)(weights[largest] + left);
 }
 
 // ---- memory
+
+typedef uint8_t bytes_16 __attribute__((vector_size(16)));
+typedef uint32_t words_4 __attribute__((vector_size(16)));
 
 struct work {
     int side, channels;
@@ -88,21 +93,21 @@ static bool arrange(struct work *work, struct ls_resize_scratch *scratch) {
            columns = (size_t)work->columns;
     size_t longest = (columns > side ? columns : side) * channels;
     size_t first_down = place(&used, side * sizeof(int)), first_across = place(&used, side * sizeof(int));
-    size_t down = place(&used, side * (size_t)work->down.taps * sizeof(int16_t));
-    size_t across = place(&used, side * (size_t)work->across.taps * sizeof(int16_t));
+    size_t down = place(&used, side * (size_t)work->down.taps * sizeof(uint16_t));
+    size_t across = place(&used, side * (size_t)work->across.taps * sizeof(uint16_t));
     size_t sums = place(&used, longest * sizeof(int32_t)),
-           lines = place(&used, TOGETHER * longest + 1); // words are read to their end
+           lines = place(&used, TOGETHER * longest + sizeof(bytes_16)); // read to the end of a vector
     size_t between = place(&used, columns * side * channels);
     if (!scratch->memory || scratch->bytes < used) {
         void *memory = realloc(scratch->memory, used);
         if (!memory) return false;
-        *scratch = (struct ls_resize_scratch){memory, used};
+        *scratch = (struct ls_resize_scratch){.memory = memory, .bytes = used};
     }
     char *memory = scratch->memory;
     work->down.first = (int *)(void *)(memory + first_down);
     work->across.first = (int *)(void *)(memory + first_across);
-    work->down.weights = (int16_t *)(void *)(memory + down);
-    work->across.weights = (int16_t *)(void *)(memory + across);
+    work->down.weights = (uint16_t *)(void *)(memory + down);
+    work->across.weights = (uint16_t *)(void *)(memory + across);
     work->sums = (int32_t *)(void *)(memory + sums);
     work->lines = (uint8_t *)(memory + lines);
     work->room = longest;
@@ -112,27 +117,25 @@ static bool arrange(struct work *work, struct ls_resize_scratch *scratch) {
 
 // ---- filtering
 
-// Integers: the same on every processor, by the widest instructions that it has.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
-#define FOR_EACH_PROCESSOR __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define FOR_EACH_PROCESSOR
-#endif
-
 // Line k of the result is the sum of `taps` lines of n numbers, `stride` bytes from one to the next, times
-// their weights. With `taps` known to the compiler the sum stays in registers.
+// their weights. With `taps` known to the compiler the sum stays in registers; products are cut to 16 bits,
+// of which 7 are a fraction, so that many fit in one, and what is cut off is made good on average: a sum is
+// wrong by taps / 256 at most.
 static inline __attribute__((always_inline)) void sum_of(int taps, const uint8_t *restrict from,
-                                                         size_t stride, const int16_t *restrict weights,
+                                                         size_t stride, const uint16_t *restrict weights,
                                                          int n, uint8_t *restrict line) {
     for (int k = 0; k < n; k++) {
-        int32_t sum = HALF;
-        for (int t = 0; t < taps; t++) sum += weights[t] * from[(size_t)t * stride + (size_t)k];
-        line[k] = (uint8_t)(sum >> WEIGHT_BITS);
+        uint16_t sum = (uint16_t)((1 << (FRACTION_BITS - 1)) + taps / 2);
+        for (int t = 0; t < taps; t++) {
+            const uint16_t number = (uint16_t)(from[(size_t)t * stride + (size_t)k] << 8);
+            sum = (uint16_t)(sum + ((uint32_t)weights[t] * number >> 16));
+        }
+        line[k] = (uint8_t)(sum >> FRACTION_BITS);
     }
 }
 
-FOR_EACH_PROCESSOR
-static void sum_few(int taps, const uint8_t *restrict from, size_t stride, const int16_t *restrict weights,
+LS_FOR_EACH_PROCESSOR
+static void sum_few(int taps, const uint8_t *restrict from, size_t stride, const uint16_t *restrict weights,
                     int n, uint8_t *restrict line) {
     switch (taps) {
     case 1: sum_of(1, from, stride, weights, n, line); break;
@@ -144,26 +147,26 @@ static void sum_few(int taps, const uint8_t *restrict from, size_t stride, const
     }
 }
 
-FOR_EACH_PROCESSOR
-static void add_lines(const uint8_t *restrict from, size_t stride, const int16_t *restrict weights, int n,
+LS_FOR_EACH_PROCESSOR
+static void add_lines(const uint8_t *restrict from, size_t stride, const uint16_t *restrict weights, int n,
                       int32_t *restrict sums) {
     const int32_t a = weights[0], b = weights[1], c = weights[2], d = weights[3];
     const uint8_t *second = from + stride, *third = second + stride, *fourth = third + stride;
     for (int k = 0; k < n; k++) sums[k] += a * from[k] + b * second[k] + c * third[k] + d * fourth[k];
 }
 
-FOR_EACH_PROCESSOR
+LS_FOR_EACH_PROCESSOR
 static void add_line(const uint8_t *restrict from, int32_t weight, int n, int32_t *restrict sums) {
     for (int k = 0; k < n; k++) sums[k] += weight * from[k];
 }
 
-FOR_EACH_PROCESSOR
+LS_FOR_EACH_PROCESSOR
 static void round_line(const int32_t *restrict sums, int n, uint8_t *restrict line) {
     for (int k = 0; k < n; k++) line[k] = (uint8_t)((sums[k] + HALF) >> WEIGHT_BITS);
 }
 
 static void sum_many(const struct work *work, int taps, const uint8_t *from, size_t stride,
-                     const int16_t *weights, int n, uint8_t *line) {
+                     const uint16_t *weights, int n, uint8_t *line) {
     int t = 0;
     memset(work->sums, 0, (size_t)n * sizeof *work->sums);
     for (; t + TOGETHER <= taps; t += TOGETHER, from += TOGETHER * stride)
@@ -177,7 +180,7 @@ static void sum_many(const struct work *work, int taps, const uint8_t *from, siz
 static void add_up(const struct work *work, const struct axis *axis, int i, const uint8_t *lines,
                    size_t stride, int origin, int n, uint8_t *line) {
     const uint8_t *from = lines + (size_t)(axis->first[i] - origin) * stride;
-    const int16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
+    const uint16_t *weights = axis->weights + (size_t)i * (size_t)axis->taps;
     int taps = axis->taps;
     while (taps > 1 && weights[taps - 1] == 0) taps--;
     if (taps <= FEW)
@@ -188,9 +191,10 @@ static void add_up(const struct work *work, const struct axis *axis, int i, cons
 
 // Pixels of a few lines to their places: `step` bytes from one to the next of a line, `across` from line to
 // line. Where lines lie side by side, what is near in memory is written at one time.
-static void spread_3(const struct work *work, int n_lines, int n, ptrdiff_t step, ptrdiff_t across,
+static void spread_3(const struct work *work, int n_lines, int begin, int n, ptrdiff_t step, ptrdiff_t across,
                      uint8_t *out) {
-    for (int k = 0; k < n; k++, out += step) {
+    out += begin * step;
+    for (int k = begin; k < n; k++, out += step) {
         for (int l = 0; l < n_lines; l++) {
             const uint8_t *from = work->lines + (size_t)l * work->room + 3 * (size_t)k;
             uint8_t *to = out + l * across;
@@ -207,34 +211,47 @@ static void spread_1(const struct work *work, int n_lines, int n, ptrdiff_t step
         for (int l = 0; l < n_lines; l++) out[l * across] = work->lines[(size_t)l * work->room + (size_t)k];
 }
 
-static uint32_t word(const uint8_t *at) {
-    uint32_t value;
-    memcpy(&value, at, sizeof value);
-    return value;
+// Four pixels of three bytes, each in a word of its own.
+static inline words_4 four_pixels(const uint8_t *at) {
+    bytes_16 bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return (words_4)__builtin_shufflevector(bytes, bytes, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11);
 }
 
-static void put_word(uint8_t *at, uint32_t value) {
-    memcpy(at, &value, sizeof value);
+static inline void put_pixels(words_4 pixels, uint8_t *out) {
+    const bytes_16 bytes = (bytes_16)pixels;
+    const bytes_16 packed =
+        __builtin_shufflevector(bytes, bytes, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 15, 15, 15, 15);
+    memcpy(out, &packed, 12);
 }
 
-// Four pixels of three bytes side by side, as three words: the same, at a third of the stores.
-static void spread_words(const struct work *work, int n, ptrdiff_t step, uint8_t *out) {
-    const uint8_t *a = work->lines, *b = a + work->room, *c = b + work->room, *d = c + work->room;
-    for (int k = 0; k < n; k++, out += step, a += 3, b += 3, c += 3, d += 3) {
-        const uint32_t first = word(a), second = word(b), third = word(c), fourth = word(d);
-        put_word(out, (first & 0xffffff) | second << 24);
-        put_word(out + 4, (second >> 8 & 0xffff) | third << 16);
-        put_word(out + 8, (third >> 16 & 0xff) | fourth << 8);
+// The same for four lines that come to lie side by side, four pixels of each at a time. Returns how many
+// pixels are done.
+LS_FOR_EACH_PROCESSOR
+static int spread_blocks(const uint8_t *lines, size_t room, int n, ptrdiff_t step, uint8_t *out) {
+    int k = 0;
+    for (; k + 4 <= n; k += 4, lines += 12, out += 4 * step) {
+        const words_4 a = four_pixels(lines), b = four_pixels(lines + room),
+                      c = four_pixels(lines + 2 * room), d = four_pixels(lines + 3 * room);
+        const words_4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+                      cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+        const words_4 ab_2 = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+                      cd_2 = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+        put_pixels(__builtin_shufflevector(ab, cd, 0, 1, 4, 5), out);
+        put_pixels(__builtin_shufflevector(ab, cd, 2, 3, 6, 7), out + step);
+        put_pixels(__builtin_shufflevector(ab_2, cd_2, 0, 1, 4, 5), out + 2 * step);
+        put_pixels(__builtin_shufflevector(ab_2, cd_2, 2, 3, 6, 7), out + 3 * step);
     }
+    return k;
 }
 
 static void spread(const struct work *work, int n_lines, int n, ptrdiff_t step, ptrdiff_t across,
                    uint8_t *out) {
-    bool words = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && n_lines == TOGETHER && across == 3;
-    if (work->channels == 3 && words)
-        spread_words(work, n, step, out);
-    else if (work->channels == 3)
-        spread_3(work, n_lines, n, step, across, out);
+    if (work->channels == 3 && n_lines == TOGETHER && across == 3) {
+        const int done = spread_blocks(work->lines, work->room, n, step, out);
+        spread_3(work, n_lines, done, n, step, across, out);
+    } else if (work->channels == 3)
+        spread_3(work, n_lines, 0, n, step, across, out);
     else
         spread_1(work, n_lines, n, step, across, out);
 }
@@ -287,6 +304,19 @@ static void filter_across(const struct work *work, int orientation, uint8_t *out
     }
 }
 
+// Those of the picture before serve again where it was of the same size: they lie at the same places then.
+static bool has_weights(const struct ls_resize_scratch *scratch, const struct ls_picture *picture, int side) {
+    return scratch->width == picture->width && scratch->height == picture->height && scratch->side == side &&
+           scratch->channels == picture->channels;
+}
+
+static void remember_weights(struct ls_resize_scratch *scratch, const struct ls_picture *picture, int side) {
+    scratch->width = picture->width;
+    scratch->height = picture->height;
+    scratch->side = side;
+    scratch->channels = picture->channels;
+}
+
 ls_status ls_picture_square(const struct ls_picture *picture, int side, struct ls_resize_scratch *scratch,
                             uint8_t *out) {
     int shorter = picture->width < picture->height ? picture->width : picture->height;
@@ -298,9 +328,12 @@ ls_status ls_picture_square(const struct ls_picture *picture, int side, struct l
     ls_square_needs(picture->width, shorter, side, &work.begin, &end);
     work.columns = end - work.begin;
     if (!arrange(&work, scratch)) return LS_FAIL(LS_SYSTEM, "out of memory to scale a picture with");
-    for (int i = 0; i < side; i++) {
-        weigh(&work.down, picture->height, i);
-        weigh(&work.across, picture->width, i);
+    if (!has_weights(scratch, picture, side)) {
+        for (int i = 0; i < side; i++) {
+            weigh(&work.down, picture->height, i);
+            weigh(&work.across, picture->width, i);
+        }
+        remember_weights(scratch, picture, side);
     }
     filter_down(&work, picture);
     filter_across(&work, picture->orientation, out);

@@ -1,5 +1,7 @@
 #include "data/statistics.h"
 
+#include "data/processors.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +42,7 @@ void ls_statistics_close(struct ls_statistics *statistics) {
 // inner loop is long. 32 bits hold the squares of 65536 numbers.
 enum { MOST_STRIDE = 192, MOST_STEPS = 65536, WIDE_STRIDE = 4096 };
 
+LS_FOR_EACH_PROCESSOR
 static void add_strides(const uint8_t *restrict samples, size_t steps, size_t stride, uint32_t *restrict sum,
                         uint32_t *restrict squares) {
     for (size_t step = 0; step < steps; step++, samples += stride) {

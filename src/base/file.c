@@ -132,8 +132,10 @@ ls_status ls_file_commit(const char *temporary, const char *path) {
 // The size of a file is a hint only: files of /proc have none, and others may grow.
 static ls_status read_open_file(const char *path, FILE *file, size_t limit, char **text, size_t *bytes) {
     size_t used = 0, capacity = 4096;
-    struct stat info;
-    if (fstat(fileno(file), &info) == 0 && info.st_size > 0 && (uint64_t)info.st_size < limit)
+    struct stat info = {0};
+    if (fstat(fileno(file), &info) == 0 && S_ISDIR(info.st_mode))
+        return LS_FAIL(LS_INPUT, "%s: expected a file, found a folder", path);
+    if (info.st_size > 0 && (uint64_t)info.st_size < limit)
         capacity = (size_t)info.st_size + 2; // one more than there is, so that its end is met
     char *data = malloc(capacity);
     while (data) {
@@ -162,10 +164,7 @@ static ls_status read_open_file(const char *path, FILE *file, size_t limit, char
 
 ls_status ls_file_read(const char *path, size_t limit, char **text, size_t *bytes) {
     *text = NULL;
-    struct stat info;
     if (!*path) return LS_FAIL(LS_INPUT, "expected the name of a file, found nothing");
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return LS_FAIL(LS_INPUT, "%s: expected a file, found a folder", path);
     FILE *file = fopen(path, "rbe");
     if (!file) return LS_FAIL(LS_INPUT, "%s: cannot open: %s", path, strerror(errno));
     ls_status status = read_open_file(path, file, limit, text, bytes);

@@ -5,10 +5,12 @@
 //   finished     | metadata | images ....... | labels | metadata |       the rest copied from memory between
 //   the data
 //
+//   large data   | left the page cache | on its way to the disk ..... |  more to come
+//
 // Once it has created the file, the library does not write to the disk itself: where a write of its fails, it
 // keeps the file and the space, and crashes when the program ends. Metadata is small, and a file in memory
 // takes it always.
-#define _GNU_SOURCE // memfd_create, dup3
+#define _GNU_SOURCE // memfd_create, dup3, sync_file_range
 #include "h5/internal.h"
 
 #include "base/pulse.h"
@@ -23,6 +25,7 @@
 #include <unistd.h>
 
 enum { METADATA_TO_COME = 256 << 10, COPY_BYTES = 1 << 16, MERGE_WITH_LAST = 8 };
+enum { LARGE_BYTES = 1 << 20, ON_THEIR_WAY = 8 << 20 };
 
 static ls_status cannot_write(const char *path, int error) {
     return LS_FAIL(LS_SYSTEM, "%s: cannot write: %s", path, strerror(error));
@@ -96,10 +99,33 @@ static ls_status write_at(const struct ls_h5_disk *disk, const char *path, int64
     return LS_OK;
 }
 
+// An error of the disk that is told here is not told by fsync again.
+static ls_status sync_range(const struct ls_h5_disk *disk, const char *path, int64_t begin, int64_t end,
+                            unsigned how) {
+    if (sync_file_range(disk->file, begin, end - begin, how) == 0) return LS_OK;
+    const bool unknown = errno == EINVAL || errno == ENOSYS || errno == ESPIPE || errno == EOPNOTSUPP;
+    return unknown ? LS_OK : cannot_write(path, errno);
+}
+
+// Large data go to the disk while the next are made, not all at the end. The pages of those that are there
+// are given back: the kernel takes them for the next, which is quicker than to find new ones, and a set that
+// is larger than memory does not drive out what others read.
+static ls_status send_off(struct ls_h5_disk *disk, const char *path, int64_t begin, int64_t end) {
+    LS_TRY(sync_range(disk, path, begin, end, SYNC_FILE_RANGE_WRITE));
+    const int64_t there = end - ON_THEIR_WAY;
+    if (there <= disk->there) return LS_OK;
+    LS_TRY(sync_range(disk, path, disk->there, there,
+                      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER));
+    posix_fadvise(disk->file, 0, there, POSIX_FADV_DONTNEED);
+    disk->there = there;
+    return LS_OK;
+}
+
 ls_status ls_h5_disk_write(struct ls_h5_disk *disk, const char *path, int64_t offset, const void *data,
                            size_t bytes) {
     if (!bytes) return LS_OK;
     LS_TRY(write_at(disk, path, offset, data, bytes));
+    if (bytes >= LARGE_BYTES) LS_TRY(send_off(disk, path, offset, offset + (int64_t)bytes));
     return remember_span(disk, path, offset, offset + (int64_t)bytes);
 }
 

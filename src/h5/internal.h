@@ -10,6 +10,7 @@ enum { LS_H5_CACHED = 8 };
 // A file that is written (disk.c): data goes to `file`, what the library writes to `memory` until the end.
 struct ls_h5_disk {
     int file, memory; // descriptors
+    int64_t there;    // data in front of it are on the disk, and no longer in the page cache
     struct ls_h5_span {
         int64_t begin, end;
     } * spans; // of the file: data that is there

@@ -49,6 +49,17 @@ static void crc32c_of_any_length_and_place(void **state) {
     }
 }
 
+// Long enough to be summed in parts side by side.
+static void crc32c_of_many_bytes(void **state) {
+    (void)state;
+    static unsigned char bytes[20000];
+    for (uint32_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (unsigned char)ls_philox(1, LS_RANDOM_TEST, i, 0).word[0];
+    for (size_t n = 3000; n < sizeof bytes - 8; n += 997)
+        for (size_t begin = 0; begin < 8; begin += 3)
+            assert_int_equal(ls_crc32c(0, bytes + begin, n), bit_by_bit(bytes + begin, n));
+}
+
 static void xxh64_known_answers(void **state) {
     (void)state;
     assert_true(ls_hash_of("", 0) == 0xef46db3751d8e999u);
@@ -105,9 +116,13 @@ static void uniform_numbers_stay_in_range(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crc32c_known_answers), cmocka_unit_test(crc32c_of_any_length_and_place),
-        cmocka_unit_test(xxh64_known_answers),  cmocka_unit_test(a_running_hash_is_that_of_the_whole),
-        cmocka_unit_test(philox_known_answers), cmocka_unit_test(uniform_numbers_stay_in_range),
+        cmocka_unit_test(crc32c_known_answers),
+        cmocka_unit_test(crc32c_of_any_length_and_place),
+        cmocka_unit_test(crc32c_of_many_bytes),
+        cmocka_unit_test(xxh64_known_answers),
+        cmocka_unit_test(a_running_hash_is_that_of_the_whole),
+        cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(uniform_numbers_stay_in_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

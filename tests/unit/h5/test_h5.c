@@ -85,6 +85,30 @@ static void rows_are_written_and_read_in_pieces(void **state) {
     ls_h5_close(file);
 }
 
+// More than is on its way to the disk at a time, by turns with something small.
+static void large_data_come_back(void **state) {
+    (void)state;
+    enum { ROWS = 26, WIDTH = 1 << 18, TIMES = 2 };
+    static uint32_t data[TIMES * WIDTH], back[ROWS * WIDTH];
+    int64_t dim[2] = {ROWS, WIDTH}, small[1] = {ROWS};
+    struct ls_h5 *file = create("large.h5");
+    assert_ok(ls_h5_make(file, "x", LS_U32, 2, dim));
+    assert_ok(ls_h5_make(file, "y", LS_U32, 1, small));
+    for (uint32_t begin = 0; begin < ROWS; begin += TIMES) {
+        for (uint32_t i = 0; i < TIMES * WIDTH; i++) data[i] = (begin * WIDTH + i) * 2654435761u;
+        assert_ok(ls_h5_write_rows(file, "x", begin, TIMES, LS_U32, data));
+        assert_ok(ls_h5_write_rows(file, "y", begin, TIMES, LS_U32, data));
+    }
+    assert_ok(ls_h5_finish(file));
+    file = reopen("large.h5");
+    assert_ok(ls_h5_read_all(file, "x", LS_U32, back));
+    for (uint32_t i = 0; i < ROWS * WIDTH; i++) assert_true(back[i] == i * 2654435761u);
+    assert_ok(ls_h5_read_all(file, "y", LS_U32, back));
+    for (uint32_t i = 0; i < ROWS; i++)
+        assert_true(back[i] == (i / TIMES * TIMES * WIDTH + i % TIMES) * 2654435761u);
+    ls_h5_close(file);
+}
+
 static void values_and_empty_datasets(void **state) {
     (void)state;
     double value = 2.5, back = 0;
@@ -422,6 +446,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(every_type_comes_back),
         TEST(rows_are_written_and_read_in_pieces),
+        TEST(large_data_come_back),
         TEST(values_and_empty_datasets),
         TEST(strings_and_attributes),
         TEST(visits_in_creation_order),
