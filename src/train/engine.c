@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/pulse.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -205,106 +204,6 @@ static void enqueue_wave(struct ls_engine *engine, const struct ls_fold_wave *wa
     }
 }
 
-static enum ls_optimizer_kind kind_of(const struct ls_recipe *recipe) {
-    switch (recipe->train.optimizer) {
-    case LS_RECIPE_SGD: break;
-    case LS_RECIPE_ADAMW: return LS_ADAMW;
-    case LS_RECIPE_LARS: return LS_LARS;
-    case LS_RECIPE_LAMB: return LS_LAMB;
-    }
-    return LS_SGD;
-}
-
-static struct ls_update update_of(const struct ls_engine *engine, const struct ls_step_control *control) {
-    const struct ls_recipe *recipe = engine->recipe;
-    const double t = (double)(control->updates + 1);
-    return (struct ls_update){
-        .kind = kind_of(recipe),
-        .lr = control->lr,
-        .momentum = (float)recipe->train.momentum,
-        .beta1 = recipe->train.beta1,
-        .beta2 = recipe->train.beta2,
-        .epsilon = (float)recipe->train.epsilon,
-        .trust = (float)recipe->train.trust,
-        .correction1 = 1 - pow(recipe->train.beta1, t),
-        .correction2 = 1 - pow(recipe->train.beta2, t),
-        .nesterov = recipe->train.nesterov,
-        .params = engine->replica.params,
-        .grads = engine->buffers[engine->fold->nodes[0].buffer],
-        .slot = {engine->replica.slot[0], engine->replica.slot[1]},
-        .ranges = engine->ranges,
-        .n_ranges = engine->n_ranges,
-        .blocks = engine->update_blocks,
-        .norms = engine->norms,
-        .ratios = engine->ratios,
-        .decision = engine->decision,
-    };
-}
-
-void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end) {
-    const size_t units = (n + unit - 1) / unit;
-    *begin = units * (size_t)q / (size_t)queues * unit;
-    *end = units * ((size_t)q + 1) / (size_t)queues * unit;
-    if (*end > n) *end = n;
-}
-
-// What follows on queue 0 starts when all queues have done their shares of what was enqueued.
-static void gather_shares(const struct ls_engine *engine) {
-    for (int q = 0; q < engine->n_queues; q++) engine->api->record(engine->queue[q], engine->share_done[q]);
-    for (int q = 0; q < engine->n_queues; q++) engine->api->wait(engine->queue[0], engine->share_done[q]);
-}
-
-static void enqueue_update(struct ls_engine *engine, const struct ls_step_control *control) {
-    const struct ls_device_api *api = engine->api;
-    const struct ls_layout *layout = engine->layout;
-    struct ls_outcome *outcome = &engine->outcome[engine->begun];
-    const float *reduced = engine->buffers[engine->fold->nodes[0].buffer];
-    for (int q = 0; q < engine->n_queues; q++) {
-        api->wait(engine->queue[q], engine->reduced);
-        size_t begin, end;
-        ls_engine_share(engine->blocks, 1, q, engine->n_queues, &begin, &end);
-        struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_NORM, q, 0, 0);
-        api->square_sums(engine->queue[q], reduced, layout->trained_floats, begin, end, engine->block_sums);
-        ls_engine_end_span(engine, engine->queue[q], span);
-    }
-    gather_shares(engine);
-    const struct ls_decide decide = {
-        .block_sums = engine->block_sums,
-        .blocks = engine->blocks,
-        .metrics = reduced + layout->metrics,
-        .loss_scale = engine->loss_scale,
-        .clip = (float)engine->recipe->train.clip,
-        .decision = engine->decision,
-    };
-    api->decide(engine->queue[0], &decide);
-    api->record(engine->queue[0], engine->decided);
-    struct ls_update update = update_of(engine, control);
-    ls_engine_trust(engine, &update);
-    for (int q = 0; q < engine->n_queues; q++) {
-        ls_engine_share(layout->trained_floats, LS_ALIGN_FLOATS, q, engine->n_queues, &update.begin,
-                        &update.end);
-        api->wait(engine->queue[q], engine->decided);
-        struct ls_trace_span *span = ls_engine_begin_span(engine, engine->queue[q], LS_SPAN_UPDATE, q, 0, 0);
-        api->update(engine->queue[q], &update);
-        ls_engine_average(engine, control, q, update.begin, update.end);
-        ls_engine_end_span(engine, engine->queue[q], span);
-    }
-    const struct ls_update_states states = {
-        .table = engine->state_table,
-        .n_states = layout->n_followed,
-        .states = engine->replica.states,
-        .output = reduced,
-        .lanes = engine->lanes_total,
-        .decision = engine->decision,
-    };
-    api->update_states(engine->queue[0], &states);
-    ls_engine_average_states(engine, control);
-    api->copy(engine->queue[0], &outcome->decision, engine->decision, sizeof *engine->decision);
-    gather_shares(engine);
-    api->record(engine->queue[0], engine->updated);
-    engine->mirrored = false;
-}
-
 // Waits until every queue is empty, or for the last update alone; the first error.
 static ls_status wait_for_queues(struct ls_engine *engine, bool empty) {
     const struct ls_device_api *api = engine->api;
@@ -382,7 +281,7 @@ bool ls_engine_fault(const struct ls_engine *engine) {
 }
 
 void ls_engine_apply(struct ls_engine *engine, const struct ls_step_control *control) {
-    enqueue_update(engine, control);
+    ls_engine_update(engine, control);
     engine->applied = engine->begun;
 }
 

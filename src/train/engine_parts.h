@@ -1,6 +1,6 @@
 // The engine's parts: opening and closing (engine_open.c), what it takes (engine_memory.c), its input
-// (engine_input.c) and replica (engine_replica.c), its steps (engine.c), trust ratios (engine_trust.c),
-// moving averages (engine_average.c), recomputing a lane (engine_audit.c).
+// (engine_input.c) and replica (engine_replica.c), its steps (engine.c) and their updates (engine_update.c),
+// trust ratios (engine_trust.c), moving averages (engine_average.c), recomputing a lane (engine_audit.c).
 #pragma once
 
 #include "device/device.h"
@@ -125,6 +125,12 @@ void ls_engine_input_read(struct ls_engine *engine, int q);
 ls_status ls_engine_open_replica(struct ls_engine *engine); // with the initial weights
 void ls_engine_close_replica(struct ls_engine *engine);
 
+// ---- engine_update.c
+// Enqueues the step's norm, decision and update, on all queues; `updated` is recorded behind them.
+void ls_engine_update(struct ls_engine *engine, const struct ls_step_control *control);
+// The part of [0, n) that falls to queue q, in multiples of `unit`.
+void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end);
+
 // ---- engine_trust.c
 // Does the optimizer scale the step of each parameter?
 bool ls_engine_trusts(const struct ls_recipe *recipe);
@@ -149,8 +155,6 @@ struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struc
 void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span);
 
 struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position);
-// The part of [0, n) that falls to queue q, in multiples of `unit`.
-void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end);
 // Device memory with a copy of what the host has made.
 ls_status ls_engine_place(struct ls_engine *engine, const void *made, size_t bytes, void **memory);
 // Enqueues the fingerprint of what segment s of a lane has added to its output.
