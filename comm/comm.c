@@ -4,6 +4,7 @@
 #include "base/pulse.h"
 #include "comm/guard.h"
 #include "comm/mpi_calls.h"
+#include "comm/segment.h"
 #include "comm/watchdog.h"
 
 #include <pthread.h>
@@ -88,6 +89,7 @@ static ls_status open_watched(struct ls_comm *comm, double timeout) {
     ls_status status = start_mpi(state);
     if (status == LS_OK) status = find_places(comm);
     if (status == LS_OK) status = ls_watchdog_open(comm, &state->watchdog);
+    if (status == LS_OK) status = ls_segment_open(comm, &state->segment);
     ls_guard_close(guard);
     if (status == LS_OK) ls_comm_set_timeout(comm, timeout);
     return status;
@@ -127,6 +129,7 @@ void ls_comm_close(struct ls_comm *comm) {
     if (state->mpi != MPI_COMM_NULL) MPI_Comm_free(&state->mpi);
     if (state->started_mpi) MPI_Finalize();
     ls_watchdog_close(state->watchdog);
+    ls_segment_close(state->segment);
     free(state);
     comm->state = NULL;
 }
@@ -253,4 +256,17 @@ ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n) {
     return ls_mpi_collective(
         comm, MPI_Iallreduce(MPI_IN_PLACE, values, n, MPI_UINT64_T, MPI_SUM, state->mpi, &request), &request,
         (size_t)n * sizeof *values, "the sum over ranks");
+}
+
+ls_status ls_comm_sum_f32(struct ls_comm *comm, float *values, size_t n) {
+    const struct ls_comm_state *state = comm->state;
+    if (!state) return LS_OK;
+    const size_t piece = LS_MPI_PIECE_BYTES / sizeof *values;
+    for (size_t at = 0; at < n; at += piece) {
+        const int count = (int)(n - at < piece ? n - at : piece);
+        LS_TRY(ls_mpi_check(comm,
+                            MPI_Allreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM, state->mpi),
+                            "the sum over ranks"));
+    }
+    return LS_OK;
 }

@@ -53,6 +53,8 @@ ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, 
 ls_status ls_comm_gather(struct ls_comm *comm, const void *mine, void *all, const size_t *bytes_of);
 // Adds elementwise over ranks, modulo 2^64. In place.
 ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n);
+// The library's own MPI_Allreduce, in place, in an order of its own: what other sums are measured against.
+ls_status ls_comm_sum_f32(struct ls_comm *comm, float *values, size_t n);
 
 // Every rank calls this with its own status. Returns LS_OK on all ranks, or on all ranks the first failing
 // rank's status and error text (with " (rank R on HOST)" where there is more than one rank). So errors that

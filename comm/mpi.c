@@ -169,12 +169,15 @@ ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
     if (!state) return LS_FAIL(LS_SYSTEM, "the MPI transport of a program that was started without MPI");
     struct mpi_transport *over = malloc(sizeof *over);
     if (!over) return LS_FAIL(LS_SYSTEM, "out of memory");
-    *over = (struct mpi_transport){
-        .transport = {.rank = comm->rank, .size = comm->size, .api = &api, .state = over},
-        .comm = comm,
-        .device = device,
-        .mpi = state->data,
-        .piece = LS_MPI_PIECE_BYTES / sizeof(float)};
+    *over = (struct mpi_transport){.transport = {.rank = comm->rank,
+                                                 .size = comm->size,
+                                                 .api = &api,
+                                                 .state = over,
+                                                 .segment = device->host_memory ? state->segment : NULL},
+                                   .comm = comm,
+                                   .device = device,
+                                   .mpi = state->data,
+                                   .piece = LS_MPI_PIECE_BYTES / sizeof(float)};
     ls_status status = open_bounce(over);
     if (status != LS_OK) {
         close_mpi(&over->transport);

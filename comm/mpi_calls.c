@@ -1,10 +1,7 @@
 #include "comm/mpi_calls.h"
 
-#include "base/clock.h"
 #include "base/pulse.h"
-
-#include <sched.h>
-#include <time.h>
+#include "comm/patience.h"
 
 ls_status ls_mpi_check(struct ls_comm *comm, int code, const char *what) {
     if (code == MPI_SUCCESS) return LS_OK;
@@ -16,16 +13,10 @@ ls_status ls_mpi_check(struct ls_comm *comm, int code, const char *what) {
     return LS_FAIL(LS_COMM, "rank %d on %s: %s: %s", comm->rank, comm->host, what, words);
 }
 
-// MPI moves data only inside its calls, so a wait is a loop of tests. Other ranks and compute threads may
-// want this core, so between tests it is given away; and after a time in which the data should have come at a
-// modest rate, the loop sleeps.
-enum { MODEST_BYTES_PER_S = 100 * 1000 * 1000, SLEEP_NS = 50 * 1000 };
-static const double PATIENCE_S = 0.01;
-
+// MPI moves data only inside its calls, so a wait is a loop of tests.
 ls_status ls_mpi_wait(struct ls_comm *comm, int n, MPI_Request *requests, MPI_Status *statuses, double bytes,
                       const char *what) {
-    const double give_up_spinning = ls_now() + PATIENCE_S + bytes / MODEST_BYTES_PER_S;
-    for (bool sleeping = false;;) {
+    for (struct ls_patience patience = ls_patience_for(bytes);; ls_patience_pass(&patience)) {
         int done = 0;
         const int code = MPI_Testall(n, requests, &done, statuses);
         if (code == MPI_ERR_IN_STATUS && statuses != MPI_STATUSES_IGNORE)
@@ -34,13 +25,6 @@ ls_status ls_mpi_wait(struct ls_comm *comm, int n, MPI_Request *requests, MPI_St
         if (done) {
             ls_pulse_tick();
             return LS_OK;
-        }
-        if (sleeping) {
-            const struct timespec pause = {.tv_nsec = SLEEP_NS};
-            nanosleep(&pause, NULL);
-        } else {
-            sched_yield();
-            sleeping = ls_now() > give_up_spinning;
         }
     }
 }

@@ -59,8 +59,9 @@ ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *devi
                        lanes == 1 ? "" : "s");
     LS_TRY(check_fold(fold, rank, ranks, lanes));
 
+    const bool shared = transport->segment && !fast;
     float *scratch = NULL;
-    const size_t bytes = ls_reducer_scratch_bytes(rank, ranks, lanes, fast, max_count);
+    const size_t bytes = shared ? 0 : ls_reducer_scratch_bytes(rank, ranks, lanes, fast, max_count);
     if (bytes > 0) LS_TRY(device->api->alloc(device, bytes, (void **)&scratch));
 
     struct ls_arena memory = {0};
@@ -73,7 +74,8 @@ ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *devi
     reducer->n_nodes = fold->n_nodes;
     reducer->max_count = max_count;
     reducer->scratch = scratch;
-    if (reducer->algorithm == LS_REDUCE_SLICES) ls_slices_prepare(reducer, lanes);
+    if (shared || reducer->algorithm == LS_REDUCE_SLICES) ls_slices_prepare(reducer, lanes);
+    if (shared) ls_shared_prepare(reducer);
     *reducer_opened = reducer;
     return LS_OK;
 }
@@ -111,6 +113,10 @@ void ls_reduce(struct ls_reducer *reducer, float *const *buffers, size_t offset,
         return;
     }
     if (reducer->transport->size == 1) return; // the fold's one node is the root
+    if (reducer->shared) {
+        ls_reduce_shared(reducer, buffers, offset, count, queue);
+        return;
+    }
     switch (reducer->algorithm) {
     case LS_REDUCE_ALIGNED:
         ls_reduce_aligned(reducer, buffers[reducer->nodes[0].buffer] + offset, count, queue);

@@ -63,14 +63,16 @@ ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *devi
                           const struct ls_fold *fold, int lanes, bool fast, size_t max_count,
                           struct ls_reducer **reducer);
 void ls_reducer_close(struct ls_reducer *reducer);
-// What ls_reducer_open will allocate on the device for this rank; needs no device or transport: for `plan`.
+// What ls_reducer_open will allocate on the device for this rank, at most: nothing where ranks share memory.
+// Needs no device or transport: for `plan`.
 size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_t max_count);
 enum ls_reduce_algorithm ls_reduce_choose(int ranks, int lanes, bool fast);
 // Floats that a rank sends for a slice of `count` floats.
 double ls_reduce_traffic(int rank, int ranks, int lanes, bool fast, size_t count);
 
 // Enqueues the all-reduce of floats [offset, offset + count) of the fold's buffers, which `queue` sees
-// folded. All ranks call with the same slices in the same order, on one queue.
+// folded. All ranks call with the same slices in the same order, on one queue. `buffers` is there until the
+// queue has come past the call.
 void ls_reduce(struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
                struct ls_queue *queue);
 

@@ -13,10 +13,11 @@ struct ls_reducer {
     size_t max_count;
     float *scratch; // device memory; NULL where none is needed
 
-    // LS_REDUCE_SLICES: the nodes of all ranks, numbered from left to right.
+    // LS_REDUCE_SLICES, and in shared memory: the nodes of all ranks, numbered from left to right.
     int *first_node;          // [ranks + 1]: rank p holds nodes first_node[p] up to first_node[p + 1]
     struct ls_fold_add *adds; // [n_adds]: of nodes; the last one gives the root
     int n_adds;
+    struct ls_shared *shared; // NULL: the ranks share no memory, or `fast`
     struct ls_arena memory;
 };
 
@@ -41,10 +42,21 @@ static inline void ls_reducer_add(const struct ls_reducer *reducer, float *to, c
     if (n > 0) reducer->device->api->add(queue, to, left, right, n);
 }
 
+// The slice of `count` floats that a rank owns.
+static inline struct ls_span ls_slice_of(int owner, int ranks, size_t count) {
+    // count * owner / ranks, without overflow
+    const size_t n = (size_t)ranks, each = count / n, rest = count % n, p = (size_t)owner;
+    return (struct ls_span){each * p + rest * p / n, each * (p + 1) + rest * (p + 1) / n};
+}
+
 size_t ls_aligned_scratch(size_t count); // floats
 void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue);
 
 size_t ls_slices_scratch(int rank, int ranks, int lanes, size_t count); // floats
 void ls_slices_prepare(struct ls_reducer *reducer, int lanes);
 void ls_reduce_slices(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
+                      struct ls_queue *queue);
+
+void ls_shared_prepare(struct ls_reducer *reducer); // after ls_slices_prepare
+void ls_reduce_shared(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
                       struct ls_queue *queue);

@@ -9,12 +9,6 @@
 //                             4   2             v
 #include "comm/reducer.h"
 
-static struct ls_span slice_of(int owner, int ranks, size_t count) {
-    // count * owner / ranks, without overflow
-    const size_t n = (size_t)ranks, each = count / n, rest = count % n, p = (size_t)owner;
-    return (struct ls_span){each * p + rest * p / n, each * (p + 1) + rest * (p + 1) / n};
-}
-
 static size_t longest_slice(int ranks, size_t count) {
     return count / (size_t)ranks + (count % (size_t)ranks != 0);
 }
@@ -69,7 +63,7 @@ static float *node_slice(const struct call *call, int node) {
 
 static void exchange_nodes(const struct call *call, int to, int from, struct ls_queue *queue) {
     const struct ls_reducer *reducer = call->reducer;
-    const struct ls_span theirs = slice_of(to, reducer->transport->size, call->count);
+    const struct ls_span theirs = ls_slice_of(to, reducer->transport->size, call->count);
     const int first = reducer->first_node[from], n_receive = reducer->first_node[from + 1] - first;
     const int n_send = reducer->n_nodes;
     for (int i = 0; i < n_send || i < n_receive; i++) {
@@ -93,13 +87,13 @@ static void fold_nodes(const struct call *call, struct ls_queue *queue) {
 void ls_reduce_slices(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
                       struct ls_queue *queue) {
     const int rank = reducer->transport->rank, ranks = reducer->transport->size;
-    const struct call call = {reducer, buffers, offset, count, slice_of(rank, ranks, count)};
+    const struct call call = {reducer, buffers, offset, count, ls_slice_of(rank, ranks, count)};
     for (int d = 1; d < ranks; d++)
         exchange_nodes(&call, (rank + d) % ranks, (rank + ranks - d) % ranks, queue);
     fold_nodes(&call, queue);
     for (int d = 1; d < ranks; d++) {
         const int to = (rank + d) % ranks, from = (rank + ranks - d) % ranks;
-        const struct ls_span theirs = slice_of(from, ranks, count);
+        const struct ls_span theirs = ls_slice_of(from, ranks, count);
         ls_reducer_exchange(reducer, to, own_node(&call, 0, call.mine), ls_span_count(call.mine), from,
                             own_node(&call, 0, theirs), ls_span_count(theirs), queue);
     }

@@ -11,11 +11,14 @@
 struct ls_comm;
 struct ls_device;
 struct ls_queue;
+struct ls_segment;
 
 struct ls_transport {
     int rank, size;
     const struct ls_transport_api *api;
     void *state;
+    struct ls_segment
+        *segment; // memory that all ranks share, used in place of exchanges; NULL: there is none
 };
 
 struct ls_transport_api {

@@ -19,8 +19,9 @@ static const struct ls_command reduce = {
     .name = "bench reduce",
     .summary = "the all-reduce, over the ranks of mpirun",
     .usage = "[--from BYTES] [--to BYTES] [--sizes A,B,…] [--ms MS] [--json]",
-    .details = "Under mpirun, sums buffers of growing size over the ranks, ordered and by the library's own "
-               "all-reduce in turn: median, 99th percentile, bandwidth.",
+    .details = "Under mpirun, sums buffers of growing size over the ranks, ordered, by the library's own "
+               "all-reduce (fast), and on processors by a bare MPI_Allreduce (mpi), in turn: median, 99th "
+               "percentile, bandwidth, and ratios of medians.",
     .example = "mpirun -n 4 lockstep bench reduce --to 16777216",
     .run = ls_bench_reduce,
 };

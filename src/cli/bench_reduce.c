@@ -5,6 +5,7 @@
 #include "train/setup.h"
 #include "train/transport.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,9 @@ struct bench {
     bool json;
 };
 
+enum { ORDERED, FAST, MPI, ALGORITHMS };
+static const char *const names[ALGORITHMS] = {"ordered", "fast", "mpi"};
+
 struct reduction {
     struct ls_comm *comm;
     const struct ls_recipe *recipe;
@@ -28,9 +32,15 @@ struct reduction {
     struct ls_queue *queue;
     struct ls_transport *transport;
     struct ls_fold *fold;
-    struct ls_reducer *ordered, *fast;
+    struct ls_reducer *reducers[2]; // ordered, fast
     float *buffer;
+    double *all; // [ranks][MOST_CALLS]
 };
+
+// MPI is given host memory alone.
+static int algorithms_of(const struct reduction *reduction) {
+    return reduction->device->host_memory ? ALGORITHMS : MPI;
+}
 
 struct figures {
     double p50, p99; // seconds, of the slowest rank of each call
@@ -42,26 +52,71 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-// Seconds from a common start until the slowest rank has the sum.
-static ls_status one_call(struct reduction *reduction, struct ls_reducer *reducer, size_t floats, double *all,
-                          double *slowest) {
-    LS_TRY(ls_comm_barrier(reduction->comm));
-    const double start = ls_now();
-    ls_reduce(reducer, &reduction->buffer, 0, floats, reduction->queue);
-    LS_TRY(reduction->device->api->sync(reduction->queue));
-    const double mine = ls_now() - start;
-    LS_TRY(ls_comm_gather_all(reduction->comm, &mine, all, sizeof mine));
-    *slowest = 0;
-    for (int r = 0; r < reduction->comm->size; r++)
-        if (all[r] > *slowest) *slowest = all[r];
+// ---- one call ----
+
+enum { LEAST_CALLS = 5, MOST_CALLS = 500 };
+
+// The clock runs in the queue, from a barrier there to the sum: what a thread needs to wake up is no part of
+// it.
+struct clock {
+    struct ls_comm *comm;
+    double *seconds; // begun, then taken
+    float *buffer;
+    size_t floats;
+};
+
+// The host has enqueued the call by then, and sleeps.
+static const double HOST_FALLS_ASLEEP_S = 1e-4;
+
+static ls_status begin(void *argument) {
+    const struct clock *clock = argument;
+    ls_sleep(HOST_FALLS_ASLEEP_S);
+    LS_TRY(ls_comm_barrier(clock->comm));
+    *clock->seconds = ls_now();
     return LS_OK;
 }
 
-enum { LEAST_CALLS = 5, MOST_CALLS = 500 };
+static ls_status end(void *argument) {
+    const struct clock *clock = argument;
+    *clock->seconds = ls_now() - *clock->seconds;
+    return LS_OK;
+}
+
+static ls_status reduce_by_mpi(void *argument) {
+    const struct clock *clock = argument;
+    return ls_comm_sum_f32(clock->comm, clock->buffer, clock->floats);
+}
+
+// *seconds: of this rank, written by the queue's calls.
+// NOLINTNEXTLINE(readability-non-const-parameter)
+static ls_status one_call(struct reduction *reduction, int algorithm, size_t floats, double *seconds) {
+    const struct ls_device_api *api = reduction->device->api;
+    const struct clock clock = {reduction->comm, seconds, reduction->buffer, floats};
+    // Written by this rank just now, as gradients are, and not by the call before.
+    api->zero(reduction->queue, reduction->buffer, floats * sizeof(float));
+    api->call(reduction->queue, begin, &clock, sizeof clock);
+    if (algorithm == MPI)
+        api->call(reduction->queue, reduce_by_mpi, &clock, sizeof clock);
+    else
+        ls_reduce(reduction->reducers[algorithm], &reduction->buffer, 0, floats, reduction->queue);
+    api->call(reduction->queue, end, &clock, sizeof clock);
+    return api->sync(reduction->queue);
+}
+
+// ---- many ----
 
 static int calls_for(double budget, double once) {
     const double calls = budget / (once > 1e-6 ? once : 1e-6);
     return calls < LEAST_CALLS ? LEAST_CALLS : calls > MOST_CALLS ? MOST_CALLS : (int)calls;
+}
+
+// A call takes as long as on its slowest rank. In place.
+static ls_status take_slowest(struct reduction *reduction, double *seconds, int calls) {
+    const size_t n = (size_t)calls;
+    LS_TRY(ls_comm_gather_all(reduction->comm, seconds, reduction->all, n * sizeof *seconds));
+    for (int r = 0; r < reduction->comm->size; r++)
+        for (size_t i = 0; i < n; i++) seconds[i] = fmax(seconds[i], reduction->all[(size_t)r * n + i]);
+    return LS_OK;
 }
 
 static struct figures figures_of(double *seconds, int calls) {
@@ -69,68 +124,71 @@ static struct figures figures_of(double *seconds, int calls) {
     return (struct figures){seconds[calls / 2], seconds[(calls * 99 + 99) / 100 - 1], calls};
 }
 
-// Ordered and fast take turns, so that whatever else the machine does meets both alike. all [ranks].
-static ls_status measure(const struct bench *bench, struct reduction *reduction, size_t floats, double *all,
-                         struct figures figures[2]) {
-    struct ls_reducer *const reducers[2] = {reduction->ordered, reduction->fast};
-    static double seconds[2][MOST_CALLS];
-    double warm = 0;
-    for (int k = 0; k < 2; k++) {
-        double once = 0;
-        LS_TRY(one_call(reduction, reducers[k], floats, all, &once));
-        if (once > warm) warm = once;
+// The algorithms take turns, so that whatever else the machine does meets all alike.
+static ls_status measure(const struct bench *bench, struct reduction *reduction, size_t floats,
+                         struct figures figures[ALGORITHMS]) {
+    static double seconds[ALGORITHMS][MOST_CALLS];
+    double warm[ALGORITHMS] = {0}, longest = 0;
+    for (int k = 0; k < algorithms_of(reduction); k++) LS_TRY(one_call(reduction, k, floats, &warm[k]));
+    LS_TRY(take_slowest(reduction, warm, ALGORITHMS));
+    for (int k = 0; k < algorithms_of(reduction); k++) longest = fmax(longest, warm[k]);
+    const int calls = calls_for(bench->seconds, longest); // the same on all ranks
+    for (int i = 0; i < calls; i++)
+        for (int k = 0; k < algorithms_of(reduction); k++)
+            LS_TRY(one_call(reduction, k, floats, &seconds[k][i]));
+    for (int k = 0; k < algorithms_of(reduction); k++) {
+        LS_TRY(take_slowest(reduction, seconds[k], calls));
+        figures[k] = figures_of(seconds[k], calls);
     }
-    const int calls = calls_for(bench->seconds, warm); // the slowest rank's time: the same on all
-    for (int i = 0; i < 2 * calls; i++)
-        LS_TRY(one_call(reduction, reducers[i % 2], floats, all, &seconds[i % 2][i / 2]));
-    for (int k = 0; k < 2; k++) figures[k] = figures_of(seconds[k], calls);
     return LS_OK;
 }
 
 static void print_heading(const struct reduction *reduction) {
-    printf("all-reduce over %d ranks of %s; ordered against the library's own (fast)\n",
-           reduction->comm->size, ls_comm_library());
-    printf("%10s %9s | %10s %10s %8s %8s | %10s %10s %8s %8s | %s\n", "bytes", "calls", "ordered", "p99 ms",
-           "alg GB/s", "bus GB/s", "fast", "p99 ms", "alg GB/s", "bus GB/s", "ordered/fast");
+    printf("all-reduce over %d ranks of %s, ms: ordered, the library's own (fast)%s\n", reduction->comm->size,
+           ls_comm_library(), algorithms_of(reduction) > MPI ? ", and a bare MPI_Allreduce (mpi)" : "");
+    printf("%10s %6s", "bytes", "calls");
+    for (int k = 0; k < algorithms_of(reduction); k++) printf(" | %9s %9s %8s", names[k], "p99", "bus GB/s");
+    printf(" | %s%s\n", "ordered/fast", algorithms_of(reduction) > MPI ? " ordered/mpi" : "");
 }
 
-static void print_size(const struct bench *bench, int ranks, size_t bytes, const struct figures figures[2]) {
-    static const char *const names[] = {"ordered", "fast"};
-    double algorithm[2], bus[2];
-    for (int k = 0; k < 2; k++) {
+static void print_line(const struct reduction *reduction, size_t bytes, const struct figures *figures,
+                       const double *bus) {
+    printf("%10zu %6d", bytes, figures->calls);
+    for (int k = 0; k < algorithms_of(reduction); k++)
+        printf(" | %9.4f %9.4f %8.3f", figures[k].p50 * 1e3, figures[k].p99 * 1e3, bus[k]);
+    printf(" | %12.2f", figures[ORDERED].p50 / figures[FAST].p50);
+    if (algorithms_of(reduction) > MPI) printf(" %11.2f", figures[ORDERED].p50 / figures[MPI].p50);
+    printf("\n");
+}
+
+static void print_size(const struct bench *bench, const struct reduction *reduction, size_t bytes,
+                       const struct figures figures[ALGORITHMS]) {
+    const int ranks = reduction->comm->size;
+    double algorithm[ALGORITHMS], bus[ALGORITHMS];
+    for (int k = 0; k < algorithms_of(reduction); k++) {
         algorithm[k] = (double)bytes / figures[k].p50 / 1e9;
         bus[k] = algorithm[k] * 2 * (ranks - 1) / ranks;
     }
-    if (!bench->json) {
-        printf("%10zu %9d | %10.4f %10.4f %8.3f %8.3f | %10.4f %10.4f %8.3f %8.3f | %.2f\n", bytes,
-               figures[0].calls, figures[0].p50 * 1e3, figures[0].p99 * 1e3, algorithm[0], bus[0],
-               figures[1].p50 * 1e3, figures[1].p99 * 1e3, algorithm[1], bus[1],
-               figures[0].p50 / figures[1].p50);
-        return;
-    }
-    for (int k = 0; k < 2; k++)
+    if (!bench->json) print_line(reduction, bytes, figures, bus);
+    for (int k = 0; bench->json && k < algorithms_of(reduction); k++)
         printf("{\"bench\": \"reduce\", \"algorithm\": \"%s\", \"ranks\": %d, \"bytes\": %zu, \"calls\": %d, "
-               "\"p50_ms\": %.6f, \"p99_ms\": %.6f, \"algorithm_gb_s\": %.6f, \"bus_gb_s\": %.6f}\n",
+               "\"p50_ms\": %.6f, \"p99_ms\": %.6f, \"algorithm_gb_s\": %.6f, \"bus_gb_s\": %.6f, "
+               "\"ordered_ratio\": %.4f}\n",
                names[k], ranks, bytes, figures[k].calls, figures[k].p50 * 1e3, figures[k].p99 * 1e3,
-               algorithm[k], bus[k]);
-}
-
-static ls_status one_size(const struct bench *bench, struct reduction *reduction, int64_t bytes) {
-    struct figures figures[2] = {{0}};
-    const size_t floats = (size_t)bytes / sizeof(float);
-    double *all = calloc((size_t)reduction->comm->size, sizeof *all);
-    ls_status status =
-        all ? measure(bench, reduction, floats, all, figures) : LS_FAIL(LS_SYSTEM, "out of memory");
-    free(all);
-    LS_TRY(status);
-    if (reduction->comm->rank == 0) print_size(bench, reduction->comm->size, floats * sizeof(float), figures);
+               algorithm[k], bus[k], figures[ORDERED].p50 / figures[k].p50);
     fflush(stdout);
-    return LS_OK;
 }
 
 static ls_status all_sizes(const struct bench *bench, struct reduction *reduction) {
     if (reduction->comm->rank == 0 && !bench->json) print_heading(reduction);
-    for (int i = 0; i < bench->n_sizes; i++) LS_TRY(one_size(bench, reduction, bench->sizes[i]));
+    struct figures unused[ALGORITHMS]; // the first calls find processors asleep
+    LS_TRY(measure(bench, reduction, (size_t)bench->sizes[0] / sizeof(float), unused));
+    for (int i = 0; i < bench->n_sizes; i++) {
+        struct figures figures[ALGORITHMS] = {{0}};
+        const size_t floats = (size_t)bench->sizes[i] / sizeof(float);
+        LS_TRY(measure(bench, reduction, floats, figures));
+        if (reduction->comm->rank == 0) print_size(bench, reduction, floats * sizeof(float), figures);
+    }
     return LS_OK;
 }
 
@@ -143,16 +201,16 @@ static ls_status open_reduction(const struct bench *bench, struct reduction *red
                                          (void **)&reduction->buffer));
     LS_TRY(ls_fold_make(comm->rank, comm->rank + 1, comm->size, 1, &reduction->fold));
     LS_TRY(ls_transport_choose(reduction->recipe, reduction->comm, reduction->device, &reduction->transport));
-    LS_TRY(ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size, false,
-                           floats, &reduction->ordered));
-    return ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size, true, floats,
-                           &reduction->fast);
+    for (int k = ORDERED; k <= FAST; k++)
+        LS_TRY(ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size,
+                               k == FAST, floats, &reduction->reducers[k]));
+    reduction->all = calloc((size_t)comm->size * MOST_CALLS, sizeof *reduction->all);
+    return reduction->all ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
 }
 
 static void close_reduction(struct reduction *reduction) {
     const struct ls_device_api *api = reduction->device->api;
-    if (reduction->ordered) ls_reducer_close(reduction->ordered);
-    if (reduction->fast) ls_reducer_close(reduction->fast);
+    for (int k = ORDERED; k <= FAST; k++) ls_reducer_close(reduction->reducers[k]);
     if (reduction->transport) reduction->transport->api->close(reduction->transport);
     if (reduction->fold) ls_fold_free(reduction->fold);
     api->free(reduction->device, reduction->buffer);
@@ -175,6 +233,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     if (status == LS_OK) status = ls_comm_agree(comm, open_reduction(bench, &reduction));
     if (status == LS_OK) status = all_sizes(bench, &reduction);
     if (reduction.device) close_reduction(&reduction);
+    free(reduction.all);
     ls_recipe_free(&recipe);
     return status;
 }

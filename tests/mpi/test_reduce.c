@@ -1,8 +1,10 @@
 // ranks: 1 2 3 4 5 8
-// The ordered all-reduce over MPI: on every rank the bits of the tree, for buckets of many sizes enqueued
-// back to back, run by a thread that is not the one that opened MPI.
+// The ordered all-reduce, in memory that the ranks share and by messages of MPI: on every rank the bits of
+// the tree, for buckets of many sizes enqueued back to back, run by a thread that is not the one that opened
+// MPI.
 #include "comm/comm.h"
 #include "comm/reduce.h"
+#include "comm/segment.h"
 #include "mpi/check.h"
 #include "unit/comm/lanes.h"
 #include "unit/comm/rehearsal.h"
@@ -123,15 +125,42 @@ static void check_disagreement(struct world *world) {
     if (rank == 1) CHECK(strstr(ls_error_last()->text, "rank 0 sent 3 floats where 4 were expected"));
 }
 
+// The same in shared memory, where each rank hears of it.
+static void check_counts_that_differ(struct world *world) {
+    const int rank = world->comm.rank, ranks = world->comm.size;
+    struct ls_fold *fold;
+    struct ls_reducer *reducer;
+    float buffer[8] = {0}, *buffers[] = {buffer};
+    CHECK(ls_fold_make(rank, rank + 1, ranks, 1, &fold) == LS_OK);
+    CHECK(ls_reducer_open(world->transport, rehearsal_device(), fold, ranks, false, 8, &reducer) == LS_OK);
+    ls_reduce(reducer, buffers, 0, rank == 1 ? 3 : 8, &world->queue);
+    CHECK(sync_queue(world) == LS_COMM);
+    if (rank != 1) CHECK(strstr(ls_error_last()->text, "rank 1 reduces 3 floats where 8 were expected"));
+    ls_reducer_close(reducer);
+    ls_fold_free(fold);
+}
+
+static void check_sums(struct world *world) {
+    static const int lane_counts[] = {8, 9, 13, 16};
+    for (int v = 0; v < 4; v++) check_ordered(world, lane_counts[v], 1 + v);
+    check_ordered(world, world->comm.size, 1);
+}
+
 int main(void) {
     struct world world = {0};
     CHECK(ls_comm_open(&world.comm) == LS_OK);
     CHECK(ls_transport_open_mpi(&world.comm, rehearsal_device(), &world.transport) == LS_OK);
     CHECK(strcmp(world.transport->api->name, "mpi") == 0);
+    struct ls_segment *segment = world.transport->segment;
+    const bool on_one_host = world.comm.size > 1 && world.comm.local_size == world.comm.size;
+    CHECK((segment != NULL) == on_one_host);
+    if (segment) check_ordered(&world, 11, 2);
+    if (segment) segment->staged = 2048; // many rounds, of which the last has one float
+    if (segment) check_sums(&world);
+    if (segment) check_counts_that_differ(&world);
+    world.transport->segment = NULL;
     for (int round = 0; round < 2; round++) {
-        static const int lane_counts[] = {8, 9, 13, 16};
-        for (int v = 0; v < 4; v++) check_ordered(&world, lane_counts[v], 1 + v);
-        check_ordered(&world, world.comm.size, 1);
+        check_sums(&world);
         check_fast(&world, 11);
         ls_transport_mpi_set_piece(world.transport, 999); // and once more, in pieces
     }

@@ -99,8 +99,10 @@ class Scale(lockstep.Case):
         self.assertEqual(result.returncode, 0, result.stderr)
         lines = [json.loads(line) for line in result.stdout.splitlines()]
         self.assertEqual([(line["algorithm"], line["bytes"]) for line in lines],
-                         [("ordered", 4096), ("fast", 4096), ("ordered", 100000), ("fast", 100000)])
+                         [(name, size) for size in (4096, 100000) for name in ("ordered", "fast", "mpi")])
         for line in lines:
+            ordered = next(other for other in lines if (other["algorithm"], other["bytes"]) == ("ordered", line["bytes"]))
+            self.assertAlmostEqual(line["ordered_ratio"], ordered["p50_ms"] / line["p50_ms"], delta=0.001)  # digits printed
             self.assertAlmostEqual(line["algorithm_gb_s"], line["bytes"] / line["p50_ms"] / 1e6, places=3)
             self.assertAlmostEqual(line["bus_gb_s"], line["algorithm_gb_s"] * 4 / 3, places=3)
             self.assertLessEqual(line["p50_ms"], line["p99_ms"])
