@@ -53,6 +53,13 @@ static const struct ls_kernel *find_onednn(enum ls_cpu_kernels choice, const str
 #endif
 }
 
+static const struct ls_kernel *find_pairs(enum ls_cpu_kernels choice, const struct ls_graph *graph,
+                                          const struct ls_node *node, size_t *workspace) {
+    if (choice != LS_CPU_AUTO) return NULL;
+    const struct ls_kernel *kernel = ls_pairs_kernel((enum ls_op_id)node->op->id);
+    return kernel && kernel->supports(graph, node, workspace) ? kernel : NULL;
+}
+
 static ls_status check_bf16(enum ls_cpu_kernels choice, const struct ls_graph *graph,
                             const struct ls_node *node) {
 #ifdef LOCKSTEP_HAVE_ONEDNN
@@ -87,7 +94,8 @@ ls_status ls_kernel_choose(enum ls_cpu_kernels choice, const struct ls_graph *gr
     *kernel = NULL;
     if (node->op->flags & LS_OP_VIEW) return LS_OK;
     LS_TRY(check_bf16(choice, graph, node));
-    *kernel = find_onednn(choice, graph, node, workspace);
+    *kernel = find_pairs(choice, graph, node, workspace);
+    if (!*kernel) *kernel = find_onednn(choice, graph, node, workspace);
     if (*kernel) return LS_OK;
     *kernel = ls_plain()->kernel;
     return (*kernel)->supports(graph, node, workspace) ? LS_OK : no_kernel(graph, node);

@@ -1,4 +1,4 @@
-// The CPU device: a queue is a thread; kernels are oneDNN's, or the plain ones.
+// The CPU device: a queue is a thread; kernels are oneDNN's, or ours.
 #pragma once
 
 #include "device/device.h"
@@ -6,9 +6,9 @@
 #include "base/begin.h"
 
 enum ls_cpu_kernels {
-    LS_CPU_AUTO,   // oneDNN where it was built in, plain where it has no kernel
+    LS_CPU_AUTO,   // what is fastest: some of ours, else oneDNN's where it was built in, else plain ones
     LS_CPU_PLAIN,  // the plain reference kernels: no library, any type, slow
-    LS_CPU_ONEDNN, // an error where it was not built in
+    LS_CPU_ONEDNN, // oneDNN's, plain where it has none; an error where it was not built in
 };
 
 struct ls_cpu_options {

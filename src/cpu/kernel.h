@@ -1,6 +1,6 @@
-// What a kernel is on the CPU. Two libraries have kernels: plain (all ops, all types, ours) and oneDNN
-// (some). A node's kernel is chosen from the node alone, once, when the plan is made: never from time or free
-// memory.
+// What a kernel is on the CPU. Libraries of kernels: plain (all ops, all types, ours), pairs (gradients of
+// weights in bf16, ours) and oneDNN (some). A node's kernel is chosen from the node alone, once, when the
+// plan is made: never from time or free memory.
 #pragma once
 
 #include "cpu/cpu.h"
@@ -26,7 +26,7 @@ struct ls_kernel_call {
 // What `make` gives is for one queue: the thread that loads the program makes and unmakes it, the queue's
 // thread runs it, never both at once. Threads of different queues run side by side, each with its own.
 struct ls_kernel {
-    const char *library; // "plain", "onednn"
+    const char *library; // "plain", "pairs", "onednn"
     // Can this kernel run the node, on this processor? If so, *workspace is the bytes that it needs while it
     // runs: the same at every call for equal nodes. Records no error.
     bool (*supports)(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace);
@@ -40,6 +40,10 @@ struct ls_kernel {
 // The plain kernel of the op, in f32, f64 and bf16; NULL for views alone.
 const struct ls_kernel *ls_plain_kernel(enum ls_op_id op);
 
+// … by pairs of pixels, of gradients in bf16; NULL where the op has none, or the processor not the
+// instructions.
+const struct ls_kernel *ls_pairs_kernel(enum ls_op_id op);
+
 #ifdef LOCKSTEP_HAVE_ONEDNN
 const struct ls_kernel *ls_onednn_kernel(enum ls_op_id op); // NULL where oneDNN's is not wanted
 bool ls_onednn_has_bf16(void);                              // instructions for bf16 that oneDNN uses
@@ -47,8 +51,9 @@ const char *ls_onednn_library(void);                        // "oneDNN 2.6.3"
 const char *ls_onednn_isa(void);                            // "avx2": the level at which its kernels are made
 #endif
 
-// The kernel that runs the node under this choice: oneDNN's where it is wanted, built in and supports the
-// node, else the plain one; NULL for a view. LS_INPUT names op and types where there is none.
+// The kernel that runs the node under this choice: of auto one of ours where that is faster; then oneDNN's
+// where it is wanted, built in and supports the node, else the plain one; NULL for a view. LS_INPUT names op
+// and types where there is none.
 ls_status ls_kernel_choose(enum ls_cpu_kernels choice, const struct ls_graph *graph,
                            const struct ls_node *node, const struct ls_kernel **kernel, size_t *workspace);
 
