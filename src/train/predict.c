@@ -290,7 +290,8 @@ static ls_status keep_apart(const struct ls_predict_request *request, const stru
 }
 
 static ls_status check_places(const struct ls_predict_request *request) {
-    const ls_status status = ls_file_may_write(request->output);
+    ls_status status = ls_file_may_write(request->output);
+    if (status == LS_OK) status = ls_predictions_may_replace(request->output);
     if (status != LS_OK) ls_error_prefix("output");
     return status;
 }

@@ -32,8 +32,8 @@ struct ls_predict_summary {
 };
 
 // All ranks call it; the file has the same bytes on any number of them. LS_PREEMPTED where ls_stop_wanted
-// ended it, with the rows so far kept; LS_NUMBERS names a sample whose output is not finite. `summary` is to
-// be freed, on success.
+// ended it, with the rows so far kept; LS_INPUT where OUTPUT is there and is no file of predictions;
+// LS_NUMBERS names a sample whose output is not finite. `summary` is to be freed, on success.
 ls_status ls_predict(struct ls_comm *comm, const struct ls_predict_request *request,
                      struct ls_predict_summary *summary);
 void ls_predict_summary_free(struct ls_predict_summary *summary);

@@ -128,6 +128,20 @@ static ls_status check_format(struct ls_h5 *file, char *identity, size_t bytes) 
     return ls_h5_attr_text(file, "/", "identity", identity, bytes, &found);
 }
 
+ls_status ls_predictions_may_replace(const char *path) {
+    struct ls_h5 *file;
+    char identity[64];
+    if (!ls_file_exists(path)) return LS_OK;
+    ls_status status = ls_h5_open(path, &file);
+    if (status == LS_OK) {
+        status = check_format(file, identity, sizeof identity);
+        ls_h5_close(file);
+    }
+    if (status != LS_INPUT) return status;
+    return LS_FAIL(LS_INPUT,
+                   "%s: is there, and is no file that predict wrote: remove it, or write to another", path);
+}
+
 // Reads what the file says of itself.
 static ls_status look_into(struct ls_predictions *predictions, char *identity, size_t bytes) {
     struct ls_h5 *file;

@@ -40,6 +40,8 @@ struct ls_prediction_rows {
 
 struct ls_predictions; // an open file
 
+// LS_INPUT where `path` names a file that predict did not write: a new one would take its place.
+ls_status ls_predictions_may_replace(const char *path);
 // `resume`: goes on with what is there, OUT.h5.partial or the whole OUT.h5, of the same identity; LS_INPUT
 // where it has another. Else begins anew. LS_INPUT where another process is at it.
 ls_status ls_predictions_open(const char *path, const struct ls_predictions_about *about, bool resume,

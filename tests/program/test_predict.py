@@ -205,6 +205,11 @@ class Predict(lockstep.Case):
         wanted = "no targets" if shutil.which("gnuplot") else "gnuplot"
         self.assertIn(wanted, self.predict(bare, "-o", self.folder / "o.h5", "--confusion", self.folder / "c.png", expect=2))
         self.assertEqual(sorted(path.name for path in self.folder.iterdir()), ["bare.h5", "other.h5"])
+        for name, content in (("notes.h5", b"mine"), ("shard.h5", data.read_bytes())):
+            taken = self.folder / name
+            taken.write_bytes(content)
+            self.assertIn(f"output: {taken}: is there, and is no file that predict wrote", self.predict(data, "-o", taken, expect=2))
+            self.assertEqual(taken.read_bytes(), content)
 
     def test_not_finite(self):
         """A model that gives no number for one sample: that is named, and nothing is left behind."""
