@@ -28,12 +28,17 @@ ls_status ls_groups_check(const struct ls_recipe *recipe, const struct ls_layout
     const struct ls_groups *groups = &recipe->train.groups;
     for (int g = 0; g < groups->n; g++) {
         const struct ls_group *group = &groups->items[g];
-        int matching = 0, members = 0;
+        int matching = 0, members = 0, trained = 0;
         for (int i = 0; i < layout->n_params; i++) {
+            const bool member = group_of(groups, &layout->params[i]) == group;
             matching += matches(group, &layout->params[i]);
-            members += group_of(groups, &layout->params[i]) == group;
+            members += member;
+            trained += member && i < layout->n_trained;
         }
-        if (members > 0) continue;
+        if (trained > 0) continue;
+        if (members > 0)
+            return LS_FAIL(LS_INPUT, "%s: nothing of the group \"%s\" is trained: model.freeze has all of it",
+                           group->where, group->match);
         if (matching > 0)
             return LS_FAIL(LS_INPUT,
                            "%s: every parameter whose name begins with \"%s\" is in a group before this one",

@@ -11,5 +11,5 @@ struct ls_group_setting {
 };
 struct ls_group_setting ls_groups_setting(const struct ls_recipe *recipe, const struct ls_item *param);
 
-// A group without a parameter is a mistake: LS_INPUT, with its line.
+// A group without a parameter that is trained is a mistake: LS_INPUT, with its line.
 ls_status ls_groups_check(const struct ls_recipe *recipe, const struct ls_layout *layout);

@@ -120,18 +120,35 @@ static bool same_names(const struct ls_list *a, const struct ls_list *b) {
     return same;
 }
 
+static bool has(const struct ls_list *list, const char *name) {
+    for (int i = 0; i < list->n; i++)
+        if (strcmp(list->items[i], name) == 0) return true;
+    return false;
+}
+
+// Names are a set: neither their order nor one that is there twice says anything.
+static bool same_set(const struct ls_list *a, const struct ls_list *b) {
+    bool same = true;
+    for (int i = 0; i < a->n && same; i++) same = has(b, a->items[i]);
+    for (int i = 0; i < b->n && same; i++) same = has(a, b->items[i]);
+    return same;
+}
+
+// Do the lists say the same, though not in the same words?
+static bool same_list(const struct ls_key *key, const struct ls_recipe *saved, const struct ls_recipe *now) {
+    const struct ls_list *a = (const void *)((const char *)saved + key->offset),
+                         *b = (const void *)((const char *)now + key->offset);
+    if (key->kind == LS_KEY_PATTERNS) return same_names(a, b);
+    return key->kind == LS_KEY_NAMES && same_set(a, b);
+}
+
 static void compare(const struct ls_key *key, const struct ls_recipe *saved, const struct ls_recipe *now,
                     struct ls_text *differences) {
     struct ls_text before = {0}, after = {0};
-    bool moved = false;
     if (is_set(key, saved)) ls_recipe_print_value(key, saved, &before);
     if (is_set(key, now)) ls_recipe_print_value(key, now, &after);
-    if (key->kind == LS_KEY_PATTERNS) {
-        const char *a = (const char *)saved + key->offset, *b = (const char *)now + key->offset;
-        moved = same_names((const struct ls_list *)a, (const struct ls_list *)b);
-    }
     const char *was = before.data ? before.data : "not set", *is = after.data ? after.data : "not set";
-    if (strcmp(was, is) != 0 && !moved)
+    if (strcmp(was, is) != 0 && !same_list(key, saved, now))
         ls_text_add(differences, "%s%s was %s, now is %s", differences->length ? "; " : "", key->path, was,
                     is);
     ls_text_free(&before);

@@ -104,7 +104,8 @@ ls_status ls_run_open_files(struct ls_run *run) {
 static ls_status start_checkpoint(struct ls_run *run) {
     LS_TRY(ls_run_compare_replicas(run));
     const double score = ls_scores_best(&run->state.last, run->state.last_loss);
-    const bool evaluated = run->evaluator && run->state.evaluated_step == run->state.step;
+    const bool evaluated =
+        run->evaluator && run->state.step > 0 && run->state.evaluated_step == run->state.step;
     if (evaluated && !(score <= run->state.best_score)) {
         run->state.best_score = score;
         run->state.best_step = run->state.step;

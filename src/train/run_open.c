@@ -16,6 +16,8 @@
 
 static ls_status read_recipe(struct ls_run *run) {
     const struct ls_train_request *request = run->request;
+    if (!request->out && !request->recipe.path)
+        return LS_FAIL(LS_INPUT, "a run whose recipe is no file needs a folder of its own");
     LS_TRY(ls_recipe_load(&request->recipe, &run->recipe));
     ls_recipe_print(&run->recipe, &run->resolved);
     ls_comm_set_timeout(run->comm, run->recipe.train.timeout);
@@ -100,8 +102,6 @@ static const char *default_folder(const struct ls_train_request *request, char *
 
 static ls_status open_folder(struct ls_run *run) {
     if (!ls_run_writes(run)) return LS_OK;
-    if (!run->request->out && !run->request->recipe.path)
-        return LS_FAIL(LS_INPUT, "a run whose recipe is no file needs a folder of its own");
     char name[1024];
     return ls_run_folder_open(default_folder(run->request, name, sizeof name), run->request->resume,
                               &run->folder);

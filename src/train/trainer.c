@@ -287,6 +287,8 @@ static ls_status loop(struct ls_run *run) {
         LS_TRY(evaluate(run, true));
         if (run->evaluator && run->state.evaluated_step != run->state.step) return ls_run_preempted(run);
     }
+    // What model.from held is kept: a run that is killed before it has saved anything goes on from the same.
+    if (run->recipe.model.from && run->state.step == 0) LS_TRY(ls_run_checkpoint(run));
     while (run->state.step < run->steps) {
         LS_TRY(one_step(run));
         if (run->state.skipped_in_row >= (uint64_t)run->recipe.train.nan_limit) return give_up(run);

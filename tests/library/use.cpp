@@ -98,6 +98,8 @@ static uint64_t train(const std::string &data, const std::string &out) {
     EXPECT(ls_train(&comm, &request, &summary) == LS_OK);
     EXPECT(summary.complete && summary.step == 3 && steps == 3);
     EXPECT(says(ls_train(&comm, &request, &summary), LS_INPUT, "holds a run")); // the folder is taken
+    const std::string nowhere = recipe_of("dense", "nowhere"); // said before data are looked for
+    request.recipe.text = nowhere.c_str();
     request.out = nullptr;
     EXPECT(says(ls_train(&comm, &request, &summary), LS_INPUT, "a folder of its own"));
     ls_comm_end(&comm, LS_OK);

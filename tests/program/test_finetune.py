@@ -74,11 +74,21 @@ class Start(lockstep.Case):
         result = self.train(whole, "--resume", ranks=2, out="cut")
         self.assertIn("step 2; model.from is not read", result.stderr)
         self.assertEqual(lockstep.done_line(result)["params"], first["params"])
-        # Nor is it to evaluate or predict.
+        # What it held is kept before the first step.
+        for path in (self.folder / "cut" / "checkpoints").iterdir():
+            if path.name != "step-00000000.h5":
+                path.unlink()
+        result = self.train(whole, "--resume", out="cut")
+        self.assertIn("step 0; model.from is not read", result.stderr)
+        self.assertEqual(lockstep.done_line(result)["params"], first["params"])
+        # Nor is it read to evaluate or predict.
         evaluated = lockstep.run("eval", self.newest("cut"), ranks=2)
         self.assertEqual(evaluated.returncode, 0, evaluated.stderr)
         predicted = lockstep.run("predict", self.newest("cut"), self.folder / "other" / "test-00000.h5", "-o", self.folder / "p.h5")
         self.assertEqual(predicted.returncode, 0, predicted.stderr)
+        # The order of what is frozen says nothing, what it is does.
+        turned = self.recipe({"model.freeze": self.FROZEN[::-1] + ["bn1"], "checkpoint.every": "1 steps", "checkpoint.keep": 9})
+        self.assertEqual(lockstep.done_line(self.train(turned, "--resume", out="cut"))["params"], first["params"])
         result = self.train(self.recipe({"model.freeze": ["conv1"]}), "--resume", expect=2, out="cut")
         self.assertIn('model.freeze was [conv1, bn1, conv2, bn2], now is [conv1]', result.stderr)
 
@@ -145,6 +155,12 @@ class Start(lockstep.Case):
         every = ["fc"] + [f"{kind}{i}" for i in range(1, 6) for kind in ("conv", "bn")]
         self.refuse({"model.freeze": every}, "LINE(freeze)nothing of cnn is left to be trained")
         self.refuse({}, "override model.freeze=fc2: no parameter", override=["model.freeze=fc2"])
+        # What there is instead: of the longest part that is known.
+        self.refuse({"model.freeze": ["conv1.gamma"]}, "no parameter of cnn is conv1.gamma, or below it; there are conv1.weight")
+        self.refuse({"model.zoo": "resnet8", "model.freeze": ["layer1.7.conv1"]}, "or below it; there are layer1.0")
+        self.refuse({"model.freeze": ["fc.weight.more"]}, "no parameter of cnn is fc.weight.more, or below it; there are none")
+        self.refuse({"train.groups": [{"match": "conv1", "lr_scale": 0.5}]}, "recipe.yaml:", "train.groups: nothing of the group \"conv1\" is "
+                    "trained: model.freeze has all of it")
 
 
 @unittest.skipUnless((FASHION_MNIST / "train-images-idx3-ubyte.gz").exists(), "Debian's dataset-fashion-mnist is not installed")

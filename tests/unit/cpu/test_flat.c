@@ -314,6 +314,26 @@ static void test_trusting(void **state) {
     check_trusting(LS_LAMB);
 }
 
+// A ratio that f32 cannot hold, or that is no number, counts as none: the parameter moves at the rate itself.
+static void test_ratios_are_bounded(void **state) {
+    (void)state;
+    static const struct {
+        double weights, others; // squares
+        float ratio;
+    } cases[] = {
+        {4, 16, 0.5f}, {1e76, 1, 1e38f}, {1e78, 1, 1},     {1e60, 1e-60, 1},        {0, 1, 1},   {1, 0, 1},
+        {0, 0, 1},     {INFINITY, 1, 1}, {1, INFINITY, 0}, {INFINITY, INFINITY, 1}, {NAN, 1, 1}, {1, NAN, 1},
+    };
+    const struct ls_decision decision = {1, 1, 0};
+    struct ls_update update = trusting_update(LS_LAMB, &decision);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        norms[3][0] = cases[i].weights, norms[3][1] = cases[i].others;
+        api->update_ratios(queue, &update);
+        sync();
+        assert_true(ratios[2] == cases[i].ratio && ratios[1] == 1);
+    }
+}
+
 static void test_trusting_skips(void **state) {
     (void)state;
     for (int kind = LS_LARS; kind <= LS_LAMB; kind++) {
@@ -391,6 +411,7 @@ int main(void) {
         cmocka_unit_test(test_adamw),
         cmocka_unit_test(test_update_of_slices_is_update_of_all),
         cmocka_unit_test(test_trusting),
+        cmocka_unit_test(test_ratios_are_bounded),
         cmocka_unit_test(test_trusting_skips),
         cmocka_unit_test(test_skip_changes_nothing),
         cmocka_unit_test(test_update_states),

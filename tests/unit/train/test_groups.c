@@ -15,7 +15,9 @@ static struct ls_item params[] = {
     {.name = "fc.bias"},
 };
 enum { PARAMS = sizeof params / sizeof params[0] };
-static const struct ls_layout layout = {.params = params, .n_params = PARAMS};
+static const struct ls_layout layout = {.params = params, .n_params = PARAMS, .n_trained = PARAMS};
+// fc is frozen.
+static const struct ls_layout partly = {.params = params, .n_params = PARAMS, .n_trained = PARAMS - 2};
 
 static void expect(const char *override, const float decays[PARAMS], const float scales[PARAMS]) {
     struct ls_recipe recipe = must_parse(LEAST, override);
@@ -42,12 +44,17 @@ static void the_first_that_matches_counts(void **state) {
            (float[]){0.25f, 0.25f, 0.25f, 0.25f, 0.25f, own, own}, (float[]){1, 1, 1, 1, 1, 1, 1});
 }
 
-static void must_be_refused(const char *text, const char *override, const char *words) {
+static void must_be_refused_of(const struct ls_layout *of, const char *text, const char *override,
+                               const char *words) {
     struct ls_recipe recipe = must_parse(text, override);
-    assert_int_equal(ls_groups_check(&recipe, &layout), LS_INPUT);
+    assert_int_equal(ls_groups_check(&recipe, of), LS_INPUT);
     if (!strstr(ls_error_last()->text, words))
         fail_msg("\nexpected: %s\n   found: %s", words, ls_error_last()->text);
     ls_recipe_free(&recipe);
+}
+
+static void must_be_refused(const char *text, const char *override, const char *words) {
+    must_be_refused_of(&layout, text, override, words);
 }
 
 static void a_group_without_parameters_is_refused(void **state) {
@@ -61,10 +68,22 @@ static void a_group_without_parameters_is_refused(void **state) {
                     "override train.groups=[{match: c, lr_scale: 2}, {match: x}]: no parameter");
 }
 
+static void a_group_of_frozen_parameters_is_refused(void **state) {
+    (void)state;
+    must_be_refused_of(&partly, LEAST, "train.groups=[{match: fc}]",
+                       "nothing of the group \"fc\" is trained: model.freeze has all of it");
+    must_be_refused_of(&partly, LEAST, "train.groups=[{match: layer10}, {match: conv1}, {match: fc.bias}]",
+                       "nothing of the group \"fc.bias\" is trained");
+    struct ls_recipe recipe = must_parse(LEAST, "train.groups=[{match: layer10}, {match: ''}]");
+    assert_int_equal(ls_groups_check(&recipe, &partly), LS_OK);
+    ls_recipe_free(&recipe);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_that_matches_counts),
         cmocka_unit_test(a_group_without_parameters_is_refused),
+        cmocka_unit_test(a_group_of_frozen_parameters_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
