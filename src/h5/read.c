@@ -1,6 +1,7 @@
 // Finding, describing and reading datasets.
 #include "h5/internal.h"
 
+#include "base/arena.h"
 #include "base/pulse.h"
 
 #include <stdio.h>
@@ -77,7 +78,7 @@ void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset) {
     }
     place->name = strdup(name);
     place->id = dataset;
-    if (!place->name) abort();
+    if (!place->name) ls_out_of_memory(strlen(name) + 1);
 }
 
 // By default the library caches chunks of up to 1 MiB in all; a larger one would be decompressed for each

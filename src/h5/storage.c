@@ -1,6 +1,8 @@
 // How a dataset is stored, and whether all that it needs is there.
 #include "h5/internal.h"
 
+#include "base/arena.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,7 @@ static char *beside(const struct ls_h5 *file, const char *name) {
     const char *slash = strrchr(file->path, '/');
     size_t folder = slash ? (size_t)(slash - file->path) + 1 : 0, bytes = folder + strlen(name) + 1;
     char *path = malloc(bytes);
-    if (!path) abort();
+    if (!path) ls_out_of_memory(bytes);
     snprintf(path, bytes, "%.*s%s", (int)folder, file->path, name);
     return path;
 }

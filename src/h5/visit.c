@@ -1,6 +1,8 @@
 // Walking through groups.
 #include "h5/internal.h"
 
+#include "base/arena.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@ static void add_name(struct names *names, char *name) {
     if (names->n == names->capacity) {
         names->capacity = names->capacity ? 2 * names->capacity : 32;
         char **items = realloc(names->items, sizeof *items * (size_t)names->capacity);
-        if (!items) abort();
+        if (!items) ls_out_of_memory(sizeof *items * (size_t)names->capacity);
         names->items = items;
     }
     names->items[names->n++] = name;
@@ -26,7 +28,7 @@ static void add_name(struct names *names, char *name) {
 static char *join(const char *group, const char *name) {
     size_t length = strlen(group) + strlen(name) + 2;
     char *path = malloc(length);
-    if (!path) abort();
+    if (!path) ls_out_of_memory(length);
     snprintf(path, length, "%s%s%s", group, *group ? "/" : "", name);
     return path;
 }
