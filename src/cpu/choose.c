@@ -53,11 +53,16 @@ static const struct ls_kernel *find_onednn(enum ls_cpu_kernels choice, const str
 #endif
 }
 
-static const struct ls_kernel *find_pairs(enum ls_cpu_kernels choice, const struct ls_graph *graph,
-                                          const struct ls_node *node, size_t *workspace) {
+static const struct ls_kernel *find_own(enum ls_cpu_kernels choice, const struct ls_graph *graph,
+                                        const struct ls_node *node, size_t *workspace) {
     if (choice != LS_CPU_AUTO) return NULL;
-    const struct ls_kernel *kernel = ls_pairs_kernel((enum ls_op_id)node->op->id);
-    return kernel && kernel->supports(graph, node, workspace) ? kernel : NULL;
+    const enum ls_op_id op = (enum ls_op_id)node->op->id;
+    enum { KERNELS = 2 };
+    const struct ls_kernel *const kernels[KERNELS] = {ls_winograd_kernel(op, ls_plain()),
+                                                      ls_pairs_kernel(op)};
+    for (int i = 0; i < KERNELS; i++)
+        if (kernels[i] && kernels[i]->supports(graph, node, workspace)) return kernels[i];
+    return NULL;
 }
 
 static ls_status check_bf16(enum ls_cpu_kernels choice, const struct ls_graph *graph,
@@ -94,7 +99,7 @@ ls_status ls_kernel_choose(enum ls_cpu_kernels choice, const struct ls_graph *gr
     *kernel = NULL;
     if (node->op->flags & LS_OP_VIEW) return LS_OK;
     LS_TRY(check_bf16(choice, graph, node));
-    *kernel = find_pairs(choice, graph, node, workspace);
+    *kernel = find_own(choice, graph, node, workspace);
     if (!*kernel) *kernel = find_onednn(choice, graph, node, workspace);
     if (*kernel) return LS_OK;
     *kernel = ls_plain()->kernel;

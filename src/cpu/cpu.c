@@ -126,9 +126,11 @@ static const char *library_isa(enum ls_cpu_kernels choice) {
     return "";
 }
 
-// Those that only some processors have.
-static const char *own_kernels(enum ls_cpu_kernels choice) {
-    return choice == LS_CPU_AUTO && ls_pairs_kernel(LS_OP_CONV_WEIGHT_GRAD) ? ", pairs" : "";
+// Those that only some processors have: ", Winograd, pairs".
+static void own_kernels(const struct ls_cpu_device *cpu, char *text, size_t size) {
+    const bool wanted = cpu->choice == LS_CPU_AUTO;
+    snprintf(text, size, "%s%s", wanted && ls_winograd_kernel(LS_OP_CONV, cpu->plain) ? ", Winograd" : "",
+             wanted && ls_pairs_kernel(LS_OP_CONV_WEIGHT_GRAD) ? ", pairs" : "");
 }
 
 // Everything that may give other bits. Never cut: two devices with equal beginnings would pass for one.
@@ -151,10 +153,12 @@ static ls_status describe(struct ls_cpu_device *cpu, int threads) {
     const char *libm = "?";
 #endif
     const char *isa = library_isa(cpu->choice);
-    const int length = snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint,
-                                "cpu %s, %s; %s; arithmetic %d, %s%s; %s%s%s; libm %s", name, steps, caches,
-                                LS_ARITHMETIC, cpu->plain->level, own_kernels(cpu->choice),
-                                library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
+    char own[24];
+    own_kernels(cpu, own, sizeof own);
+    const int length =
+        snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint,
+                 "cpu %s, %s; %s; arithmetic %d, %s%s; %s%s%s; libm %s", name, steps, caches, LS_ARITHMETIC,
+                 cpu->plain->level, own, library_of(cpu->choice), isa[0] ? " " : "", isa, libm);
     if (length < 0 || (size_t)length >= sizeof cpu->base.fingerprint)
         return LS_FAIL(LS_SYSTEM, "the description of the processor has %d bytes, at most %zu fit", length,
                        sizeof cpu->base.fingerprint - 1);

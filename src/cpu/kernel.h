@@ -1,6 +1,6 @@
-// What a kernel is on the CPU. Libraries of kernels: plain (all ops, all types, ours), pairs (gradients of
-// weights in bf16, ours) and oneDNN (some). A node's kernel is chosen from the node alone, once, when the
-// plan is made: never from time or free memory.
+// What a kernel is on the CPU. Libraries of kernels: plain (all ops, all types, ours), winograd (3x3
+// convolutions in f32, ours), pairs (gradients of weights in bf16, ours) and oneDNN (some). A node's kernel
+// is chosen from the node alone, once, when the plan is made: never from time or free memory.
 #pragma once
 
 #include "cpu/cpu.h"
@@ -26,7 +26,7 @@ struct ls_kernel_call {
 // What `make` gives is for one queue: the thread that loads the program makes and unmakes it, the queue's
 // thread runs it, never both at once. Threads of different queues run side by side, each with its own.
 struct ls_kernel {
-    const char *library; // "plain", "pairs", "onednn"
+    const char *library; // "plain", "winograd", "pairs", "onednn"
     // Can this kernel run the node, on this processor? If so, *workspace is the bytes that it needs while it
     // runs: the same at every call for equal nodes. Records no error.
     bool (*supports)(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace);
@@ -39,6 +39,10 @@ struct ls_kernel {
 
 // The plain kernel of the op, in f32, f64 and bf16; NULL for views alone.
 const struct ls_kernel *ls_plain_kernel(enum ls_op_id op);
+
+struct ls_plain;
+// … of convolutions by Winograd's algorithm; NULL of other ops, or where this level does not have it.
+const struct ls_kernel *ls_winograd_kernel(enum ls_op_id op, const struct ls_plain *level);
 
 // … by pairs of pixels, of gradients in bf16; NULL where the op has none, or the processor not the
 // instructions.

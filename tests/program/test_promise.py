@@ -1,4 +1,5 @@
 """The promise: one recipe, one result, on any number of ranks and threads."""
+import pathlib
 import unittest
 
 import lockstep
@@ -46,6 +47,17 @@ class Promise(lockstep.Case):
                       "train.lanes": 6, "train.optimizer": {"adamw": {"weight_decay": 0.05}},
                       "train.schedule": {"constant": {"peak": 0.0005}}, "eval.every": 0, "checkpoint.every": 0},
                      [(1, 1), (1, 2), (2, 1), (3, 1)])
+
+    def test_fewer_products(self):
+        # Convolutions by Winograd's algorithm, which the CPU has with AVX-512, also with one sample a lane.
+        x, y = lockstep.images(96, size=32)
+        data = lockstep.write_shards(self.folder / "wide", "all", x, y)
+        changes = {"model.zoo": "resnet18", "data.train": data, "data.test": data, "train.batch": 8, "train.lanes": 8,
+                   "train.schedule": {"constant": {"peak": 0.01}}, "eval.every": 0, "checkpoint.every": 0}
+        fewer = self.compare(changes, [(1, 1), (1, 2)] + [(ranks, 1) for ranks in self.FEW[1:]])
+        if "avx512dq" in pathlib.Path("/proc/cpuinfo").read_text() and "onednn" in lockstep.run("--version").stdout.lower():
+            all_products = self.compare(dict(changes, **{"device.kernels": "onednn"}), [(1, 2)])
+            self.assertNotEqual(fewer[0], all_products[0], "they were not used, or cannot be turned off")
 
     # Beside the optimizers: the average, by which evaluations are made, groups, and how the rate goes.
     def test_lars(self):
