@@ -175,8 +175,12 @@ size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, s
 
 static const size_t LEFT_OVER = (size_t)256 << 20;
 
+// In its chunks one row follows another. A dataset that can grow may have chunks that are wider than it is.
 static bool has_whole_rows(const struct ls_column *column) {
-    return column->chunking->chunks == column->chunking->grid[0];
+    const struct ls_h5_dataset *found = &column->chunking->found;
+    for (int i = 1; i < found->rank; i++)
+        if (found->chunking.dim[i] != found->dim[i]) return false;
+    return true;
 }
 
 size_t ls_chunk_leftover_bytes(const struct ls_dataset *dataset) {

@@ -15,7 +15,8 @@ static uint16_t number_of(int64_t sample, int64_t i) {
     return (uint16_t)(sample * 257 + i * 31);
 }
 
-// [N, SIDE, SIDE] u16, shuffled and compressed, in chunks of `rows` samples and `side` lines.
+// [N, SIDE, SIDE] u16, shuffled and compressed, in chunks of `rows` samples and `side` lines, which may be
+// more than a sample has.
 static void write_chunked(const char *name, hsize_t rows, hsize_t side) {
     static uint16_t numbers[N][SIDE * SIDE];
     int32_t labels[N];
@@ -23,9 +24,9 @@ static void write_chunked(const char *name, hsize_t rows, hsize_t side) {
         labels[i] = label_of((uint64_t)i);
         for (int k = 0; k < SIDE * SIDE; k++) numbers[i][k] = number_of(i, k);
     }
-    hsize_t dim[3] = {N, SIDE, SIDE}, chunk[3] = {rows, side, SIDE};
+    hsize_t dim[3] = {N, SIDE, SIDE}, chunk[3] = {rows, side, SIDE}, most[3] = {N, SIDE + side, SIDE};
     hid_t file = H5Fcreate(scene_path(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-    hid_t space = H5Screate_simple(3, dim, NULL), line = H5Screate_simple(1, dim, NULL);
+    hid_t space = H5Screate_simple(3, dim, most), line = H5Screate_simple(1, dim, NULL);
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(properties, 3, chunk);
     H5Pset_shuffle(properties);
@@ -70,8 +71,8 @@ static void keep_only(struct ls_dataset *set, size_t chunks) {
 
 static void test_threads_share_chunks(void **state) {
     (void)state;
-    const hsize_t sides[] = {SIDE, 4};
-    for (int s = 0; s < 2; s++) {
+    const hsize_t sides[] = {SIDE, 4, SIDE + 1};
+    for (int s = 0; s < 3; s++) {
         for (size_t kept = 0; kept <= 40; kept = kept ? kept * 3 : 1) {
             struct ls_dataset *set;
             write_chunked("chunks.h5", ROWS, sides[s]);
@@ -200,8 +201,11 @@ static void test_leftovers_spare_decoding(void **state) {
     assert_in_range(decoded_for(20, 16, 16, 0, 1), BATCHES * 16 / ROWS, without * 2 / 3);
     assert_in_range(decoded_for(N, 64, 16, 32, 1), BATCHES * 16 / ROWS, without * 2 / 3);
     for (int threads = 2; threads < 5; threads++) decoded_for(30, 48, 48, 0, threads);
-    write_chunked("chunks.h5", ROWS, 4); // chunks cut across samples leave nothing
-    assert_int_equal(decoded_for(0, 16, 16, 0, 1), decoded_for(N, 16, 16, 0, 1));
+    // Chunks cut across samples, or higher than these, leave nothing.
+    for (hsize_t side = 4; side <= SIDE + 3; side += SIDE - 1) {
+        write_chunked("chunks.h5", ROWS, side);
+        assert_int_equal(decoded_for(0, 16, 16, 0, 1), decoded_for(N, 16, 16, 0, 1));
+    }
 }
 
 // ---- filters
