@@ -288,17 +288,10 @@ static __global__ void __launch_bounds__(PART_THREADS)
                   const float *var, double epsilon, float *dscale, float *dshift, float *factor,
                   float *average, float *slope) {
     __shared__ double shared[PART_THREADS];
-    int row = (int)threadIdx.x / PART_CHANNELS;
     int64_t channel = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
-    bool any = channel < c.channels;
-    double sum = 0, product = 0;
-    for (int part = row; any && part < c.parts; part += PART_ROWS) {
-        sum += (double)sum_of[part * c.channels + channel];
-        product += (double)product_of[part * c.channels + channel];
-    }
-    sum = add_over_parts(sum, shared);
-    product = add_over_parts(product, shared);
-    if (!any || row > 0) return;
+    double sum = sum_of_parts(c, sum_of, channel, shared),
+           product = sum_of_parts(c, product_of, channel, shared);
+    if (channel >= c.channels || threadIdx.x >= PART_CHANNELS) return;
     double variance = (double)var[channel] + epsilon;
     dscale[channel] = (float)(product / sqrt(variance));
     dshift[channel] = (float)sum;

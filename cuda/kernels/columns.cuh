@@ -110,6 +110,15 @@ static __device__ __forceinline__ void write_channels(float *to, int64_t channel
     store<float, N>(to + channel, numbers);
 }
 
+// Each rounded once to what is stored.
+template <typename T, int N>
+static __device__ __forceinline__ void store_rounded(T *to, const float (&from)[N]) {
+    pack<T, N> numbers;
+#pragma unroll
+    for (int k = 0; k < N; k++) numbers.at[k] = put<T>(from[k]);
+    store<T, N>(to, numbers);
+}
+
 // ---- sums over the rows of a block, always by the same tree
 
 template <int N>
@@ -146,6 +155,16 @@ static __device__ __forceinline__ double add_over_parts(double mine, double *sha
     double total = shared[x];
     __syncthreads();
     return total;
+}
+
+// The sum of numbers [parts][channels] over the parts, of a channel if there is one, for all of its threads.
+static __device__ __forceinline__ double sum_of_parts(const struct columns &c, const float *numbers,
+                                                      int64_t channel, double *shared) {
+    double sum = 0;
+    for (int part = (int)threadIdx.x / PART_CHANNELS; channel < c.channels && part < c.parts;
+         part += PART_ROWS)
+        sum += (double)numbers[part * c.channels + channel];
+    return add_over_parts(sum, shared);
 }
 
 // ---- launches

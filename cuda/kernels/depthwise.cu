@@ -135,12 +135,8 @@ static __global__ void __launch_bounds__(PART_THREADS)
     __shared__ double shared[PART_THREADS];
     int64_t tap = blockIdx.x / (unsigned)tiles;
     int64_t channel = (int64_t)(blockIdx.x % (unsigned)tiles) * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
-    int row = (int)threadIdx.x / PART_CHANNELS;
-    double sum = 0;
-    for (int part = row; channel < c.channels && part < c.parts; part += PART_ROWS)
-        sum += (double)sums[(tap * c.parts + part) * c.channels + channel];
-    sum = add_over_parts(sum, shared);
-    if (channel < c.channels && row == 0) dw[channel * taps + tap] = (float)sum;
+    double sum = sum_of_parts(c, sums + tap * c.parts * c.channels, channel, shared);
+    if (channel < c.channels && threadIdx.x < PART_CHANNELS) dw[channel * taps + tap] = (float)sum;
 }
 
 // ---- launches

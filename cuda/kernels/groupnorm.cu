@@ -148,17 +148,10 @@ static __global__ void __launch_bounds__(PART_THREADS)
     group_inflow_of_all(struct columns c, const float *product_of, const float *sum_of, float *dscale,
                         float *dshift) {
     __shared__ double shared[PART_THREADS];
-    int row = (int)threadIdx.x / PART_CHANNELS;
     int64_t channel = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
-    bool any = channel < c.channels;
-    double product = 0, sum = 0;
-    for (int part = row; any && part < c.parts; part += PART_ROWS) {
-        product += (double)product_of[part * c.channels + channel];
-        sum += (double)sum_of[part * c.channels + channel];
-    }
-    product = add_over_parts(product, shared);
-    sum = add_over_parts(sum, shared);
-    if (!any || row > 0) return;
+    double product = sum_of_parts(c, product_of, channel, shared),
+           sum = sum_of_parts(c, sum_of, channel, shared);
+    if (channel >= c.channels || threadIdx.x >= PART_CHANNELS) return;
     dscale[channel] = (float)product;
     dshift[channel] = (float)sum;
 }

@@ -55,11 +55,10 @@ __global__ void __launch_bounds__(THREADS, 4)
                 }
                 first = false;
             }
-        pack<T, N> out;
         pack<Index, N> places;
 #pragma unroll
-        for (int k = 0; k < N; k++) out.at[k] = put<T>(best[k]), places.at[k] = (Index)place[k];
-        store<T, N>(y + row * c.channels + p.channel, out);
+        for (int k = 0; k < N; k++) places.at[k] = (Index)place[k];
+        store_rounded(y + row * c.channels + p.channel, best);
         store<Index, N>(index + row * c.channels + p.channel, places);
     }
 }
@@ -87,10 +86,7 @@ __global__ void __launch_bounds__(THREADS, 4)
                 for (int k = 0; k < N; k++) sum[k] += place.at[k] == here ? get(in.at[k]) : 0;
             }
         }
-        pack<T, N> out;
-#pragma unroll
-        for (int k = 0; k < N; k++) out.at[k] = put<T>(sum[k]);
-        store<T, N>(dx + row * c.channels + p.channel, out);
+        store_rounded(dx + row * c.channels + p.channel, sum);
     }
 }
 
@@ -118,10 +114,9 @@ __global__ void __launch_bounds__(THREADS, 4)
 #pragma unroll
                 for (int k = 0; k < N; k++) sum[k] += get(in.at[k]);
             }
-        pack<T, N> out;
 #pragma unroll
-        for (int k = 0; k < N; k++) out.at[k] = put<T>(sum[k] / divisor);
-        store<T, N>(y + row * c.channels + p.channel, out);
+        for (int k = 0; k < N; k++) sum[k] /= divisor;
+        store_rounded(y + row * c.channels + p.channel, sum);
     }
 }
 
@@ -149,10 +144,7 @@ __global__ void __launch_bounds__(THREADS, 4)
                 for (int k = 0; k < N; k++) sum[k] += get(in.at[k]) / divisor;
             }
         }
-        pack<T, N> out;
-#pragma unroll
-        for (int k = 0; k < N; k++) out.at[k] = put<T>(sum[k]);
-        store<T, N>(dx + row * c.channels + p.channel, out);
+        store_rounded(dx + row * c.channels + p.channel, sum);
     }
 }
 

@@ -39,13 +39,9 @@ __global__ void __launch_bounds__(PART_THREADS)
     __shared__ double shared[PART_THREADS];
     int64_t group = blockIdx.x / (unsigned)tiles;
     int64_t channel = (int64_t)(blockIdx.x % (unsigned)tiles) * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
-    int row = (int)threadIdx.x / PART_CHANNELS;
-    bool any = channel < c.channels;
-    double sum = 0;
-    for (int part = row; any && part < c.parts; part += PART_ROWS)
-        sum += (double)sums[(group * c.parts + part) * c.channels + channel];
-    sum = add_over_parts(sum, shared);
-    if (any && row == 0) out[group * c.channels + channel] = put<T>((float)(sum / divisor));
+    double sum = sum_of_parts(c, sums + group * c.parts * c.channels, channel, shared);
+    if (channel < c.channels && threadIdx.x < PART_CHANNELS)
+        out[group * c.channels + channel] = put<T>((float)(sum / divisor));
 }
 
 template <typename Out>
