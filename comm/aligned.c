@@ -7,15 +7,34 @@
 //   d = 1      (ab)....    ....(ab)    (cd)....    ....(cd)     each (..) four floats
 //   d = 2      ((ab)(cd))  at 0..1, 4..5, 2..3, 6..7
 //   back       d = 2, then d = 1: each gives its partner what it has
+//
+// Of few floats partners give each other all they hold, and both add: half the rounds.
 #include "comm/reducer.h"
 
 enum { MAX_ROUNDS = 12 }; // log2(LS_MAX_LANES)
 
-size_t ls_aligned_scratch(size_t count) {
-    return count - count / 2; // the first round's share, the larger half
+size_t ls_aligned_scratch(size_t count, size_t few) {
+    const size_t whole = count < few ? count : few;
+    const size_t half = count - count / 2; // the first round's share, the larger half
+    return whole > half ? whole : half;
 }
 
-void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
+static void add_partners(const struct ls_reducer *reducer, int distance, float *mine, size_t count,
+                         struct ls_queue *queue) {
+    const bool on_the_left = (reducer->transport->rank & distance) == 0;
+    float *theirs = reducer->scratch;
+    ls_reducer_add(reducer, mine, on_the_left ? mine : theirs, on_the_left ? theirs : mine, count, queue);
+}
+
+static void reduce_few(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
+    for (int distance = 1; distance < reducer->transport->size; distance *= 2) {
+        const int partner = reducer->transport->rank ^ distance;
+        ls_reducer_exchange(reducer, partner, data, count, partner, reducer->scratch, count, queue);
+        add_partners(reducer, distance, data, count, queue);
+    }
+}
+
+static void reduce_many(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
     const int rank = reducer->transport->rank, ranks = reducer->transport->size;
     struct ls_span held[MAX_ROUNDS + 1] = {{0, count}}; // before each round
     struct ls_span given[MAX_ROUNDS];
@@ -27,11 +46,9 @@ void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t cou
         const bool on_the_left = (rank & distance) == 0;
         const struct ls_span keep = on_the_left ? lower : upper, give = on_the_left ? upper : lower;
         const int partner = rank ^ distance;
-        float *mine = data + keep.begin, *theirs = reducer->scratch;
-        ls_reducer_exchange(reducer, partner, data + give.begin, ls_span_count(give), partner, theirs,
-                            ls_span_count(keep), queue);
-        ls_reducer_add(reducer, mine, on_the_left ? mine : theirs, on_the_left ? theirs : mine,
-                       ls_span_count(keep), queue);
+        ls_reducer_exchange(reducer, partner, data + give.begin, ls_span_count(give), partner,
+                            reducer->scratch, ls_span_count(keep), queue);
+        add_partners(reducer, distance, data + keep.begin, ls_span_count(keep), queue);
         held[rounds + 1] = keep;
         given[rounds] = give;
     }
@@ -41,4 +58,11 @@ void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t cou
         ls_reducer_exchange(reducer, partner, data + have.begin, ls_span_count(have), partner,
                             data + lack.begin, ls_span_count(lack), queue);
     }
+}
+
+void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
+    if (count <= reducer->few)
+        reduce_few(reducer, data, count, queue);
+    else
+        reduce_many(reducer, data, count, queue);
 }

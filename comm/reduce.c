@@ -1,6 +1,7 @@
 // The all-reduce over ranks: which algorithm, what it needs, and the call.
 #include "comm/reducer.h"
 
+#include <math.h>
 #include <string.h>
 
 static bool is_power_of_two(int n) {
@@ -17,7 +18,7 @@ enum ls_reduce_algorithm ls_reduce_choose(int ranks, int lanes, bool fast) {
 static size_t scratch_floats(int rank, int ranks, int lanes, bool fast, size_t max_count) {
     if (ranks == 1) return 0;
     switch (ls_reduce_choose(ranks, lanes, fast)) {
-    case LS_REDUCE_ALIGNED: return ls_aligned_scratch(max_count);
+    case LS_REDUCE_ALIGNED: return ls_aligned_scratch(max_count, LS_REDUCE_FEW);
     case LS_REDUCE_SLICES: return ls_slices_scratch(rank, ranks, lanes, max_count);
     case LS_REDUCE_FAST: break;
     }
@@ -30,7 +31,9 @@ size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_
 
 double ls_reduce_traffic(int rank, int ranks, int lanes, bool fast, size_t count) {
     const double all = (double)count, share = all / ranks, of_others = all - share;
-    if (ls_reduce_choose(ranks, lanes, fast) != LS_REDUCE_SLICES) return 2 * of_others; // a ring's
+    const enum ls_reduce_algorithm algorithm = ls_reduce_choose(ranks, lanes, fast);
+    if (algorithm == LS_REDUCE_ALIGNED && count <= LS_REDUCE_FEW) return log2(ranks) * all;
+    if (algorithm != LS_REDUCE_SLICES) return 2 * of_others; // a ring's
     struct ls_tree_node nodes[LS_MAX_NODES];
     return ls_tree_nodes_of(rank, ranks, lanes, nodes) * of_others + (ranks - 1) * share;
 }
@@ -73,6 +76,7 @@ ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *devi
     memcpy(reducer->nodes, fold->nodes, sizeof reducer->nodes);
     reducer->n_nodes = fold->n_nodes;
     reducer->max_count = max_count;
+    reducer->few = LS_REDUCE_FEW;
     reducer->scratch = scratch;
     if (shared || reducer->algorithm == LS_REDUCE_SLICES) ls_slices_prepare(reducer, lanes);
     if (shared) ls_shared_prepare(reducer);

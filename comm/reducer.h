@@ -4,6 +4,8 @@
 #include "comm/tree.h"
 #include "device/device.h"
 
+enum { LS_REDUCE_FEW = 4096 };
+
 struct ls_reducer {
     struct ls_transport *transport;
     struct ls_device *device;
@@ -11,6 +13,8 @@ struct ls_reducer {
     struct ls_tree_node nodes[LS_MAX_NODES]; // this rank's, in the buffers of its fold
     int n_nodes;
     size_t max_count;
+    size_t few; // LS_REDUCE_ALIGNED: up to so many floats rounds cost more than bytes; LS_REDUCE_FEW unless a
+                // test has less
     float *scratch; // device memory; NULL where none is needed
 
     // LS_REDUCE_SLICES, and in shared memory: the nodes of all ranks, numbered from left to right.
@@ -49,7 +53,7 @@ static inline struct ls_span ls_slice_of(int owner, int ranks, size_t count) {
     return (struct ls_span){each * p + rest * p / n, each * (p + 1) + rest * (p + 1) / n};
 }
 
-size_t ls_aligned_scratch(size_t count); // floats
+size_t ls_aligned_scratch(size_t count, size_t few); // floats
 void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue);
 
 size_t ls_slices_scratch(int rank, int ranks, int lanes, size_t count); // floats

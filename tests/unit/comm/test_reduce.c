@@ -1,7 +1,7 @@
 // The all-reduce of many ranks, played in one thread: a rank's queue goes on when its message has been taken
 // and the one it waits for is there; who goes next is drawn. Messages are rendezvous, the strictest kind:
 // what relies on a buffer of the library stops here.
-#include "comm/reduce.h"
+#include "comm/reducer.h"
 #include "unit/comm/lanes.h"
 #include "unit/comm/rehearsal.h"
 
@@ -22,6 +22,7 @@ struct player {
 
 struct stage {
     int ranks, lanes;
+    size_t few;
     struct player *players;
     uint64_t turn;
 };
@@ -105,6 +106,7 @@ static void open_player(struct stage *stage, int rank, int width, size_t floats,
     assert_int_equal(ls_reducer_open(&player->transport, rehearsal_device(), player->fold, stage->lanes,
                                      false, max_count, &player->reducer),
                      LS_OK);
+    player->reducer->few = stage->few;
     player->buffers = calloc((size_t)player->fold->n_buffers, sizeof *player->buffers);
     assert_non_null(player->buffers);
     for (int b = 0; b < player->fold->n_buffers; b++) {
@@ -122,9 +124,9 @@ static void close_player(struct player *player) {
     queue_clear(&player->queue);
 }
 
-static void open_stage(struct stage *stage, int ranks, int lanes, int width, size_t floats,
+static void open_stage(struct stage *stage, int ranks, int lanes, size_t few, int width, size_t floats,
                        size_t max_count) {
-    *stage = (struct stage){.ranks = ranks, .lanes = lanes};
+    *stage = (struct stage){.ranks = ranks, .lanes = lanes, .few = few};
     stage->players = calloc((size_t)ranks, sizeof *stage->players);
     assert_non_null(stage->players);
     for (int r = 0; r < ranks; r++) open_player(stage, r, width, floats, max_count);
@@ -170,6 +172,8 @@ static void check_sums(const struct stage *stage, const float *expected, size_t 
     }
 }
 
+enum { FEW = 5 }; // of the slices below, three
+
 static void check_world(int ranks, int lanes, int width, const size_t *cuts, int n_slices,
                         const float *expected) {
     const size_t floats = cuts[n_slices];
@@ -177,14 +181,14 @@ static void check_world(int ranks, int lanes, int width, const size_t *cuts, int
     for (int s = 0; s < n_slices; s++)
         if (cuts[s + 1] - cuts[s] > longest) longest = cuts[s + 1] - cuts[s];
     struct stage stage;
-    open_stage(&stage, ranks, lanes, width, floats, longest);
+    open_stage(&stage, ranks, lanes, FEW, width, floats, longest);
     for (int r = 0; r < ranks; r++) fold_and_reduce(&stage.players[r], floats, cuts, n_slices);
     play(&stage);
     check_sums(&stage, expected, floats);
     close_stage(&stage);
 }
 
-// Slices of 37, 0, 1 and 5 floats: longer and shorter than the ranks are many.
+// Slices of 37, 0, 1 and 5 floats: longer and shorter than the ranks are many, and few or not.
 static const size_t cuts[] = {0, 37, 37, 38, 43};
 enum { SLICES = 4, FLOATS = 43 };
 
@@ -250,22 +254,27 @@ static void test_choice(void **state) {
     }
 }
 
-static void test_traffic_is_what_is_sent(void **state) {
-    (void)state;
-    enum { COUNT = 840 }; // divides by 1 to 8
-    static const size_t whole[] = {0, COUNT};
+static void check_traffic(size_t count) {
+    const size_t whole[] = {0, count};
     for (int ranks = 1; ranks <= 8; ranks++) {
         for (int lanes = ranks; lanes <= 24; lanes++) {
             struct stage stage;
-            open_stage(&stage, ranks, lanes, 2, COUNT, COUNT);
+            open_stage(&stage, ranks, lanes, LS_REDUCE_FEW, 2, count, count);
             for (int r = 0; r < ranks; r++) {
-                fold_and_reduce(&stage.players[r], COUNT, whole, 1);
-                const double said = ls_reduce_traffic(r, ranks, lanes, false, COUNT);
+                fold_and_reduce(&stage.players[r], count, whole, 1);
+                const double said = ls_reduce_traffic(r, ranks, lanes, false, count);
                 assert_true(fabs(stage.players[r].sent - said) < 0.5);
             }
             close_stage(&stage);
         }
     }
+}
+
+static void test_traffic_is_what_is_sent(void **state) {
+    (void)state;
+    check_traffic(840); // both divide by 1 to 8
+    assert_true(5040 > LS_REDUCE_FEW);
+    check_traffic(5040);
 }
 
 static size_t allocated; // bytes
@@ -305,7 +314,9 @@ static void test_scratch(void **state) {
     (void)state;
     assert_int_equal(ls_reducer_scratch_bytes(0, 1, 7, false, 1001), 0);
     assert_int_equal(ls_reducer_scratch_bytes(0, 3, 8, true, 1001), 0);
-    assert_int_equal(ls_reducer_scratch_bytes(2, 4, 8, false, 1001), 501 * 4);
+    assert_int_equal(ls_reducer_scratch_bytes(2, 4, 8, false, 10001), 5001 * 4);
+    assert_int_equal(ls_reducer_scratch_bytes(2, 4, 8, false, 1001),
+                     1001 * 4); // few: all that a partner holds
     // Lanes 0..1, 2..4, 5..7 are 1, 2 and 2 nodes; each rank receives the others' in slices of 334.
     assert_int_equal(ls_reducer_scratch_bytes(0, 3, 8, false, 1001), 4 * 334 * 4);
     assert_int_equal(ls_reducer_scratch_bytes(1, 3, 8, false, 1001), 3 * 334 * 4);
