@@ -275,7 +275,7 @@ static ls_status predict(struct work *work) {
     return ls_comm_agree(comm, finish(work));
 }
 
-// The output takes no input's place.
+// The output takes no input's place, nor that of anything but predictions.
 static ls_status keep_apart(const struct ls_predict_request *request, const struct ls_dataset *dataset) {
     struct stat out, in;
     if (stat(request->output, &out) != 0) return LS_OK;
@@ -286,12 +286,13 @@ static ls_status keep_apart(const struct ls_predict_request *request, const stru
         if (stat(input, &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
             return LS_FAIL(LS_INPUT, "output %s: would overwrite its own input", request->output);
     }
-    return LS_OK;
+    const ls_status status = ls_predictions_may_replace(request->output);
+    if (status != LS_OK) ls_error_prefix("output");
+    return status;
 }
 
 static ls_status check_places(const struct ls_predict_request *request) {
-    ls_status status = ls_file_may_write(request->output);
-    if (status == LS_OK) status = ls_predictions_may_replace(request->output);
+    const ls_status status = ls_file_may_write(request->output);
     if (status != LS_OK) ls_error_prefix("output");
     return status;
 }
