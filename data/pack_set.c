@@ -37,9 +37,9 @@ struct ls_pack_work {
     size_t sample_bytes, target_bytes;
     struct ls_crew *crew;
     void **workers;
-    struct block block;
-    double began, told; // told: when progress was told of last
-    int64_t packed;     // samples, by this rank
+    struct block blocks[2]; // while one is written, the next is read
+    double began, told;     // told: when progress was told of last
+    int64_t packed;         // samples, by this rank
 };
 
 // ---- what is asked for
@@ -154,8 +154,7 @@ static ls_status make_workers(struct ls_pack_work *work) {
     return whole ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory for %d threads", work->job.threads);
 }
 
-static ls_status make_block(struct ls_pack_work *work) {
-    struct block *block = &work->block;
+static ls_status make_block(const struct ls_pack_work *work, struct block *block) {
     int64_t piece = work->source->piece;
     const int64_t bytes = work->job.threads < MOST_BLOCK_BYTES / BLOCK_BYTES
                               ? (int64_t)BLOCK_BYTES * work->job.threads
@@ -175,17 +174,21 @@ static ls_status make_block(struct ls_pack_work *work) {
     return LS_FAIL(LS_SYSTEM, "out of memory for %zu samples of %zu bytes", n, work->sample_bytes);
 }
 
+static void free_block(struct block *block) {
+    free(block->which);
+    free(block->samples);
+    free(block->targets);
+    free(block->ids);
+    free(block->errors);
+}
+
 void ls_pack_close(struct ls_pack_work *work) {
     if (!work) return;
     ls_crew_close(work->crew);
     for (int i = 0; work->workers && i < work->job.threads; i++)
         if (work->workers[i]) work->source->drop_worker(work->workers[i]);
     free(work->workers);
-    free(work->block.which);
-    free(work->block.samples);
-    free(work->block.targets);
-    free(work->block.ids);
-    free(work->block.errors);
+    for (int i = 0; i < 2; i++) free_block(&work->blocks[i]);
     free(work->order[0]);
     free(work->order[1]);
     free(work->broken);
@@ -201,7 +204,7 @@ static ls_status open_work(struct ls_pack_work *work) {
     work->target_bytes = ls_shard_target_bytes(&source->shape);
     LS_TRY(plan_set(work));
     LS_TRY(make_workers(work));
-    LS_TRY(make_block(work));
+    for (int i = 0; i < 2; i++) LS_TRY(make_block(work, &work->blocks[i]));
     return ls_crew_open(work->job.threads, &work->crew);
 }
 
@@ -228,9 +231,22 @@ ls_status ls_pack_open(const struct ls_pack_job *job, struct ls_pack_source *sou
 
 // ---- a block
 
-static void read_piece(void *context, int thread, int64_t item) {
-    struct ls_pack_work *work = context;
-    struct block *block = &work->block;
+// What all threads do together: they read a block, and one of them first writes that of the turn before.
+struct turn {
+    struct ls_pack_work *work;
+    struct block *block, *full; // full NULL: nothing is to be written
+    struct ls_shard_writer *writer;
+    struct ls_error error; // of writing; status LS_OK: none
+};
+
+static void write_full(struct turn *turn) {
+    const struct block *full = turn->full;
+    if (ls_shard_writer_add(turn->writer, full->n, full->samples, full->targets, full->ids) == LS_OK) return;
+    turn->error = *ls_error_last();
+    ls_error_clear();
+}
+
+static void read_piece(struct ls_pack_work *work, struct block *block, int thread, int64_t item) {
     int64_t begin = item * work->source->piece, left = block->n - begin;
     struct ls_pack_batch batch = {.which = block->which + begin,
                                   .n = left < work->source->piece ? left : work->source->piece,
@@ -244,13 +260,23 @@ static void read_piece(void *context, int thread, int64_t item) {
     ls_error_clear();
 }
 
+static void take_item(void *context, int thread, int64_t item) {
+    struct turn *turn = context;
+    if (turn->full && item == 0)
+        write_full(turn);
+    else
+        read_piece(turn->work, turn->block, thread, turn->full ? item - 1 : item);
+}
+
 // Reads the block's samples in all threads, and marks what was broken; an error where that is not to be
-// skipped, or is no fault of a sample.
-static ls_status read_block(struct ls_pack_work *work, int64_t *broken) {
-    struct block *block = &work->block;
+// skipped, or is no fault of a sample, or where the full block cannot be written.
+static ls_status take_turn(struct turn *turn, int64_t *broken) {
+    struct ls_pack_work *work = turn->work;
+    struct block *block = turn->block;
     int64_t piece = work->source->piece, pieces = (block->n + piece - 1) / piece;
     bool skip = work->job.skip_broken && piece == 1;
-    ls_crew_run(work->crew, pieces, read_piece, work);
+    ls_crew_run(work->crew, pieces + (turn->full != NULL), take_item, turn);
+    if (turn->error.status != LS_OK) return ls_error_adopt(&turn->error);
     for (int64_t i = 0; i < pieces; i++) {
         const struct ls_error *error = &block->errors[i];
         if (error->status == LS_OK) continue;
@@ -274,8 +300,7 @@ static void tell_progress(struct ls_pack_work *work, const char *what, int64_t d
 
 // ---- looking at all of it
 
-static uint64_t hash_of_block(const struct ls_pack_work *work) {
-    const struct block *block = &work->block;
+static uint64_t hash_of_block(const struct ls_pack_work *work, const struct block *block) {
     uint64_t sum = 0;
     for (int64_t i = 0; i < block->n; i++) {
         const uint64_t parts[4] = {
@@ -293,11 +318,12 @@ ls_status ls_pack_check(struct ls_pack_work *work, uint64_t *content) {
             end = samples * (job->rank + 1) / job->ranks, broken = 0;
     *content = work->source->listed && job->rank == 0 ? work->source->content : 0;
     if (work->source->listed) return LS_OK;
-    for (struct block *block = &work->block; begin < end; begin += block->n) {
+    struct turn turn = {.work = work, .block = &work->blocks[0]};
+    for (struct block *block = turn.block; begin < end; begin += block->n) {
         block->n = end - begin < block->room ? end - begin : block->room;
         for (int64_t i = 0; i < block->n; i++) block->which[i] = begin + i;
-        LS_TRY(read_block(work, &broken));
-        *content += hash_of_block(work);
+        LS_TRY(take_turn(&turn, &broken));
+        *content += hash_of_block(work, block);
         tell_progress(work, "looked at all samples", begin + block->n, end);
     }
     return LS_OK;
@@ -322,8 +348,8 @@ static struct slice slice_of(const struct ls_pack_work *work, int split, int sha
 }
 
 // The next samples of the slice that are not known to be broken.
-static int64_t fill_block(struct ls_pack_work *work, const struct slice *slice, int64_t at) {
-    struct block *block = &work->block;
+static int64_t fill_block(const struct ls_pack_work *work, const struct slice *slice, int64_t at,
+                          struct block *block) {
     for (block->n = 0; at < slice->n && block->n < block->room; at++)
         if (!work->broken[slice->samples[at]]) block->which[block->n++] = slice->samples[at];
     return at;
@@ -331,16 +357,17 @@ static int64_t fill_block(struct ls_pack_work *work, const struct slice *slice, 
 
 static ls_status write_slice(struct ls_pack_work *work, const struct slice *slice,
                              struct ls_shard_writer *writer, int64_t *broken) {
-    struct block *block = &work->block;
+    struct turn turn = {.work = work, .block = &work->blocks[0], .writer = writer};
     for (int64_t at = 0; at < slice->n;) {
-        at = fill_block(work, slice, at);
-        LS_TRY(read_block(work, broken));
-        // Once one is broken the shard will be begun again without it; the rest is looked at all the same.
-        if (*broken == 0)
-            LS_TRY(ls_shard_writer_add(writer, block->n, block->samples, block->targets, block->ids));
+        at = fill_block(work, slice, at, turn.block);
+        LS_TRY(take_turn(&turn, broken));
         tell_progress(work, "this shard", at, slice->n);
+        // Once one is broken the shard will be begun again without it; the rest is looked at all the same.
+        turn.full = *broken == 0 ? turn.block : NULL;
+        turn.block = turn.block == work->blocks ? work->blocks + 1 : work->blocks;
     }
-    return LS_OK;
+    if (turn.full) write_full(&turn);
+    return turn.error.status == LS_OK ? LS_OK : ls_error_adopt(&turn.error);
 }
 
 static int64_t good_ones(const struct ls_pack_work *work, const struct slice *slice) {
