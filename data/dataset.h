@@ -49,6 +49,7 @@ struct ls_dataset_info {
     int64_t target_values; // numbers of a target as they are stored; delivered as f32 where it is no class
     size_t target_bytes;   // per sample, as delivered
     bool checksums;        // some shard holds them
+    bool one_at_a_time;    // all samples come through H5Dread: a second thread would only wait for the first
     size_t cache_bytes;    // of decoded chunks that are kept, at most
     size_t leftover_bytes; // of rows that a reader of a shuffled order may keep besides; 0: of no use
     uint64_t identity;     // hash of names (without folder), sizes, shapes, uuids: changes when the set does

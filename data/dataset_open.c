@@ -289,6 +289,14 @@ static const char *path_note(struct ls_dataset *dataset) {
 
 // ---- opening
 
+static bool is_read_one_at_a_time(const struct ls_dataset *dataset) {
+    for (int i = 0; i < dataset->n_shards; i++)
+        if (dataset->shards[i].samples > 0 &&
+            dataset->shards[i].columns[LS_COLUMN_INPUT].path != LS_PATH_LIBRARY)
+            return false;
+    return true;
+}
+
 static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_spec *spec,
                             char *const *paths) {
     struct ls_dataset_spec kept = *spec;
@@ -306,6 +314,7 @@ static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_
         for (int id = 0; id < LS_COLUMNS; id++) dataset->shards[i].columns[id].path = LS_PATH_LIBRARY;
     size_t largest, all;
     dataset->info.cache_bytes = ls_chunk_cache_bytes(dataset, &largest, &all);
+    dataset->info.one_at_a_time = is_read_one_at_a_time(dataset);
     dataset->info.leftover_bytes = ls_chunk_leftover_bytes(dataset);
     LS_TRY(ls_chunk_cache_init(&dataset->cache, dataset->info.cache_bytes, largest));
     dataset->path_note = path_note(dataset);

@@ -28,7 +28,7 @@ struct ls_reader_spec {
     int64_t batch_samples;                // most samples of a batch
     int64_t stride; // positions from the beginning of a batch to that of the next, as all ranks read them:
                     // what chunks hold for later batches is kept for those (leftovers.h); 0: batches are any
-    int threads, slots; // readers, and buffers of the ring
+    int threads, slots; // readers, one where more are of no use; buffers of the ring
     // From the device: memory that copies to the device run from at full speed. NULL: malloc.
     ls_status (*alloc)(void *context, size_t bytes, void **memory);
     void (*free)(void *context, void *memory);

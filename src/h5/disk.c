@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum { METADATA_TO_COME = 256 << 10, COPY_BYTES = 1 << 16, MERGE_WITH_LAST = 8 };
-enum { LARGE_BYTES = 1 << 20, ON_THEIR_WAY = 8 << 20 };
+enum { LARGE_BYTES = 1 << 20, ON_THEIR_WAY = 16 << 20 };
 
 static ls_status cannot_write(const char *path, int error) {
     return LS_FAIL(LS_SYSTEM, "%s: cannot write: %s", path, strerror(error));
