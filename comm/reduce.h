@@ -67,7 +67,8 @@ void ls_reducer_close(struct ls_reducer *reducer);
 // Needs no device or transport: for `plan`.
 size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_t max_count);
 enum ls_reduce_algorithm ls_reduce_choose(int ranks, int lanes, bool fast);
-// Floats that a rank sends for a slice of `count` floats.
+// Floats that a rank sends for a slice of `count` floats, where ranks send messages: in memory that they
+// share they send none.
 double ls_reduce_traffic(int rank, int ranks, int lanes, bool fast, size_t count);
 
 // Enqueues the all-reduce of floats [offset, offset + count) of the fold's buffers, which `queue` sees

@@ -69,7 +69,11 @@ static ls_status join(struct ls_comm *comm, struct ls_segment *segment) {
     struct offer offer = {.fd = -1};
     if (comm->rank == 0) make_offer(segment->bytes, &offer);
     ls_status status = ls_comm_broadcast(comm, &offer, sizeof offer, 0);
-    const int fd = status != LS_OK || comm->rank == 0 ? offer.fd : take_offer(&offer);
+    int fd = -1;
+    if (comm->rank == 0)
+        fd = offer.fd;
+    else if (status == LS_OK)
+        fd = take_offer(&offer);
     uint64_t without = !(fd >= 0 && map(segment, fd));
     if (status == LS_OK) status = ls_comm_sum_u64(comm, &without, 1); // after which all have opened it
     if (fd >= 0) close(fd);

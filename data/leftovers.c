@@ -24,11 +24,28 @@ struct ls_leftovers {
     int32_t n_free;
 };
 
-static void choose_window(struct ls_leftovers *leftovers, double slots) {
-    const struct ls_leftovers_spec *spec = &leftovers->spec;
+// In positions that are read here.
+static int64_t window_of(const struct ls_leftovers_spec *spec, int64_t rows) {
+    const double slots = (double)rows;
     const double most = ceil((double)spec->samples * (double)spec->width / (double)spec->stride);
     const double window = slots + sqrt(slots * slots + 2 * slots * (double)spec->chunks);
-    leftovers->window = window < most ? (int64_t)window : (int64_t)most;
+    return window < most ? (int64_t)window : (int64_t)most;
+}
+
+size_t ls_leftovers_bytes(const struct ls_leftovers_spec *spec, int64_t rows) {
+    return (size_t)rows * (spec->row_bytes + sizeof(int32_t)) +
+           (size_t)window_of(spec, rows) * sizeof(struct entry);
+}
+
+// The lists of few rows take more for each of them than those of many, so shrinking in proportion goes no
+// further than there is room for.
+static int32_t rows_that_fit(const struct ls_leftovers_spec *spec) {
+    const int64_t most = spec->samples < INT32_MAX ? spec->samples : INT32_MAX;
+    const size_t fit = spec->bytes / spec->row_bytes;
+    int64_t rows = fit < (size_t)most ? (int64_t)fit : most;
+    for (size_t bytes; rows > 0 && (bytes = ls_leftovers_bytes(spec, rows)) > spec->bytes;)
+        rows = (int64_t)((double)rows * ((double)spec->bytes / (double)bytes));
+    return (int32_t)rows;
 }
 
 static bool allocate(struct ls_leftovers *leftovers, int32_t slots) {
@@ -45,14 +62,14 @@ static bool allocate(struct ls_leftovers *leftovers, int32_t slots) {
 
 ls_status ls_leftovers_open(const struct ls_leftovers_spec *spec, struct ls_leftovers **result) {
     *result = NULL;
-    const size_t fit = spec->bytes / spec->row_bytes;
-    const int32_t slots = fit > (size_t)spec->samples ? (int32_t)spec->samples : (int32_t)fit;
-    if (slots < 1 || spec->width < 1 || spec->stride < spec->width) return LS_OK;
+    if (spec->width < 1 || spec->stride < spec->width) return LS_OK;
+    const int32_t slots = rows_that_fit(spec);
+    if (slots < 1) return LS_OK;
     struct ls_leftovers *leftovers = calloc(1, sizeof *leftovers);
     if (!leftovers) return LS_FAIL(LS_SYSTEM, "out of memory");
     leftovers->spec = *spec;
     pthread_mutex_init(&leftovers->lock, NULL);
-    choose_window(leftovers, slots);
+    leftovers->window = window_of(spec, slots);
     if (allocate(leftovers, slots)) {
         *result = leftovers;
         return LS_OK;

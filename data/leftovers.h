@@ -20,8 +20,11 @@ struct ls_leftovers_spec {
     int64_t samples, chunks;
     int64_t stride, width; // of each `stride` positions of the stream, `width` neighbours are read here
     size_t row_bytes;      // of the longest row, as stored
-    size_t bytes;          // room
+    size_t bytes;          // room, for the rows and for the lists of them
 };
+
+// What so many rows and their lists take.
+size_t ls_leftovers_bytes(const struct ls_leftovers_spec *spec, int64_t rows);
 
 // NULL, with nothing recorded, where it would be of no use: no room for a row.
 ls_status ls_leftovers_open(const struct ls_leftovers_spec *spec, struct ls_leftovers **leftovers);

@@ -116,7 +116,7 @@ static void print_row(const struct precision *precision, const struct figures *f
     char shape[96], label[64], of_peak[16] = "";
     const struct ls_graph *graph = figures->graph;
     if (ls_is_product(figures->node->op)) snprintf(of_peak, sizeof of_peak, "%.0f %%", peak * 100);
-    printf("%s%-*s %-15s %-4s %-6s %9.3f %9.1f %7s %7.1f %6.0f %%", figures->backward ? "  " : "",
+    printf("%s%-*s %-15s %-4s %-8s %9.3f %9.1f %7s %7.1f %6.0f %%", figures->backward ? "  " : "",
            figures->backward ? 30 : 32, ls_label_of(graph, figures->node, label),
            ls_shape_text(shape, &ls_info(graph, figures->node->out[0])->shape), precision->name,
            time->library, time->seconds * 1e3, figures->flops / time->seconds / 1e9, of_peak,
@@ -202,7 +202,7 @@ static ls_status measure(struct bench *bench) {
             printf("best product, %s: %.1f GFLOP/s (%s)\n", precisions[i].name,
                    precisions[i].peak.flops / 1e9, precisions[i].peak.what);
         if (n < 2) printf("bf16 is left out: this processor has no instructions for it\n");
-        printf("\n%-32s %-15s %-4s %-6s %9s %9s %7s %7s %8s %9s %5s\n", "op", "to", "", "by", "ms", "GFLOP/s",
+        printf("\n%-32s %-15s %-4s %-8s %9s %9s %7s %7s %8s %9s %5s\n", "op", "to", "", "by", "ms", "GFLOP/s",
                "of peak", "GB/s", "of copy", "plain ms", "times");
     }
     for (int i = 0; i < n; i++) LS_TRY(measure_precision(bench, &precisions[i]));

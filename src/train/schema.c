@@ -269,7 +269,8 @@ const struct ls_key ls_schema[] = {
 
     SECTION("checkpoint", "saving; done at the end in any case"),
     KEY("checkpoint.every", SPAN, AT(checkpoint.every), .preset = "1 epoch", RANGE(0, LS_SPAN_MOST),
-        .help = "how often; 0 for only at the end"),
+        .help =
+            "how often; 0 for only at the end. What `model.from` held is saved before the first step too"),
     KEY("checkpoint.keep", INTEGER, AT(checkpoint.keep), .preset = "3", RANGE(1, 1e9),
         .help = "newest files that stay; the best one stays too"),
 

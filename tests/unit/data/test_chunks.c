@@ -110,13 +110,13 @@ static void test_what_is_kept(void **state) {
 // ---- rows left over
 
 static struct ls_leftovers *open_leftovers(int64_t stride, int64_t width, size_t rows) {
-    const struct ls_leftovers_spec spec = {.seed = 3,
-                                           .samples = 100,
-                                           .chunks = 10,
-                                           .stride = stride,
-                                           .width = width,
-                                           .row_bytes = sizeof(int64_t),
-                                           .bytes = rows * sizeof(int64_t)};
+    struct ls_leftovers_spec spec = {.seed = 3,
+                                     .samples = 100,
+                                     .chunks = 10,
+                                     .stride = stride,
+                                     .width = width,
+                                     .row_bytes = sizeof(int64_t)};
+    spec.bytes = ls_leftovers_bytes(&spec, (int64_t)rows);
     struct ls_leftovers *leftovers;
     assert_ok(ls_leftovers_open(&spec, &leftovers));
     return leftovers;
@@ -160,6 +160,31 @@ static void test_leftovers(void **state) {
     ls_leftovers_close(leftovers);
 }
 
+// As many rows as there is room for with their lists, and not one more; also where lists take more than rows.
+static void test_leftovers_room(void **state) {
+    (void)state;
+    const struct ls_leftovers_spec narrow = {
+        .samples = 1000000, .chunks = 1000, .stride = 1, .width = 1, .row_bytes = 1};
+    for (int64_t rows = 1; rows < 100000; rows = rows * 3 + 1) {
+        struct ls_leftovers_spec spec = narrow;
+        struct ls_leftovers *leftovers;
+        spec.bytes = ls_leftovers_bytes(&spec, rows);
+        assert_ok(ls_leftovers_open(&spec, &leftovers));
+        int64_t kept = 0;
+        for (int64_t position = 0; position < 3 * rows + 2000; position++) {
+            const int64_t sample = ls_order_at(spec.seed, spec.samples, (uint64_t)position);
+            ls_leftovers_keep(leftovers, 0, sample, "r", 1);
+        }
+        for (int64_t position = 0; position < 3 * rows + 2000; position++) {
+            char row = 0;
+            const int64_t sample = ls_order_at(spec.seed, spec.samples, (uint64_t)position);
+            kept += ls_leftovers_take(leftovers, 0, sample, &row, 1);
+        }
+        assert_int_equal(kept, rows);
+        ls_leftovers_close(leftovers);
+    }
+}
+
 enum { BATCHES = 40 };
 
 // Chunks that a reader has decoded after BATCHES batches, where one chunk is kept.
@@ -168,7 +193,12 @@ static int64_t decoded_for(int64_t rows, int64_t stride, int64_t width, int64_t 
     struct ls_reader *reader;
     assert_ok(open_set("chunks.h5", "auto", &set));
     keep_only(set, 1);
-    set->info.leftover_bytes = (size_t)rows * SIDE * SIDE * sizeof(uint16_t);
+    const struct ls_leftovers_spec room = {.samples = N,
+                                           .chunks = (N + ROWS - 1) / ROWS,
+                                           .stride = stride,
+                                           .width = width,
+                                           .row_bytes = SIDE * SIDE * sizeof(uint16_t)};
+    set->info.leftover_bytes = ls_leftovers_bytes(&room, rows);
     const struct ls_reader_spec spec = {
         .seed = 5, .batch_samples = width, .stride = stride, .threads = threads, .slots = 3};
     assert_ok(ls_reader_open(set, &spec, &reader));
@@ -282,6 +312,7 @@ int main(void) {
         cmocka_unit_test(test_threads_share_chunks),
         cmocka_unit_test(test_what_is_kept),
         cmocka_unit_test(test_leftovers),
+        cmocka_unit_test(test_leftovers_room),
         cmocka_unit_test(test_leftovers_spare_decoding),
         cmocka_unit_test(test_shuffle),
         cmocka_unit_test(test_fletcher),
