@@ -36,14 +36,18 @@ struct listing {
     struct ls_h5_chunk *chunks;
 };
 
+// The library hands on what a damaged index says: offsets and addresses may be any number. No chunk is kept
+// behind the edge.
 static int list_chunk(const hsize_t *offset, unsigned mask, haddr_t address, hsize_t bytes, void *context) {
     struct listing *listing = context;
     int64_t place = 0;
     for (int i = 0; i < listing->info->rank; i++) {
-        int64_t at = (int64_t)offset[i] / listing->info->chunking.dim[i];
-        if (at >= listing->grid[i]) return H5_ITER_ERROR; // a damaged index: none is kept behind the edge
-        place = place * listing->grid[i] + at;
+        const hsize_t at = offset[i] / (hsize_t)listing->info->chunking.dim[i];
+        if (at >= (hsize_t)listing->grid[i]) return H5_ITER_ERROR;
+        place = place * listing->grid[i] + (int64_t)at;
     }
+    if (address == HADDR_UNDEF) return H5_ITER_CONT; // never written
+    if (address > (haddr_t)(INT64_MAX - listing->base) || bytes > UINT32_MAX) return H5_ITER_ERROR;
     listing->chunks[place] = (struct ls_h5_chunk){(int64_t)address + listing->base, (uint32_t)bytes, mask};
     return H5_ITER_CONT;
 }

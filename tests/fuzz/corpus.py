@@ -67,3 +67,4 @@ for name, head, content in (("plain", (0, 0, 0, 0, 0), numbers), ("shuffle", (1,
 for target in ("index", "shard", "checkpoint"):
     save(target, "one bit", struct.pack("<IB", 200, 1))
     save(target, "cut", b"\x80")
+save("index", "offset", b"\xff\xff\xff\xa9\xff\x05")  # of a chunk, beyond what is signed (as HDF5 1.14 lays the file out)
