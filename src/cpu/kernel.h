@@ -23,6 +23,14 @@ struct ls_kernel_call {
     void *made; // from `make`; this queue's own, used by one thread at a time
 };
 
+// Does each window of this convolution, or of a gradient of one, touch all pixels and all channels under it,
+// and the next one begin a pixel further? That is: a stride and a dilation of 1, and one group.
+static inline bool ls_conv_touches_all(const struct ls_node *node) {
+    const union ls_attr *attr = node->attr;
+    return attr[LS_STRIDE_H].i == 1 && attr[LS_STRIDE_W].i == 1 && attr[LS_DILATION_H].i == 1 &&
+           attr[LS_DILATION_W].i == 1 && attr[LS_GROUPS].i == 1;
+}
+
 // What `make` gives is for one queue: the thread that loads the program makes and unmakes it, the queue's
 // thread runs it, never both at once. Threads of different queues run side by side, each with its own.
 struct ls_kernel {
@@ -32,7 +40,7 @@ struct ls_kernel {
     bool (*supports)(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace);
     // Makes what the kernel keeps from run to run (primitives); NULL: nothing is kept.
     ls_status (*make)(const struct ls_graph *graph, const struct ls_node *node, void **made);
-    void (*unmake)(void *made); // takes NULL
+    void (*unmake)(void *made); // takes NULL; itself NULL where `make` is
     // Allocates nothing.
     ls_status (*run)(const struct ls_kernel_call *call);
 };

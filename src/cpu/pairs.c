@@ -72,8 +72,7 @@ static bool window_fits(const struct ls_graph *graph, const struct ls_node *node
     const int64_t *w = ls_info(graph, node->out[0])->shape.dim;
     const union ls_attr *attr = node->attr;
     const bool point = w[2] == 1 && w[3] == 1 && attr[LS_PAD_H].i == 0 && attr[LS_PAD_W].i == 0;
-    return (point || (w[2] == 3 && w[3] == 3)) && attr[LS_STRIDE_H].i == 1 && attr[LS_STRIDE_W].i == 1 &&
-           attr[LS_DILATION_H].i == 1 && attr[LS_DILATION_W].i == 1 && attr[LS_GROUPS].i == 1;
+    return (point || (w[2] == 3 && w[3] == 3)) && ls_conv_touches_all(node);
 }
 
 static bool supports(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace) {
@@ -90,17 +89,13 @@ static ls_status run(const struct ls_kernel_call *call) {
     return LS_OK;
 }
 
-static void unmake(void *made) {
-    (void)made;
-}
-
 static bool processor_fits(void) {
     const struct ls_plain *levels[LS_PLAIN_LEVELS];
     return ls_plain_levels(levels) == LS_PLAIN_LEVELS && __builtin_cpu_supports("avx512bf16");
 }
 
 const struct ls_kernel *ls_pairs_kernel(enum ls_op_id op) {
-    static const struct ls_kernel kernel = {"pairs", supports, NULL, unmake, run};
+    static const struct ls_kernel kernel = {"pairs", supports, NULL, NULL, run};
     return op == LS_OP_CONV_WEIGHT_GRAD && processor_fits() ? &kernel : NULL;
 }
 

@@ -14,10 +14,7 @@ static bool is_f32(const struct ls_graph *graph, const struct ls_node *node) {
 
 static bool fits(const struct ls_graph *graph, const struct ls_node *node, ls_value w) {
     const int64_t *window = ls_info(graph, w)->shape.dim;
-    const union ls_attr *attr = node->attr;
-    return is_f32(graph, node) && window[2] == 3 && window[3] == 3 && attr[LS_GROUPS].i == 1 &&
-           attr[LS_STRIDE_H].i == 1 && attr[LS_STRIDE_W].i == 1 && attr[LS_DILATION_H].i == 1 &&
-           attr[LS_DILATION_W].i == 1;
+    return is_f32(graph, node) && window[2] == 3 && window[3] == 3 && ls_conv_touches_all(node);
 }
 
 static ls_value window_of(const struct ls_node *node) {
@@ -69,12 +66,8 @@ static ls_status run(const struct ls_kernel_call *call) {
     return LS_OK;
 }
 
-static void unmake(void *made) {
-    (void)made;
-}
-
 const struct ls_kernel *ls_winograd_kernel(enum ls_op_id op, const struct ls_plain *level) {
-    static const struct ls_kernel kernel = {"winograd", supports, NULL, unmake, run};
+    static const struct ls_kernel kernel = {"winograd", supports, NULL, NULL, run};
     if (level != &ls_plain_v4) return NULL;
     switch (op) {
     case LS_OP_CONV:
