@@ -261,12 +261,5 @@ ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n) {
 ls_status ls_comm_sum_f32(struct ls_comm *comm, float *values, size_t n) {
     const struct ls_comm_state *state = comm->state;
     if (!state) return LS_OK;
-    const size_t piece = LS_MPI_PIECE_BYTES / sizeof *values;
-    for (size_t at = 0; at < n; at += piece) {
-        const int count = (int)(n - at < piece ? n - at : piece);
-        LS_TRY(ls_mpi_check(comm,
-                            MPI_Allreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM, state->mpi),
-                            "the sum over ranks"));
-    }
-    return LS_OK;
+    return ls_mpi_sum_f32(comm, state->mpi, values, n, "the sum over ranks");
 }

@@ -76,19 +76,9 @@ struct sum {
     size_t n;
 };
 
-// The blocking call is what MPI libraries have made fast; its core is not given away.
 static ls_status sum_now(void *argument) {
-    struct sum *sum = argument;
-    while (sum->n > 0) {
-        const size_t n = smaller(sum->n, sum->over->piece);
-        LS_TRY(
-            ls_mpi_check(sum->over->comm,
-                         MPI_Allreduce(MPI_IN_PLACE, sum->data, (int)n, MPI_FLOAT, MPI_SUM, sum->over->mpi),
-                         "all-reduce of gradients"));
-        sum->data += n;
-        sum->n -= n;
-    }
-    return LS_OK;
+    const struct sum *sum = argument;
+    return ls_mpi_sum_f32(sum->over->comm, sum->over->mpi, sum->data, sum->n, "all-reduce of gradients");
 }
 
 // NOLINTBEGIN(readability-non-const-parameter): what is received or summed is written by the host calls.

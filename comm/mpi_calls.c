@@ -37,3 +37,13 @@ ls_status ls_mpi_collective(struct ls_comm *comm, int code, MPI_Request *request
     ls_pulse_leave();
     return status;
 }
+
+ls_status ls_mpi_sum_f32(struct ls_comm *comm, MPI_Comm on, float *values, size_t n, const char *what) {
+    const size_t piece = LS_MPI_PIECE_BYTES / sizeof *values;
+    for (size_t at = 0; at < n; at += piece) {
+        const int count = (int)(n - at < piece ? n - at : piece);
+        LS_TRY(ls_mpi_check(comm, MPI_Allreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM, on),
+                            what));
+    }
+    return LS_OK;
+}

@@ -25,6 +25,9 @@ ls_status ls_mpi_check(struct ls_comm *comm, int code, const char *what);
 // for.
 ls_status ls_mpi_collective(struct ls_comm *comm, int code, MPI_Request *request, size_t bytes,
                             const char *what);
+// The library's own all-reduce, in place, over `on`. The blocking call is what MPI libraries have made fast;
+// its core is not given away.
+ls_status ls_mpi_sum_f32(struct ls_comm *comm, MPI_Comm on, float *values, size_t n, const char *what);
 // Waits for all requests, which carry `bytes`; `statuses` may be MPI_STATUSES_IGNORE.
 ls_status ls_mpi_wait(struct ls_comm *comm, int n, MPI_Request *requests, MPI_Status *statuses, double bytes,
                       const char *what);

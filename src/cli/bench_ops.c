@@ -8,7 +8,6 @@
 //             most here, again and again
 #include "cli/bench_ops.h"
 
-#include "base/clock.h"
 #include "cli/bench.h"
 #include "cli/bench_profile.h"
 
@@ -45,43 +44,28 @@ struct figures {
 
 struct copy {
     void *to, *from;
-    double seconds;
 };
 
-static ls_status copy_once(void *argument) {
-    struct copy *copy = *(struct copy **)argument;
-    const double start = ls_thread_time();
+static ls_status make_copy(void *on) {
+    const struct copy *copy = on;
     memcpy(copy->to, copy->from, COPIED);
-    copy->seconds = ls_thread_time() - start;
-    return LS_OK;
-}
-
-static ls_status copy_all(const struct bench *bench, struct copy *copies, double *rate) {
-    const struct ls_device_api *api = bench->device->api;
-    double seconds = 0; // of all queues together
-    for (int q = 0; q < bench->queues; q++) {
-        struct copy *copy = &copies[q];
-        api->call(bench->queue[q], copy_once, &copy, sizeof(struct copy *));
-    }
-    for (int q = 0; q < bench->queues; q++) {
-        LS_TRY(api->sync(bench->queue[q]));
-        seconds += copies[q].seconds;
-    }
-    *rate = 2.0 * COPIED * bench->queues * bench->queues / seconds;
     return LS_OK;
 }
 
 static ls_status measure_copy(struct bench *bench) {
     const struct ls_device_api *api = bench->device->api;
     struct copy copies[LS_PEAK_QUEUES] = {0};
+    struct ls_timed timed[LS_PEAK_QUEUES];
     ls_status status = LS_OK;
     for (int q = 0; q < bench->queues && status == LS_OK; q++) {
         status = api->alloc(bench->device, COPIED, &copies[q].to);
         if (status == LS_OK) status = api->alloc(bench->device, COPIED, &copies[q].from);
+        timed[q] = (struct ls_timed){.work = make_copy, .on = &copies[q]};
     }
     for (int i = 0; i < 20 && status == LS_OK; i++) {
-        double rate;
-        status = copy_all(bench, copies, &rate);
+        double seconds;
+        status = ls_timed_run(bench->device, bench->queue, bench->queues, timed, &seconds);
+        const double rate = 2.0 * COPIED * bench->queues * bench->queues / seconds;
         if (status == LS_OK && rate > bench->copy) bench->copy = rate;
     }
     for (int q = 0; q < bench->queues; q++) {

@@ -25,6 +25,16 @@ ls_status ls_op_trial_open(const struct ls_bench_case *of, ls_dtype type, struct
                            struct ls_queue *const *queue, int queues, struct ls_op_trial *trial);
 void ls_op_trial_close(struct ls_op_trial *trial);
 
+// Work of one queue, and how long that had a processor for it.
+struct ls_timed {
+    ls_status (*work)(void *on);
+    void *on;
+    double seconds;
+};
+// Each queue does its own, all at the same time; the seconds of all together.
+ls_status ls_timed_run(struct ls_device *device, struct ls_queue *const *queue, int queues,
+                       struct ls_timed *timed, double *seconds);
+
 struct ls_op_time {
     const char *library; // of the kernel: "plain", "onednn"
     double seconds;      // that a queue had a processor for one run; the best run, the mean of the queues

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/philox.h"
+#include "cli/bench_profile.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -118,19 +119,37 @@ void ls_op_trial_close(struct ls_op_trial *trial) {
 
 // ---- runs ----
 
+static ls_status time_work(void *argument) {
+    struct ls_timed *timed = *(struct ls_timed **)argument;
+    const double start = ls_thread_time();
+    LS_TRY(timed->work(timed->on));
+    timed->seconds = ls_thread_time() - start;
+    return LS_OK;
+}
+
+ls_status ls_timed_run(struct ls_device *device, struct ls_queue *const *queue, int queues,
+                       struct ls_timed *timed, double *seconds) {
+    for (int q = 0; q < queues; q++) {
+        struct ls_timed *one = &timed[q];
+        device->api->call(queue[q], time_work, &one, sizeof(struct ls_timed *));
+    }
+    *seconds = 0;
+    for (int q = 0; q < queues; q++) {
+        LS_TRY(device->api->sync(queue[q]));
+        *seconds += timed[q].seconds;
+    }
+    return LS_OK;
+}
+
 // A node on one queue.
 struct run {
     const struct ls_kernel *kernel;
     struct ls_kernel_call call;
-    double seconds;
 };
 
-static ls_status run_once(void *argument) {
-    struct run *run = *(struct run **)argument;
-    const double start = ls_thread_time();
-    LS_TRY(run->kernel->run(&run->call));
-    run->seconds = ls_thread_time() - start;
-    return LS_OK;
+static ls_status run_kernel(void *on) {
+    const struct run *run = on;
+    return run->kernel->run(&run->call);
 }
 
 static ls_status make_run(const struct ls_op_trial *trial, int node, int q, const struct ls_kernel *kernel,
@@ -146,19 +165,10 @@ static ls_status make_run(const struct ls_op_trial *trial, int node, int q, cons
     return kernel->make ? kernel->make(graph, of, &run->call.made) : LS_OK;
 }
 
-// All queues at the same time; the seconds of all together.
 static ls_status run_all(const struct ls_op_trial *trial, struct run *runs, double *seconds) {
-    const struct ls_device_api *api = trial->device->api;
-    for (int q = 0; q < trial->queues; q++) {
-        struct run *run = &runs[q];
-        api->call(trial->queue[q], run_once, &run, sizeof(struct run *));
-    }
-    *seconds = 0;
-    for (int q = 0; q < trial->queues; q++) {
-        LS_TRY(api->sync(trial->queue[q]));
-        *seconds += runs[q].seconds;
-    }
-    return LS_OK;
+    struct ls_timed timed[LS_PEAK_QUEUES];
+    for (int q = 0; q < trial->queues; q++) timed[q] = (struct ls_timed){.work = run_kernel, .on = &runs[q]};
+    return ls_timed_run(trial->device, trial->queue, trial->queues, timed, seconds);
 }
 
 static ls_status take_best(const struct ls_op_trial *trial, struct run *runs, double enough, double *best) {
@@ -186,7 +196,7 @@ ls_status ls_op_trial_time(struct ls_op_trial *trial, int node, enum ls_cpu_kern
     double best = 0;
     if (status == LS_OK) status = take_best(trial, runs, enough, &best);
     for (int q = 0; q < trial->queues; q++) {
-        kernel->unmake(runs[q].call.made);
+        ls_kernel_unmake(kernel, runs[q].call.made);
         trial->device->api->free(trial->device, runs[q].call.workspace);
     }
     free(runs);

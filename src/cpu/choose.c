@@ -119,7 +119,7 @@ static ls_status run_alone(const struct ls_kernel *kernel, struct ls_kernel_call
     if (kernel->make) LS_TRY_GOTO(done, kernel->make(call->graph, call->node, &call->made));
     LS_TRY_GOTO(done, kernel->run(call));
 done:
-    if (kernel->unmake) kernel->unmake(call->made);
+    ls_kernel_unmake(kernel, call->made);
     free(call->workspace);
     return status;
 }

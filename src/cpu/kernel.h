@@ -45,6 +45,10 @@ struct ls_kernel {
     ls_status (*run)(const struct ls_kernel_call *call);
 };
 
+static inline void ls_kernel_unmake(const struct ls_kernel *kernel, void *made) {
+    if (kernel->unmake) kernel->unmake(made);
+}
+
 // The plain kernel of the op, in f32, f64 and bf16; NULL for views alone.
 const struct ls_kernel *ls_plain_kernel(enum ls_op_id op);
 

@@ -36,8 +36,7 @@ void ls_cpu_unload(struct ls_program *program) {
     int n_nodes = program->plan->graph->n_nodes;
     for (int q = 0; program->made && program->kernels && q < program->n_queues; q++)
         for (int i = 0; i < n_nodes; i++)
-            if (program->kernels[i] && program->kernels[i]->unmake)
-                program->kernels[i]->unmake(program->made[q * n_nodes + i]);
+            if (program->kernels[i]) ls_kernel_unmake(program->kernels[i], program->made[q * n_nodes + i]);
     free(program->made);
     free(program->kernels);
     free(program->queues);

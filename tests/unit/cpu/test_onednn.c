@@ -238,7 +238,7 @@ static bool prepare(const struct problem *problem, const struct ls_kernel *kerne
 }
 
 static void finish(struct prepared *prepared) {
-    if (prepared->kernel->unmake) prepared->kernel->unmake(prepared->made);
+    ls_kernel_unmake(prepared->kernel, prepared->made);
     block_free(&prepared->workspace);
 }
 
