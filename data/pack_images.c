@@ -71,8 +71,11 @@ static void close_pictures(struct ls_pack_source *source) {
     free(pictures);
 }
 
+// Files, and what is made of them.
 static uint64_t hash_of(const struct ls_pack_folder *folder) {
+    const int squares = LS_PICTURE_SQUARES;
     struct ls_hash *hash = ls_hash_open();
+    ls_hash_add(hash, &squares, sizeof squares);
     for (int64_t i = 0; i < folder->n; i++) {
         const struct ls_pack_file *file = &folder->files[i];
         ls_hash_add(hash, file->path, strlen(file->path) + 1);

@@ -40,6 +40,10 @@ struct ls_resize_scratch {
     size_t bytes;
     int width, height, side, channels; // of the last picture, whose weights it holds
 };
+// Raised with any change of ls_picture_square that changes pixels: a set that was begun with others is not
+// gone on with.
+enum { LS_PICTURE_SQUARES = 2 };
+
 ls_status ls_picture_square(const struct ls_picture *picture, int side, struct ls_resize_scratch *scratch,
                             uint8_t *out);
 
