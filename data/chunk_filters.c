@@ -81,41 +81,76 @@ static size_t bytes_before(const struct ls_h5_chunking *chunking, uint32_t skipp
     return decoded;
 }
 
-static void exchange(struct ls_buffer *a, struct ls_buffer *b) {
-    struct ls_buffer kept = *a;
-    *a = *b;
-    *b = kept;
+// A chunk on its way back through the filters.
+struct undoing {
+    const struct ls_h5_chunking *chunking;
+    size_t value_bytes;
+    struct ls_buffer *chunk, *other; // what it is now; and room for what it becomes
+    size_t bytes;
+};
+
+static void exchange(struct undoing *undoing) {
+    struct ls_buffer kept = *undoing->chunk;
+    *undoing->chunk = *undoing->other;
+    *undoing->other = kept;
 }
 
-// *bytes: of the chunk, before and after.
-static ls_status undo(enum ls_h5_filter filter, size_t value_bytes, struct ls_buffer *chunk, size_t *bytes,
-                      struct ls_buffer *other, size_t unpacked) {
-    if (filter == LS_H5_FLETCHER32) {
-        if (*bytes < CHECKSUM_BYTES) return LS_FAIL(LS_INPUT, "it has no room for its checksum (fletcher32)");
-        *bytes -= CHECKSUM_BYTES;
-        return check_fletcher(chunk->data, *bytes);
-    }
-    if (filter == LS_H5_GZIP && unpacked / MOST_RATIO > *bytes)
-        return LS_FAIL(LS_INPUT, "gzip: %zu bytes cannot hold %zu", *bytes, unpacked);
-    size_t room = filter == LS_H5_GZIP ? unpacked : *bytes;
-    LS_TRY(ls_buffer_reserve(other, room ? room : 1));
-    if (filter == LS_H5_SHUFFLE) {
-        undo_shuffle(chunk->data, *bytes, value_bytes, other->data);
-    } else {
-        LS_TRY(undo_gzip(chunk->data, *bytes, other->data, unpacked));
-        *bytes = unpacked;
-    }
-    exchange(chunk, other);
+static ls_status undo_checksum(struct undoing *undoing) {
+    if (undoing->bytes < CHECKSUM_BYTES)
+        return LS_FAIL(LS_INPUT, "it has no room for its checksum (fletcher32)");
+    undoing->bytes -= CHECKSUM_BYTES;
+    return check_fletcher(undoing->chunk->data, undoing->bytes);
+}
+
+static ls_status unshuffle(struct undoing *undoing, size_t value_bytes) {
+    LS_TRY(ls_buffer_reserve(undoing->other, undoing->bytes + !undoing->bytes));
+    undo_shuffle(undoing->chunk->data, undoing->bytes, value_bytes, undoing->other->data);
+    exchange(undoing);
     return LS_OK;
+}
+
+static ls_status gunzip(struct undoing *undoing, size_t unpacked) {
+    if (unpacked / MOST_RATIO > undoing->bytes)
+        return LS_FAIL(LS_INPUT, "gzip: %zu bytes cannot hold %zu", undoing->bytes, unpacked);
+    LS_TRY(ls_buffer_reserve(undoing->other, unpacked + !unpacked));
+    LS_TRY(undo_gzip(undoing->chunk->data, undoing->bytes, undoing->other->data, unpacked));
+    undoing->bytes = unpacked;
+    exchange(undoing);
+    return LS_OK;
+}
+
+static ls_status unszip(struct undoing *undoing, size_t unpacked) {
+    const struct ls_h5_szip *szip = &undoing->chunking->szip;
+    LS_TRY(ls_szip_unpack(szip, undoing->chunk->data, undoing->bytes, undoing->other, unpacked));
+    undoing->bytes = unpacked;
+    exchange(undoing);
+    return ls_szip_has_planes(szip) ? unshuffle(undoing, szip->bits / 8) : LS_OK;
+}
+
+static ls_status undo(struct undoing *undoing, enum ls_h5_filter filter, size_t unpacked) {
+    switch (filter) {
+    case LS_H5_GZIP: return gunzip(undoing, unpacked);
+    case LS_H5_SZIP: return unszip(undoing, unpacked);
+    case LS_H5_SHUFFLE: return unshuffle(undoing, undoing->value_bytes);
+    case LS_H5_FLETCHER32: break;
+    }
+    return undo_checksum(undoing);
+}
+
+bool ls_chunk_can_decode(const struct ls_h5_chunking *chunking) {
+    for (int i = 0; i < chunking->n_filters; i++)
+        if (chunking->filters[i] == LS_H5_SZIP && !ls_szip_is_built_in()) return false;
+    return true;
 }
 
 ls_status ls_chunk_decode(const struct ls_h5_chunking *chunking, uint32_t skipped, size_t value_bytes,
                           struct ls_buffer *chunk, size_t bytes, struct ls_buffer *other,
                           size_t decoded_bytes) {
+    struct undoing undoing = {
+        .chunking = chunking, .value_bytes = value_bytes, .chunk = chunk, .other = other, .bytes = bytes};
     for (int i = chunking->n_filters; i-- > 0;)
         if (applies(chunking, skipped, i))
-            LS_TRY(undo(chunking->filters[i], value_bytes, chunk, &bytes, other,
-                        bytes_before(chunking, skipped, i, decoded_bytes)));
-    if (bytes == decoded_bytes) return LS_OK;
-    return LS_FAIL(LS_INPUT, "it has %zu bytes, expected %zu", bytes, decoded_bytes);
+            LS_TRY(undo(&undoing, chunking->filters[i], bytes_before(chunking, skipped, i, decoded_bytes)));
+    if (undoing.bytes == decoded_bytes) return LS_OK;
+    return LS_FAIL(LS_INPUT, "it has %zu bytes, expected %zu", undoing.bytes, decoded_bytes);
 }

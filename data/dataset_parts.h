@@ -6,6 +6,7 @@
 //   dataset_column.c   rows of one dataset of one file, converted to the delivered type
 //   dataset_chunks.c   chunks: where they lie, fetched, decoded, kept for a while
 //   chunk_filters.c    gzip, shuffle and Fletcher's checksum, undone
+//   chunk_szip.c       szip, undone
 //   dataset_convert.c  numbers of any stored type to f32 or to a class
 //   dataset_read.c     a batch: picks sorted by file and offset, gathered from the columns
 //   dataset_content.c  a hash of what is in it
@@ -23,7 +24,7 @@
 enum ls_path {
     LS_PATH_RUN,     // one run of bytes: pread
     LS_PATH_CHUNKS,  // chunks of whole rows, as they are: pread
-    LS_PATH_DECODED, // chunks, fetched and decoded here: gzip, shuffle, fletcher32, or cut across rows
+    LS_PATH_DECODED, // chunks, fetched and decoded here: gzip, szip, shuffle, fletcher32, or cut across rows
     LS_PATH_LIBRARY, // H5Dread, on one thread at a time
 };
 
@@ -164,11 +165,19 @@ size_t ls_chunk_leftover_bytes(const struct ls_dataset *dataset);
 ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes);
 void ls_chunk_cache_free(struct ls_chunk_cache *cache);
 void ls_chunk_cache_forget(struct ls_chunk_cache *cache); // while nothing is pinned
+// Whether this build has what undoes all of the filters.
+bool ls_chunk_can_decode(const struct ls_h5_chunking *chunking);
 // Undoes the filters that `skipped` does not name, in place or through `other`: `chunk` holds `bytes` and
 // ends with `decoded_bytes`. `value_bytes`: of a number.
 ls_status ls_chunk_decode(const struct ls_h5_chunking *chunking, uint32_t skipped, size_t value_bytes,
                           struct ls_buffer *chunk, size_t bytes, struct ls_buffer *other,
                           size_t decoded_bytes);
+bool ls_szip_is_built_in(void);
+// Whether numbers come out as planes: their first bytes, then their second ones, … .
+bool ls_szip_has_planes(const struct ls_h5_szip *szip);
+// To the first `expected` bytes of `out`, which may grow beyond; LS_INPUT where so many do not come out.
+ls_status ls_szip_unpack(const struct ls_h5_szip *szip, const uint8_t *in, size_t bytes,
+                         struct ls_buffer *out, size_t expected);
 // Bytes in a file; row is for the message.
 ls_status ls_read_at(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
                      int64_t offset, void *out, size_t bytes);

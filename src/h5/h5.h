@@ -19,15 +19,24 @@ enum ls_h5_storage {
     LS_H5_LIBRARY,    // only the library knows: compact, virtual, external, other filters, never written, …
 };
 
-enum ls_h5_filter { LS_H5_GZIP, LS_H5_SHUFFLE, LS_H5_FLETCHER32 };
+enum ls_h5_filter { LS_H5_GZIP, LS_H5_SZIP, LS_H5_SHUFFLE, LS_H5_FLETCHER32 };
+
+// How szip was told to pack numbers.
+struct ls_h5_szip {
+    unsigned bits;        // of a number
+    unsigned block, line; // numbers of a block; and of a line, which begins a new block
+    bool big_endian;      // the bytes of a number lie that way
+    bool differences;     // of neighbours are what is packed
+};
 
 struct ls_h5_chunking {
     int64_t dim[LS_H5_MAX_RANK]; // of a chunk, in numbers; those at the edges are stored in full size too
     int n_filters;
-    enum ls_h5_filter filters[LS_H5_MAX_FILTERS]; // in the order of writing
-    uint8_t fill[8];                              // the number, as stored, in chunks that were never written
-    bool listed;                                  // ls_h5_list_chunks can list them
-    int64_t index;                                // the library's own; -1: none
+    enum ls_h5_filter filters[LS_H5_MAX_FILTERS]; // in the order of writing; one at most packs: gzip or szip
+    struct ls_h5_szip szip;
+    uint8_t fill[8]; // the number, as stored, in chunks that were never written
+    bool listed;     // ls_h5_list_chunks can list them
+    int64_t index;   // the library's own; -1: none
 };
 
 struct ls_h5_dataset {

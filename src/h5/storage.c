@@ -184,17 +184,21 @@ size_t ls_h5_chunk_bytes(hid_t dataset) {
     return bytes;
 }
 
+// Of szip's options, as szlib.h has them; the library's headers have the others.
+enum { SZIP_VALUES = 4, SZIP_MSB_OPTION = 16 };
+
 struct filter {
     H5Z_filter_t id;
     char name[48];
+    unsigned values[SZIP_VALUES];
+    size_t n_values;
 };
 
 static struct filter filter_at(hid_t properties, int i) {
-    struct filter filter = {0};
-    unsigned flags, config, values[1] = {0};
-    size_t n_values = 0;
-    filter.id = H5Pget_filter2(properties, (unsigned)i, &flags, &n_values, values, sizeof filter.name - 1,
-                               filter.name, &config);
+    struct filter filter = {.n_values = SZIP_VALUES};
+    unsigned flags, config;
+    filter.id = H5Pget_filter2(properties, (unsigned)i, &flags, &filter.n_values, filter.values,
+                               sizeof filter.name - 1, filter.name, &config);
     switch ((int)filter.id) {
     case H5Z_FILTER_DEFLATE: snprintf(filter.name, sizeof filter.name, "gzip"); break;
     case H5Z_FILTER_SHUFFLE: snprintf(filter.name, sizeof filter.name, "shuffle"); break;
@@ -206,17 +210,43 @@ static struct filter filter_at(hid_t properties, int i) {
     return filter;
 }
 
+// The library stores options, pixels a block, bits a pixel and pixels a scanline. A pixel is a number, all of
+// whose bits are packed where it has no others than its type's.
+static bool read_szip(const struct filter *filter, size_t number_bytes, struct ls_h5_szip *szip) {
+    if (filter->n_values != SZIP_VALUES || filter->values[2] != 8 * number_bytes) return false;
+    *szip = (struct ls_h5_szip){.bits = filter->values[2],
+                                .block = filter->values[1],
+                                .line = filter->values[3],
+                                .big_endian = filter->values[0] & SZIP_MSB_OPTION,
+                                .differences = filter->values[0] & H5_SZIP_NN_OPTION_MASK};
+    return true;
+}
+
+// What comes out of a filter that packs is known by its size only where no other has packed it before.
+static bool is_packed(const struct ls_h5_chunking *chunking) {
+    for (int i = 0; i < chunking->n_filters; i++)
+        if (chunking->filters[i] == LS_H5_GZIP || chunking->filters[i] == LS_H5_SZIP) return true;
+    return false;
+}
+
 // Adds the filter to those that are undone without the library; false where it is none of them.
-static bool add_known(struct ls_h5_chunking *chunking, H5Z_filter_t id) {
+static bool add_known(struct ls_h5_chunking *chunking, const struct filter *filter, size_t number_bytes) {
     if (chunking->n_filters == LS_H5_MAX_FILTERS) return false;
-    enum ls_h5_filter *next = &chunking->filters[chunking->n_filters];
-    switch ((int)id) {
-    case H5Z_FILTER_DEFLATE: *next = LS_H5_GZIP; break;
-    case H5Z_FILTER_SHUFFLE: *next = LS_H5_SHUFFLE; break;
-    case H5Z_FILTER_FLETCHER32: *next = LS_H5_FLETCHER32; break;
+    enum ls_h5_filter next;
+    switch ((int)filter->id) {
+    case H5Z_FILTER_DEFLATE:
+        if (is_packed(chunking)) return false;
+        next = LS_H5_GZIP;
+        break;
+    case H5Z_FILTER_SZIP:
+        if (is_packed(chunking) || !read_szip(filter, number_bytes, &chunking->szip)) return false;
+        next = LS_H5_SZIP;
+        break;
+    case H5Z_FILTER_SHUFFLE: next = LS_H5_SHUFFLE; break;
+    case H5Z_FILTER_FLETCHER32: next = LS_H5_FLETCHER32; break;
     default: return false;
     }
-    chunking->n_filters++;
+    chunking->filters[chunking->n_filters++] = next;
     return true;
 }
 
@@ -226,13 +256,13 @@ static void append(char *text, size_t bytes, const char *words) {
 }
 
 // Returns whether all of them can be undone without the library.
-static bool describe_filters(hid_t properties, struct ls_h5_dataset *info) {
+static bool describe_filters(hid_t properties, size_t number_bytes, struct ls_h5_dataset *info) {
     bool known = true;
     for (int i = 0; i < H5Pget_nfilters(properties); i++) {
         struct filter filter = filter_at(properties, i);
         append(info->layout, sizeof info->layout, ", ");
         append(info->layout, sizeof info->layout, filter.name);
-        known = add_known(&info->chunking, filter.id) && known;
+        known = add_known(&info->chunking, &filter, number_bytes) && known;
         if (H5Zfilter_avail(filter.id) > 0 || info->missing[0]) continue;
         snprintf(info->missing, sizeof info->missing,
                  "it is compressed with filter %d (%s), which HDF5 does not find; HDF5_PLUGIN_PATH names the "
@@ -259,12 +289,13 @@ static bool describe_chunks(const struct ls_h5 *file, hid_t dataset, hid_t prope
     unsigned options = 0;
     bool plain_edges = H5Pget_chunk_opts(properties, &options) >= 0 && options == 0;
     hid_t type = H5Dget_type(dataset);
-    bool numbers = info->type < LS_DTYPES && H5Tget_size(type) <= sizeof chunking->fill;
+    const size_t number_bytes = H5Tget_size(type);
+    bool numbers = info->type < LS_DTYPES && number_bytes <= sizeof chunking->fill;
     if (numbers) H5Pget_fill_value(properties, type, chunking->fill);
     H5Tclose(type);
     chunking->index = ls_h5_find_index(file, dataset);
     chunking->listed = chunking->index >= 0;
-    return describe_filters(properties, info) && plain_edges && numbers;
+    return describe_filters(properties, number_bytes, info) && plain_edges && numbers;
 }
 
 // ---- all of it

@@ -59,10 +59,24 @@ save("picture", "progressive", b"\x20" + content.getvalue())
 
 numbers = bytes(range(256)) * 4
 shuffled = numpy.frombuffer(numbers, "u1").reshape(-1, 4).T.tobytes()
-for name, head, content in (("plain", (0, 0, 0, 0, 0), numbers), ("shuffle", (1, 1, 0, 0, 0), shuffled),
-                            ("gzip", (1, 0, 0, 0, 0), zlib.compress(numbers)), ("both", (2, 1, 0, 0, 0), zlib.compress(shuffled)),
-                            ("fletcher", (1, 2, 0, 0, 0), numbers + b"\0\0\0\0")):
-    save("chunk", name, bytes(head) + b"\0" + struct.pack("<HB", len(numbers), 2 << 6) + content)
+# 8-bit numbers as they are, in blocks of two behind three bits each; and 64-bit ones, as planes, lines of 5 in blocks of 4.
+block = "".join(f"111{a:08b}{b:08b}" for a, b in zip(numbers[0::2], numbers[1::2]))
+planes = numpy.frombuffer(numbers, "u1").reshape(-1, 8).T.reshape(-1)
+lines = numpy.pad(numpy.pad(planes, (0, -len(planes) % 5)).reshape(-1, 5), ((0, 0), (0, 3))).reshape(-1, 4)
+padded = "".join("111" + "".join(f"{value:08b}" for value in four) for four in lines)
+
+
+def szip(bits):
+    bits += "0" * (-len(bits) % 8)
+    return struct.pack("<I", len(numbers)) + int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+for name, head, packing, content in (("plain", (0, 0, 0, 0, 0), (0, 0), numbers), ("shuffle", (1, 2, 0, 0, 0), (0, 0), shuffled),
+                                     ("gzip", (1, 0, 0, 0, 0), (0, 0), zlib.compress(numbers)), ("both", (2, 2, 0, 0, 0), (0, 0), zlib.compress(shuffled)),
+                                     ("fletcher", (1, 3, 0, 0, 0), (0, 0), numbers + b"\0\0\0\0"),
+                                     ("szip", (1, 1, 0, 0, 0), (0, 256), szip(block)), ("szip, differences", (1, 1, 0, 0, 0), (8, 256), szip(block)),
+                                     ("szip, planes, padded lines", (2, 2, 1, 0, 0), (0x13, 5), szip(padded))):
+    save("chunk", name, bytes(head) + b"\0" + struct.pack("<HBBH", len(numbers), 2 << 6, *packing) + content)
 
 for target in ("index", "shard", "checkpoint"):
     save(target, "one bit", struct.pack("<IB", 200, 1))

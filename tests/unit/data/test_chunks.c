@@ -307,6 +307,136 @@ static void test_gzip(void **state) {
     free(other.data);
 }
 
+// ---- szip, as HDF5 writes it
+
+// A type, szip's blocks, and sides of samples that make lines of whole blocks and others, which are padded.
+static const struct packing {
+    const char *what;
+    hid_t *type; // of the file; all values fit in 8 bits
+    unsigned options, block;
+    hsize_t side;
+    bool shuffle, checksum, checksum_first;
+} packings[] = {
+    {"bytes, differences", &H5T_STD_U8LE_g, H5_SZIP_NN_OPTION_MASK, 8, 16, false, false, false},
+    {"bytes, padded lines", &H5T_STD_U8LE_g, H5_SZIP_NN_OPTION_MASK, 8, 13, false, false, false},
+    {"bytes, lines shorter than a block", &H5T_STD_U8LE_g, H5_SZIP_EC_OPTION_MASK, 32, 5, false, false,
+     false},
+    {"16 bits, big-endian", &H5T_STD_U16BE_g, H5_SZIP_NN_OPTION_MASK, 16, 33, false, false, false},
+    {"16 bits, a checksum packed too", &H5T_STD_I16LE_g, H5_SZIP_NN_OPTION_MASK, 4, 9, false, true, true},
+    {"32 bits, shuffled, a checksum", &H5T_STD_I32LE_g, H5_SZIP_EC_OPTION_MASK, 10, 24, true, true, false},
+    {"f32, padded lines", &H5T_IEEE_F32BE_g, H5_SZIP_NN_OPTION_MASK, 8, 11, false, false, false},
+    {"f64", &H5T_IEEE_F64LE_g, H5_SZIP_NN_OPTION_MASK, 2, 6, false, true, false},
+};
+
+static uint8_t szip_value(hsize_t sample, hsize_t i) {
+    return sample % 9 == 4 ? 0 : (uint8_t)(sample * 5 + i / 3 + (i * i % 7 == 0) * 40);
+}
+
+// Chunks of ROWS samples and one line less than all, so that samples are put together, and edges are cut.
+static void write_szip(const struct packing *packing) {
+    const hsize_t dim[3] = {N, packing->side, packing->side}, values = packing->side * packing->side;
+    const hsize_t chunk[3] = {ROWS, packing->side - 1, packing->side};
+    uint8_t *numbers = malloc(N * values);
+    for (hsize_t i = 0; i < N; i++)
+        for (hsize_t k = 0; k < values; k++) numbers[i * values + k] = szip_value(i, k);
+    hid_t file = H5Fcreate(scene_path("szip.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t space = H5Screate_simple(3, dim, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(properties, 3, chunk);
+    if (packing->checksum_first) H5Pset_fletcher32(properties);
+    if (packing->shuffle) H5Pset_shuffle(properties);
+    assert_true(H5Pset_szip(properties, packing->options, packing->block) >= 0);
+    if (packing->checksum && !packing->checksum_first) H5Pset_fletcher32(properties);
+    hid_t images = H5Dcreate2(file, "images", *packing->type, space, H5P_DEFAULT, properties, H5P_DEFAULT);
+    assert_true(H5Dwrite(images, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) >= 0);
+    H5Dclose(images);
+    H5Pclose(properties);
+    H5Sclose(space);
+    H5Fclose(file);
+    free(numbers);
+}
+
+static void test_szip(void **state) {
+    (void)state;
+    if (!ls_szip_is_built_in() || H5Zfilter_avail(H5Z_FILTER_SZIP) <= 0) skip();
+    for (size_t p = 0; p < sizeof packings / sizeof packings[0]; p++) {
+        const hsize_t values = packings[p].side * packings[p].side;
+        struct ls_dataset *set;
+        write_szip(&packings[p]);
+        const char *path = scene_path("szip.h5");
+        const struct ls_dataset_spec spec = {
+            .patterns = &path, .n_patterns = 1, .input = "images", .target_optional = true};
+        assert_ok(ls_dataset_open(&spec, &set));
+        assert_int_equal(set->shards[0].columns[LS_COLUMN_INPUT].path, LS_PATH_DECODED);
+        assert_false(ls_dataset_info(set)->one_at_a_time);
+        const bool bytes = ls_dataset_info(set)->type == LS_U8;
+        void *sample = malloc(values * sizeof(float));
+        for (int64_t i = 0; i < N; i++) {
+            if (ls_dataset_read(set, &i, 1, sample, NULL, NULL, false) != LS_OK)
+                fail_msg("%s: %s", packings[p].what, ls_error_last()->text);
+            for (hsize_t k = 0; k < values; k++) {
+                const float found = bytes ? ((uint8_t *)sample)[k] : ((float *)sample)[k];
+                if (found != szip_value((hsize_t)i, k))
+                    fail_msg("%s: sample %d, value %d is %g", packings[p].what, (int)i, (int)k,
+                             (double)found);
+            }
+        }
+        free(sample);
+        ls_dataset_close(set);
+    }
+}
+
+// What a chunk says of itself, and what was to be.
+static void test_szip_damaged(void **state) {
+    (void)state;
+    if (!ls_szip_is_built_in()) skip();
+    // Of four bytes in blocks of two, without differences: blocks as they are, each behind three bits.
+    const uint8_t packed[] = {4, 0, 0, 0, 0xed, 0x12, 0x3c, 0xcd, 0x10};
+    struct ls_h5_chunking chunking = {
+        .n_filters = 1, .filters = {LS_H5_SZIP}, .szip = {.bits = 8, .block = 2, .line = 4}};
+    struct ls_buffer chunk = {0}, other = {0};
+    const struct {
+        size_t bytes, expected;
+        unsigned bits, block, line;
+        uint8_t size;
+        const char *words;
+    } cases[] = {
+        {9, 4, 8, 2, 4, 4, NULL},
+        {9, 5, 8, 2, 4, 4, "says that it holds 4 bytes, expected 5"},
+        {9, 4, 8, 2, 4, 3, "says that it holds 3 bytes, expected 4"},
+        {3, 4, 8, 2, 4, 4, "no room for its size"},
+        {6, 4, 8, 2, 4, 4, "of its 4 come out"},
+        {4, 4, 8, 2, 4, 4, "0 bytes of its 4 come out"},
+        {9, 4, 8, 2, 3, 4, "of its 8 come out"}, // a second line, of which nothing is there
+        {9, 4, 64, 2, 4, 4, "no whole numbers of 64 bits"},
+        {9, 4, 12, 2, 4, 4, "found 12, 2 and 4"},
+        {9, 4, 8, 0, 4, 4, "found 8, 0 and 4"},
+        {9, 4, 8, 3, 4, 4, "found 8, 3 and 4"},
+        {9, 4, 8, 34, 4, 4, "found 8, 34 and 4"},
+        {9, 4, 8, 2, 0, 4, "found 8, 2 and 0"},
+        {9, 4, 8, 2, 5000, 4, "found 8, 2 and 5000"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        chunking.szip.bits = cases[i].bits;
+        chunking.szip.block = cases[i].block;
+        chunking.szip.line = cases[i].line;
+        set_bytes(&chunk, packed, sizeof packed);
+        *(uint8_t *)chunk.data = cases[i].size;
+        ls_status status =
+            ls_chunk_decode(&chunking, 0, 1, &chunk, cases[i].bytes, &other, cases[i].expected);
+        if (cases[i].words)
+            assert_fails(status, cases[i].words);
+        else
+            assert_ok(status);
+        if (!cases[i].words) assert_memory_equal(chunk.data, "\x68\x91\x33\x44", 4);
+    }
+    // Before any memory is asked for.
+    memset(chunk.data, 255, 4);
+    chunking.szip = (struct ls_h5_szip){.bits = 8, .block = 2, .line = 4};
+    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, 9, &other, UINT32_MAX), "cannot hold");
+    free(chunk.data);
+    free(other.data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_share_chunks),
@@ -317,6 +447,8 @@ int main(void) {
         cmocka_unit_test(test_shuffle),
         cmocka_unit_test(test_fletcher),
         cmocka_unit_test(test_gzip),
+        cmocka_unit_test(test_szip),
+        cmocka_unit_test(test_szip_damaged),
     };
     return cmocka_run_group_tests(tests, scene_open, scene_close);
 }
