@@ -110,11 +110,23 @@ static size_t without_line_end(const char *text, size_t length) {
     return length;
 }
 
+// Text that other programs have written, and that would only be garbled here.
+static ls_status check_text(const struct ls_csv *csv, const struct window *window) {
+    const char *data = window->data;
+    const size_t n = window->filled;
+    if (n >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
+        return LS_FAIL(LS_INPUT, "%s: is UTF-16, expected UTF-8 or ASCII", csv->bytes.path);
+    if (n > 0 && memchr(data, '\r', n) && !memchr(data, '\n', n))
+        return LS_FAIL(LS_INPUT, "%s: its lines end with CR, expected LF or CR LF", csv->bytes.path);
+    return LS_OK;
+}
+
 static ls_status scan(struct ls_csv *csv, struct window *window,
                       ls_status (*take)(void *, const struct ls_csv *, int64_t, char *, size_t),
                       void *context) {
     size_t length = 0;
     LS_TRY(fill(csv, window));
+    LS_TRY(check_text(csv, window));
     if (window->filled >= 3 && memcmp(window->data, "\xef\xbb\xbf", 3) == 0) window->at = 3;
     for (;; window->at += length) {
         LS_TRY(next_record(csv, window, &length));

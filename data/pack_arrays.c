@@ -48,9 +48,9 @@ static ls_status to_f32(const struct ls_array *array, const int64_t *which, int6
     ls_widen(array->type, stored, values, out);
     int64_t bad = ls_first_not_finite(out, values);
     if (bad == values) return LS_OK;
-    return LS_FAIL(LS_INPUT, "%s: sample %lld is not finite: value %lld of %lld is %g", array->bytes.path,
+    return LS_FAIL(LS_INPUT, "%s: sample %lld is not finite: value %lld of %lld is %g%s", array->bytes.path,
                    (long long)which[bad / array->row_values], (long long)(bad % array->row_values),
-                   (long long)array->row_values, (double)out[bad]);
+                   (long long)array->row_values, (double)out[bad], array->type == LS_F64 ? " as f32" : "");
 }
 
 static ls_status to_classes(const struct arrays *arrays, const int64_t *which, int64_t n, const void *stored,

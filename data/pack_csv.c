@@ -69,6 +69,8 @@ static ls_status refuse_cell(const struct table *table, const struct ls_csv *csv
     char place[512];
     where(table, csv, record, column, place);
     if (cell->length == 0) return LS_FAIL(LS_INPUT, "%s: expected %s, found an empty cell", place, expected);
+    if (memchr(cell->text, 0, cell->length))
+        return LS_FAIL(LS_INPUT, "%s: expected %s, found a zero byte", place, expected);
     int shown = cell->length < MOST_SHOWN ? (int)cell->length : MOST_SHOWN;
     return LS_FAIL(LS_INPUT, "%s: expected %s, found '%.*s'", place, expected, shown, cell->text);
 }
@@ -107,6 +109,26 @@ static int find_column(const struct table *table, const char *name) {
     return *name && !*end && number >= 1 && number <= table->columns ? (int)number - 1 : -1;
 }
 
+static bool is_ambiguous(const struct table *table, int column, const char *name) {
+    for (int i = column + 1; table->names && i < table->columns; i++)
+        if (strcmp(table->names[i], name) == 0) return true;
+    return false;
+}
+
+static ls_status check_role(const struct table *table, const char *option, const char *name, int column,
+                            int role) {
+    const char *file = table->job->files[0];
+    if (column < 0)
+        return LS_FAIL(LS_INPUT, "%s: '%s' is none of the %d columns of %s%s", option, name, table->columns,
+                       file, table->names ? "" : ", which has no header: a number from 1 on");
+    if (is_ambiguous(table, column, name))
+        return LS_FAIL(LS_INPUT, "%s: '%s' is more than one column of %s: take a number from 1 on", option,
+                       name, file);
+    if (table->roles[column] == FEATURE) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s: column '%s' is named %s", option, name,
+                   table->roles[column] == IGNORED && role != IGNORED ? "by --ignore too" : "twice");
+}
+
 // Gives the columns of a list, "a,3,b", their role; the targets one after another.
 static ls_status set_roles(struct table *table, const char *option, const char *list, int role) {
     char *copy = ls_arena_copy(&table->source.names, list);
@@ -114,12 +136,7 @@ static ls_status set_roles(struct table *table, const char *option, const char *
         next = strchr(name, ',');
         if (next) *next++ = 0;
         int column = find_column(table, name);
-        if (column < 0)
-            return LS_FAIL(LS_INPUT, "%s: '%s' is none of the %d columns of %s%s", option, name,
-                           table->columns, table->job->files[0],
-                           table->names ? "" : ", which has no header: a number from 1 on");
-        if (table->roles[column] != FEATURE)
-            return LS_FAIL(LS_INPUT, "%s: column '%s' is named twice", option, name);
+        LS_TRY(check_role(table, option, name, column, role));
         table->roles[column] = role;
         if (role >= TARGET) role++, table->n_targets++;
     }

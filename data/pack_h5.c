@@ -11,6 +11,7 @@ enum { PIECE_BYTES = 1 << 20 };
 struct h5 {
     struct ls_pack_source source;
     struct ls_dataset *dataset;
+    const char *target; // the dataset's name
 };
 
 // Memory of a thread for samples before their axes are turned.
@@ -34,6 +35,18 @@ static void drop_worker(void *argument) {
     free(worker);
 }
 
+static ls_status check_classes(const struct h5 *h5, const struct ls_pack_batch *batch) {
+    for (int64_t i = 0; i < batch->n; i++) {
+        int64_t row;
+        const char *path = ls_dataset_locate(h5->dataset, batch->which[i], &row);
+        const ls_status status =
+            ls_pack_check_class(&h5->source, h5->target, row, ((const int32_t *)batch->targets)[i]);
+        if (status != LS_OK) ls_error_prefix("%s", path);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
 static ls_status read_dataset(struct ls_pack_source *source, void *argument,
                               const struct ls_pack_batch *batch) {
     struct h5 *h5 = (struct h5 *)source;
@@ -41,12 +54,7 @@ static ls_status read_dataset(struct ls_pack_source *source, void *argument,
     LS_TRY(ls_dataset_read(h5->dataset, batch->which, batch->n, worker->rows ? worker->rows : batch->samples,
                            batch->targets, batch->ids, true));
     if (worker->rows) ls_pack_channels_last(&source->shape, batch->n, worker->rows, batch->samples);
-    for (int64_t i = 0; i < batch->n && source->shape.classes; i++) {
-        int64_t row;
-        const char *path = ls_dataset_locate(h5->dataset, batch->which[i], &row);
-        LS_TRY(ls_pack_check_class(source, path, row, ((const int32_t *)batch->targets)[i]));
-    }
-    return LS_OK;
+    return source->shape.classes ? check_classes(h5, batch) : LS_OK;
 }
 
 static void close_h5(struct ls_pack_source *source) {
@@ -76,6 +84,7 @@ ls_status ls_pack_h5_open(const struct ls_pack_h5 *job, struct ls_pack_source **
     *result = NULL;
     struct h5 *h5 = calloc(1, sizeof *h5);
     if (!h5) return LS_FAIL(LS_SYSTEM, "out of memory");
+    h5->target = job->target;
     h5->source = (struct ls_pack_source){.noun = "samples",
                                          .path = job->files[0],
                                          .make_worker = make_worker,

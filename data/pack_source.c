@@ -33,12 +33,11 @@ static ls_status read_shape(const char *path, const char *text, int64_t values, 
     for (const char *at = text;;) {
         char *end;
         long long length = strtoll(at, &end, 10);
-        bool right = end != at && length >= 1 && length <= values && *rank < 3 &&
-                     (!*end || *end == ',' || *end == 'x');
+        bool right = end != at && length >= 1 && *rank < 3 && (!*end || *end == ',' || *end == 'x');
         if (!right)
             return LS_FAIL(LS_INPUT, "--shape: expected 1 to 3 lengths such as 28,28,1, found \"%s\"", text);
         dim[(*rank)++] = length;
-        product = product > values / length ? values + 1 : product * length;
+        product = length > values || product > values / length ? values + 1 : product * length;
         if (!*end) break;
         at = end + 1;
     }

@@ -27,6 +27,8 @@ ls_status ls_picture_decode(const uint8_t *bytes, size_t n, int side, int channe
                             struct ls_picture *picture);
 const char *ls_picture_kinds(void); // "JPEG (libjpeg-turbo 2.1.5), PNG (libpng 1.6.39)", or "none"
 
+// LS_INPUT where no picture can be written to `path`, or one would take the place of a file that is no PNG.
+ls_status ls_picture_may_write(const char *path);
 // Writes [height][width][channels] u8, 1 or 3 channels, as a PNG: whole or not at all. LS_INPUT where the
 // program was built without libpng.
 ls_status ls_picture_write(const char *path, const uint8_t *pixels, int width, int height, int channels);
@@ -40,9 +42,9 @@ struct ls_resize_scratch {
     size_t bytes;
     int width, height, side, channels; // of the last picture, whose weights it holds
 };
-// Raised with any change of ls_picture_square that changes pixels: a set that was begun with others is not
-// gone on with.
-enum { LS_PICTURE_SQUARES = 2 };
+// Raised with any change of decoding or of ls_picture_square that changes pixels: a set that was begun with
+// others is not gone on with.
+enum { LS_PICTURE_SQUARES = 3 };
 
 ls_status ls_picture_square(const struct ls_picture *picture, int side, struct ls_resize_scratch *scratch,
                             uint8_t *out);

@@ -31,6 +31,8 @@ static ls_status decode(png_image *png, size_t n, int channels, struct ls_pictur
     static const png_color white = {255, 255, 255};
     png->format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
     LS_TRY(ls_picture_check(png->width, png->height, n));
+    // Of 16 bits, too, most files that say nothing of gamma mean sRGB, as those of 8 bits do.
+    png->flags |= PNG_IMAGE_FLAG_16BIT_sRGB;
     ls_picture_shape(picture, (int)png->width, (int)png->height, channels);
     LS_TRY(ls_picture_reserve(picture));
     png_image_finish_read(png, &white, picture->pixels, 0, NULL);

@@ -1,6 +1,7 @@
 // The confusion matrix as a picture, by gnuplot.
 #include "base/file.h"
 #include "cli/report.h"
+#include "data/picture.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -26,7 +27,7 @@ static bool is_installed(const char *program) {
 ls_status ls_confusion_check(const char *path) {
     if (!is_installed("gnuplot"))
         return LS_FAIL(LS_INPUT, "--confusion %s: gnuplot, which draws it, is not installed", path);
-    const ls_status status = ls_file_may_write(path);
+    const ls_status status = ls_picture_may_write(path);
     if (status != LS_OK) ls_error_prefix("--confusion");
     return status;
 }

@@ -32,9 +32,32 @@ static void print_version(void) {
     ls_text_free(&text);
 }
 
-static void print_error(void) {
-    const struct ls_error *error = ls_error_last();
-    fprintf(stderr, "lockstep: error: %s\n", error->text);
+static bool is_one_of(const char *word, const char *const *words) {
+    for (; *words; words++)
+        if (strcmp(word, *words) == 0) return true;
+    return false;
+}
+
+static const struct ls_command *find_command(const char *name) {
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i]->name) == 0) return commands[i];
+    return NULL;
+}
+
+static ls_status run(int argc, char **argv) {
+    static const char *const help[] = {"--help", "-h", "help", NULL};
+    const bool first = ls_launched_rank() <= 0;
+    if (argc < 2 || is_one_of(argv[1], help)) {
+        if (first) print_usage(argc < 2 ? stderr : stdout);
+        return argc < 2 ? LS_INPUT : LS_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        if (first) print_version();
+        return LS_OK;
+    }
+    const struct ls_command *command = find_command(argv[1]);
+    if (!command) return LS_FAIL(LS_INPUT, "unknown command \"%s\"; see 'lockstep --help'", argv[1]);
+    return command->alone && !first ? LS_OK : command->run(command, argc - 2, argv + 2);
 }
 
 int main(int argc, char **argv) {
@@ -42,27 +65,11 @@ int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     ls_log_to(ls_log_to_stderr, NULL);
-    if (argc < 2) {
-        print_usage(stderr);
-        return LS_INPUT;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        print_usage(stdout);
-        return LS_OK;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
-        print_version();
-        return LS_OK;
-    }
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(argv[1], commands[i]->name) != 0) continue;
-        if (commands[i]->alone && ls_launched_rank() > 0) return LS_OK;
-        ls_status status = commands[i]->run(commands[i], argc - 2, argv + 2);
-        if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
-        if (status != LS_OK && ls_error_last()->status != LS_OK && ls_world_prints(status)) print_error();
-        ls_world_end(status);
-        return status;
-    }
-    fprintf(stderr, "lockstep: error: unknown command \"%s\"; see 'lockstep --help'\n", argv[1]);
-    return LS_INPUT;
+    ls_status status = run(argc, argv);
+    if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
+    const struct ls_error *error = ls_error_last();
+    if (status != LS_OK && error->status != LS_OK && ls_world_prints(status))
+        fprintf(stderr, "lockstep: error: %s\n", error->text);
+    ls_world_end(status);
+    return status;
 }

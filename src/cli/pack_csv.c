@@ -56,7 +56,8 @@ const struct ls_command ls_pack_csv = {
     .name = "pack csv",
     .summary = "numbers in text files, a sample a line",
     .usage = "FILE… -o OUT [--target COLUMN] [--test 0.1] [--shuffle]",
-    .details = "Numbers, a sample a line; quotes and any line ends. Columns are named as the header has "
+    .details = "Numbers, a sample a line that ends with LF or CR LF; cells may have quotes. Columns are "
+               "named as the header has "
                "them, or numbered from 1 on. The target is the last column, or those named: text is a class "
                "(names in the order of their bytes), and so are integers from 0 on; other numbers are values "
                "to predict. A cell that is no number, or missing, ends it before anything is written.",

@@ -110,10 +110,17 @@ static ls_status show_file(const char *path) {
     return status;
 }
 
+static ls_status show_one(const char *what) {
+    if (strcmp(what, "zoo") == 0) return show_models();
+    if (strncmp(what, "zoo:", 4) == 0) return show_model(what + 4);
+    if (ls_is_recipe(what))
+        return LS_FAIL(LS_INPUT, "of a recipe, show draws samples: lockstep show %s --samples 64", what);
+    return show_file(what);
+}
+
 static ls_status run(const struct ls_command *command, int argc, char **argv) {
     const int64_t not_asked = INT64_MIN;
-    struct ls_show_samples sheet = {
-        .samples = not_asked, .out = "sheet.png", .input = "images", .target = "labels"};
+    struct ls_show_samples sheet = {.samples = not_asked, .input = "images", .target = "labels"};
     bool helped = false;
     const struct ls_option options[] = {
         {"--samples", NULL, LS_INTEGER, &sheet.samples, "N",
@@ -132,14 +139,15 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     if (helped) return LS_OK;
     sheet.words = (const char *const *)argv;
     sheet.n = n;
-    if (sheet.samples != not_asked && n > 0) return ls_show_samples(&sheet);
-    if (n == 1 && ls_is_recipe(argv[0]))
-        return LS_FAIL(LS_INPUT, "of a recipe, show draws samples: lockstep show %s --samples 64", argv[0]);
+    if (sheet.samples != not_asked && n > 0) {
+        if (!sheet.out) sheet.out = "sheet.png";
+        return ls_show_samples(&sheet);
+    }
     if (n != 1)
         return LS_FAIL(LS_INPUT, "show takes one argument, found %d: lockstep show %s", n, command->usage);
-    if (strcmp(argv[0], "zoo") == 0) return show_models();
-    if (strncmp(argv[0], "zoo:", 4) == 0) return show_model(argv[0] + 4);
-    return show_file(argv[0]);
+    if (sheet.out && !ls_is_recipe(argv[0]))
+        return LS_FAIL(LS_INPUT, "--out goes with --samples: there is nothing to draw");
+    return show_one(argv[0]);
 }
 
 const struct ls_command ls_command_show = {

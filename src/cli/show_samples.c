@@ -312,11 +312,18 @@ static ls_status read_and_show(const struct ls_show_samples *asked, const struct
     return status;
 }
 
+static ls_status check_place(const char *path) {
+    const ls_status status = ls_picture_may_write(path);
+    if (status != LS_OK) ls_error_prefix("--out");
+    return status;
+}
+
 ls_status ls_show_samples(const struct ls_show_samples *asked) {
     if (asked->samples < 1 || asked->samples > MOST_SAMPLES)
         return LS_FAIL(LS_INPUT, "--samples: expected 1 to %d, found %" PRId64, MOST_SAMPLES, asked->samples);
     if (asked->epoch < 0 || asked->epoch > INT32_MAX)
         return LS_FAIL(LS_INPUT, "--epoch: expected 0 to %d, found %" PRId64, INT32_MAX, asked->epoch);
+    LS_TRY(check_place(asked->out));
     struct subject subject = {.input.batch = 1};
     ls_status status = open_subject(asked, &subject);
     if (status == LS_OK) status = read_and_show(asked, &subject);

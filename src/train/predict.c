@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { RECALL_BYTES = 8 << 20 };
+enum { RECALL_BYTES = 8 << 20, GATHER_BYTES = 1 << 30 /* of one call: MPI counts in an int */ };
 static const double SECONDS_BETWEEN_NOTES = 10;
 
 // What is at work while the pieces of the evaluation come in.
@@ -30,7 +30,7 @@ struct work {
     int32_t *order;                      // [outputs], to rank in
     struct ls_prediction_rows mine, all; // ranked rows of this rank, of all ranks (rank 0); grown as needed
     int64_t room_mine, room_all;         // samples
-    size_t *bytes_of;                    // [ranks]
+    size_t *bytes_of, *left_of;          // [ranks]: in a gathering now, and after it
     double noted;
 };
 
@@ -89,10 +89,28 @@ static ls_status take_mine(struct work *work, const struct ls_piece *piece) {
     return LS_OK;
 }
 
+// What the first ranks still have, as much of it as one call takes.
+static size_t fill_gathering(struct work *work) {
+    size_t room = GATHER_BYTES;
+    for (int r = 0; r < work->comm->size; r++) {
+        work->bytes_of[r] = work->left_of[r] < room ? work->left_of[r] : room;
+        work->left_of[r] -= work->bytes_of[r];
+        room -= work->bytes_of[r];
+    }
+    return GATHER_BYTES - room;
+}
+
 static ls_status gather(struct work *work, const struct ls_piece *piece, const void *mine, void *all,
                         size_t row_bytes) {
-    for (int r = 0; r < work->comm->size; r++) work->bytes_of[r] = (size_t)piece->n_of[r] * row_bytes;
-    return ls_comm_gather(work->comm, mine, work->comm->rank == 0 ? all : NULL, work->bytes_of);
+    const int rank = work->comm->rank;
+    const char *from = mine;
+    char *to = all;
+    for (int r = 0; r < work->comm->size; r++) work->left_of[r] = (size_t)piece->n_of[r] * row_bytes;
+    for (size_t bytes; (bytes = fill_gathering(work)) > 0; from += work->bytes_of[rank]) {
+        LS_TRY(ls_comm_gather(work->comm, from, rank == 0 ? to : NULL, work->bytes_of));
+        if (rank == 0) to += bytes;
+    }
+    return LS_OK;
 }
 
 static void note_progress(struct work *work, int64_t done) {
@@ -262,7 +280,9 @@ static ls_status predict(struct work *work) {
     int64_t done = 0;
     work->order = malloc((size_t)work->outputs * sizeof *work->order);
     work->bytes_of = calloc((size_t)comm->size, sizeof *work->bytes_of);
-    ls_status status = work->order && work->bytes_of ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
+    work->left_of = calloc((size_t)comm->size, sizeof *work->left_of);
+    ls_status status =
+        work->order && work->bytes_of && work->left_of ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
     if (status == LS_OK)
         status = ls_figures_open(work->outputs, work->kind, (float)work->request->min_confidence, true,
                                  &work->figures);
@@ -328,6 +348,7 @@ static void free_work(struct work *work) {
     free_rows(&work->all);
     free(work->order);
     free(work->bytes_of);
+    free(work->left_of);
     ls_session_close(work->session);
 }
 

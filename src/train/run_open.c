@@ -212,6 +212,23 @@ static ls_status choose_start(struct ls_run *run) {
     return LS_OK;
 }
 
+// Fine for a trial of a few steps, and a mistake in a recipe.
+static void warn_of_warmup(const struct ls_run *run) {
+    static const char *const keys[] = {
+        [LS_RECIPE_CONSTANT] = "train.schedule.constant.warmup",
+        [LS_RECIPE_STEP] = "train.schedule.step.warmup",
+        [LS_RECIPE_COSINE] = "train.schedule.cosine.warmup",
+        [LS_RECIPE_POLYNOMIAL] = "train.schedule.polynomial.warmup",
+        [LS_RECIPE_ONE_CYCLE] = "", // has none
+    };
+    const uint64_t warmup = ls_span_steps(&run->recipe.train.warmup, &run->clock);
+    if (warmup <= run->steps) return;
+    ls_warn("%s: the rate rises for %" PRIu64 " steps, but the run has %" PRIu64
+            ": it comes to %.3g, not to its peak of %g",
+            ls_recipe_place(&run->recipe, keys[run->recipe.train.schedule]), warmup, run->steps,
+            (double)run->steps / (double)warmup * run->recipe.train.peak, run->recipe.train.peak);
+}
+
 // ---- all of it ----
 
 // A signal may come while the run is prepared: nothing is there to be saved then.
@@ -244,6 +261,7 @@ ls_status ls_run_open(struct ls_run *run) {
     run->clock = (struct ls_clock){.batch = (uint64_t)run->recipe.train.batch,
                                    .samples = (uint64_t)ls_dataset_info(run->train)->samples};
     run->steps = ls_span_steps(&run->recipe.train.length, &run->clock);
+    warn_of_warmup(run);
     fresh_state(run);
     LS_TRY(choose_start(run));
     LS_TRY(stop_if_asked(run));

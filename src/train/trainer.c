@@ -107,11 +107,13 @@ static ls_status give_up(struct ls_run *run) {
     run->state.loss_scale = run->scale_before_row;
     if (run->state.evaluated_step > run->state.step) run->state.evaluated_step = run->state.step;
     LS_TRY(ls_run_save_now(run));
+    char kept[64] = "nothing was trained before";
+    if (run->state.step > 0 || run->recipe.model.from)
+        snprintf(kept, sizeof kept, "the checkpoint of step %" PRIu64 " is from before", run->state.step);
     return LS_FAIL(LS_NUMBERS,
                    "loss or gradient was not finite in %" PRIu64
-                   " steps in a row (train.nan_limit), from step %" PRIu64 "; the checkpoint of step %" PRIu64
-                   " is from before",
-                   row, run->state.step + 1, run->state.step);
+                   " steps in a row (train.nan_limit), from step %" PRIu64 "; %s",
+                   row, run->state.step + 1, kept);
 }
 
 // A span on the host's row, from `begin` until now.

@@ -47,7 +47,8 @@ class Commands(lockstep.Case):
             self.assertIn("example:", text)
             self.assertIn("--no-such-option", self.bad(name, "--no-such-option"))
         self.assertIn("HDF5", self.ok("--version"))
-        self.bad("no-such-command")
+        said = lockstep.run("no-such-command", ranks=2)
+        self.assertEqual((said.returncode, said.stderr.count("lockstep: error: unknown command")), (2, 1), said.stderr)
         yaml.safe_load(self.ok("train", "--help-recipe"))
 
     def test_run_folder(self):
@@ -286,6 +287,17 @@ class Commands(lockstep.Case):
         self.assertIn("good", self.ok("check", newest))
         with h5py.File(newest) as file:
             self.assertTrue(all(numpy.isfinite(file["model"][name][()]).all() for name in file["model"] if "running" not in name))
+
+    def test_not_finite_from_the_start(self):
+        with h5py.File(self.folder / "huge.h5", "w") as file:
+            file["images"], file["labels"] = numpy.full((40, 12), 3e38, "f4"), numpy.arange(40) % 4
+        recipe = lockstep.recipe(self.folder, {"model": {"zoo": "mlp", "classes": 4}, "data.train": "huge.h5", "data.test": [], "data.augment": {}, "train.nan_limit": 2, "train.batch": 8,
+                                               "train.schedule": {"cosine": {"peak": 0.5, "warmup": "12 steps"}}})
+        result = self.train(recipe, expect=3)
+        self.assertIn("recipe.yaml:", result.stderr)
+        self.assertIn("train.schedule.cosine.warmup: the rate rises for 12 steps, but the run has 6: it comes to 0.25, not to its peak of 0.5", result.stderr)
+        self.assertIn("2 steps in a row (train.nan_limit), from step 1; nothing was trained before", result.stderr)
+        self.assertEqual(list((self.folder / "run" / "checkpoints").iterdir()), [])
 
     def test_disk_full(self):
         # The limit stops the checkpoint, not the run; the older files stay whole.

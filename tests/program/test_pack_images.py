@@ -161,7 +161,7 @@ class PackImages(lockstep.Case):
         for name, (want, off) in expected.items():
             with self.subTest(name):
                 self.assertLessEqual(abs(found[f"a/{name}"] - tent(want, 24)).max(), off)
-        self.assertTrue((numpy.diff(found["a/wide.png"][:, 5, 0].astype(int)) >= 0).all())
+        self.assertLessEqual(abs(found["a/wide.png"] - tent(numpy.asarray(wide)[..., None] / 257, 24)).max(), 1)
         one = self.folder / "grey"
         self.pack("--grey", out=one)
         self.assertEqual(self.pixels(one)["a/grey.png"].shape, (24, 24, 1))

@@ -135,7 +135,8 @@ class Csv(Packs):
                 ('"\n\n",b\n1,2\nnan,4\n', ("--header", "yes"), "a table.csv:5: column 1 ('\n\n'"), ("1,2\n1e39,4\n", (), "a table.csv:2: column 1: expected a number that f32 holds, found '1e39'"), ("1,2\ninf,4\n", (), "found 'inf'"),
                 ("1,2\n0x10,4\n", (), "found '0x10'"), ("1,2\n1_0,4\n", (), "found '1_0'"), ("1,2\n1e,4\n", (), "found '1e'"), ("1,2\n.,4\n", (), "found '.'"), ("", (), "a table.csv: is empty"), ("\n\r\n", (), "is empty"), ("a,b\n", (), "expected samples, found none"), ("1\n2\n", (), "expected a column beside those of targets"),
                 ("1;2\n3;4\n", (), "is the delimiter ','?"), ("1,256,1\n", ("--u8",), "a table.csv:1: column 2: expected an integer from 0 to 255 (--u8), found '256'"), ("1,2.5,1\n", ("--u8",), "found '2.5'"), ("1,2\n", ("--target", "x"), "--target: 'x' is none of the 2 columns"), ("1,2\n", ("--target", "3"), "--target: '3'"),
-                ("1,2\n", ("--target", "1,1"), "named twice"), ("1,2\n", ("--ignore", "1"), "expected a column beside"), ("1,2,3\n", ("--shape", "2,2"), "--shape: 2,2 is not the shape of samples of 2 values"), ("1,-1\n", ("--kind", "class", "--class-names", "no"), "no: "), ("1,x\n", ("--kind", "value"), "expected a number, found 'x'")):
+                ("1,2\n", ("--target", "1,1"), "named twice"), ("1,2,3\n", ("--target", "1", "--ignore", "1"), "column '1' is named by --ignore too"), ("a,a,b\n1,2,3\n", ("--target", "a"), "--target: 'a' is more than one column"),
+                ("a,b\r1,2\r", (), "a table.csv: its lines end with CR, expected LF or CR LF"), ("1,2\0\n", (), "a table.csv:1: column 2: expected text, found a zero byte"), ("\ufeffa,b\n1,2\n".encode("utf-16"), (), "a table.csv: is UTF-16, expected UTF-8 or ASCII"), ("1,2,3\n", ("--shape", "3,1"), "--shape: 3,1 is not the shape of samples of 2 values"), ("1,2\n", ("--ignore", "1"), "expected a column beside"), ("1,2,3\n", ("--shape", "2,2"), "--shape: 2,2 is not the shape of samples of 2 values"), ("1,-1\n", ("--kind", "class", "--class-names", "no"), "no: "), ("1,x\n", ("--kind", "value"), "expected a number, found 'x'")):
             with self.subTest(text=text, words=words):
                 path = self.write(text)
                 if "'\n" in said:
@@ -312,7 +313,7 @@ class Repacked(Packs):
         self.bad("has no dataset 'images'", "h5", path)
         x[4, 1] = numpy.nan
         self.bad("mine.h5: deep/er/x[4] is not finite: value 1 of 4 is nan", "h5", self.write(x, y), *self.names)
-        self.bad("target 8: expected a class from 0 on, found -2", "h5", self.write(numpy.ones((9, 4)), numpy.array([0] * 8 + [-2])), *self.names)
+        self.bad("mine.h5: deep/y: target 8: expected a class from 0 on, found -2", "h5", self.write(numpy.ones((9, 4)), numpy.array([0] * 8 + [-2])), *self.names)
         self.bad("no file matches", "h5", self.folder / "nothing-*.h5", *self.names)
 
     def test_same_bytes_by_any_workers(self):

@@ -209,6 +209,8 @@ class Predict(lockstep.Case):
             taken = self.folder / name
             taken.write_bytes(content)
             self.assertIn(f"output: {taken}: is there, and is no file that predict wrote", self.predict(data, "-o", taken, expect=2))
+            if shutil.which("gnuplot"):
+                self.assertIn(f"--confusion: {taken}: is there, and is no PNG", self.predict(data, "-o", self.folder / "o.h5", "--confusion", taken, expect=2))
             self.assertEqual(taken.read_bytes(), content)
 
     def test_not_finite(self):
@@ -235,7 +237,7 @@ class Predict(lockstep.Case):
             file["images"][66] = 0
             file["images"][:] = numpy.linspace(-1, 1, 70 * 12).reshape(70, 12)
             file["labels"][:] = numpy.linspace(0, 3, 140).reshape(70, 2)
-        said = {lockstep.run("predict", checkpoint, data, "-o", broken, "--json", ranks=ranks).stdout for ranks in (1, 2, 3)}
+        said = {lockstep.run("predict", checkpoint, data, "-o", broken, "--json", ranks=ranks).stdout for ranks in (1, 2, 5)}  # of 4 lanes
         self.assertEqual(len(said), 1)
         found = json.loads(said.pop())
         with h5py.File(broken) as file, h5py.File(data) as truth:

@@ -111,7 +111,13 @@ class ShowSamples(lockstep.Case):
             with self.subTest(expected=expected):
                 self.assertIn(expected, self.show(*words, expect=2))
                 self.assertFalse((self.folder / "a sheet.png").exists())
-        self.assertEqual(lockstep.run("show", shard, "--samples", 1, "-o", self.folder / "no folder" / "a.png").returncode, 2)
+        before = shard.read_bytes()
+        for words, expected in ((["--samples", 1, "-o", self.folder / "no folder" / "a.png"], f"its folder {self.folder}/no folder: No such file"),
+                                (["--samples", 1, "-o", shard], f"{shard}: is there, and is no PNG"), (["-o", self.folder / "a.png"], "--out goes with --samples")):
+            result = lockstep.run("show", shard, *words)
+            self.assertEqual(result.returncode, 2)
+            self.assertIn(expected, result.stderr)
+        self.assertEqual(shard.read_bytes(), before)
 
 
 if __name__ == "__main__":
