@@ -13,8 +13,7 @@ struct ls_reducer {
     struct ls_tree_node nodes[LS_MAX_NODES]; // this rank's, in the buffers of its fold
     int n_nodes;
     size_t max_count;
-    size_t few; // LS_REDUCE_ALIGNED: up to so many floats rounds cost more than bytes; LS_REDUCE_FEW unless a
-                // test has less
+    size_t few; // up to so many floats rounds cost more than bytes (LS_REDUCE_ALIGNED, and in shared memory)
     float *scratch; // device memory; NULL where none is needed
 
     // LS_REDUCE_SLICES, and in shared memory: the nodes of all ranks, numbered from left to right.

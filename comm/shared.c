@@ -1,23 +1,19 @@
-// Ranks of one host, which share memory (segment.h). Every rank stages its nodes there, and folds those of
-// all by the tree. Of few floats each folds all by itself: one wait. Of many, chunk by chunk, a rank owns a
-// slice as in slices.c: it folds its slice, and takes the sums of the others' slices. Chunks are as long as
-// stays in a processor's cache on the way: in its own buffers a rank reads and writes every float once. It
-// takes the sums of a chunk after it has folded the next one, and folds a chunk after it has staged the next
-// one, so that it seldom waits.
+// Ranks of one host, which share memory (segment.h). Of few floats every rank stages its nodes for all, and
+// each folds those of all by itself: one wait. Many floats are reduced where they are, in buffers that all
+// ranks see: each rank owns a slice as in slices.c, folds it out of the buffers of all, and writes the sum
+// into those of all. Every float is read once and written once, by one rank; none is copied to be sent.
 //
-//   4 ranks, a chunk        rank 0        rank 1        rank 2        rank 3
-//   stage                   .aaa          b.bb          cc.c          ddd.
-//   wait for all, fold      s             .s            ..s           ...s      s = (a + b) + (c + d)
-//   wait for each, take     .sss          s.ss          ss.s          sss.
+//   4 ranks                 rank 0        rank 1        rank 2        rank 3
+//   wait for all            aaaa          bbbb          cccc          dddd
+//   fold, of all ranks      s             .s            ..s           ...s      s = (a + b) + (c + d)
+//   and write, to all       ssss          ssss          ssss          ssss
+//   wait for all
 #include "comm/reducer.h"
 #include "comm/segment.h"
 
 #include <string.h>
 
-enum {
-    BLOCK = 512,   // floats that are folded at a time: what is between two nodes and the root stays in L1
-    FEW = 1 << 14, // floats of all nodes together, which each rank folds by itself
-};
+enum { BLOCK = 512 }; // floats that are folded at a time: what is between nodes and root stays in L1
 
 // ---- additions ----
 
@@ -63,36 +59,32 @@ static add_function *choose_add(void) {
 
 struct ls_shared {
     struct ls_segment *segment;
-    size_t chunk; // floats
     add_function *add;
-    const float **nodes; // [nodes of all ranks]: where each one's slice is, in this round
+    const float **nodes; // [nodes of all ranks]: where each one's floats are, in this round
     const float **at;    // the same for a block: a node's floats, or what it was merged into
+    float **sums;        // [ranks]: where the sum goes in each rank's buffers
     float *partial;      // [nodes][BLOCK]
 };
 
 void ls_shared_prepare(struct ls_reducer *reducer) {
     const int ranks = reducer->transport->size, n_nodes = reducer->first_node[ranks];
-    int most = 1;
-    for (int p = 0; p < ranks; p++) {
-        const int n = reducer->first_node[p + 1] - reducer->first_node[p];
-        if (n > most) most = n;
-    }
     struct ls_shared *shared = LS_ARENA_NEW(&reducer->memory, struct ls_shared, 1);
     shared->segment = reducer->transport->segment;
-    shared->chunk = shared->segment->staged / (size_t)most;
     shared->add = choose_add();
     shared->nodes = LS_ARENA_NEW(&reducer->memory, const float *, n_nodes);
     shared->at = LS_ARENA_NEW(&reducer->memory, const float *, n_nodes);
+    shared->sums = LS_ARENA_NEW(&reducer->memory, float *, ranks);
     shared->partial = LS_ARENA_NEW(&reducer->memory, float, (size_t)n_nodes *BLOCK);
     reducer->shared = shared;
+    reducer->few = LS_SEGMENT_STAGED / (size_t)n_nodes;
 }
 
-// One round: `count` floats from `offset` on.
+// One round.
 struct round {
     const struct ls_reducer *reducer;
     const struct ls_shared *shared;
     float *const *buffers;
-    size_t offset, count;
+    size_t offset, count; // floats
     uint64_t number;
 };
 
@@ -100,37 +92,8 @@ static float *own_node(const struct round *round, int i) {
     return round->buffers[round->reducer->nodes[i].buffer] + round->offset;
 }
 
-static void copy(float *to, const float *from, size_t n) {
-    if (n > 0) memcpy(to, from, n * sizeof *to);
-}
-
-// All but `kept`, which no other rank needs.
-static void stage(const struct round *round, struct ls_span kept) {
-    const struct ls_segment *segment = round->shared->segment;
-    for (int i = 0; i < round->reducer->n_nodes; i++) {
-        float *staged =
-            ls_segment_area(segment, segment->rank, round->number)->staged + (size_t)i * round->count;
-        copy(staged, own_node(round, i), kept.begin);
-        copy(staged + kept.end, own_node(round, i) + kept.end, round->count - kept.end);
-    }
-}
-
-static void find_nodes(const struct round *round) {
-    const struct ls_reducer *reducer = round->reducer;
-    const struct ls_segment *segment = round->shared->segment;
-    for (int p = 0; p < segment->size; p++) {
-        const float *staged = ls_segment_area(segment, p, round->number)->staged;
-        const int first = reducer->first_node[p];
-        for (int node = first; node < reducer->first_node[p + 1]; node++) {
-            const size_t i = (size_t)(node - first);
-            round->shared->nodes[node] =
-                p == segment->rank ? own_node(round, (int)i) : staged + i * round->count;
-        }
-    }
-}
-
-// The root of floats [begin, begin + n), n at most BLOCK, goes into this rank's first node.
-static void fold_block(const struct round *round, size_t begin, size_t n) {
+// The root of floats [begin, begin + n), n at most BLOCK.
+static void fold_block(const struct round *round, float *root, size_t begin, size_t n) {
     const struct ls_reducer *reducer = round->reducer;
     const struct ls_shared *shared = round->shared;
     for (int node = 0; node < reducer->first_node[reducer->transport->size]; node++)
@@ -138,84 +101,87 @@ static void fold_block(const struct round *round, size_t begin, size_t n) {
     for (int i = 0; i < reducer->n_adds; i++) {
         const struct ls_fold_add *merge = &reducer->adds[i];
         const bool is_root = i == reducer->n_adds - 1;
-        float *sum = is_root ? own_node(round, 0) + begin : shared->partial + (size_t)merge->to * BLOCK;
+        float *sum = is_root ? root : shared->partial + (size_t)merge->to * BLOCK;
         shared->add(sum, shared->at[merge->to], shared->at[merge->from], n);
         shared->at[merge->to] = sum;
     }
 }
 
-static void fold(const struct round *round, struct ls_span span) {
-    find_nodes(round);
-    for (size_t begin = span.begin; begin < span.end; begin += BLOCK)
-        fold_block(round, begin, span.end - begin < BLOCK ? span.end - begin : BLOCK);
+// Of few floats, staged.
+static void find_staged(const struct round *round) {
+    const struct ls_reducer *reducer = round->reducer;
+    for (int p = 0; p < reducer->transport->size; p++) {
+        const float *area = ls_segment_area(round->shared->segment, p, round->number);
+        const int first = reducer->first_node[p];
+        for (int node = first; node < reducer->first_node[p + 1]; node++)
+            round->shared->nodes[node] = area + (size_t)(node - first) * round->count;
+    }
 }
 
 static ls_status reduce_few(const struct round *round) {
+    const struct ls_reducer *reducer = round->reducer;
     struct ls_segment *segment = round->shared->segment;
-    segment->rounds++;
-    stage(round, (struct ls_span){0, 0});
-    ls_segment_staged(segment, round->number, round->count);
+    float *area = ls_segment_area(segment, reducer->transport->rank, round->number);
+    for (int i = 0; i < reducer->n_nodes; i++)
+        memcpy(area + (size_t)i * round->count, own_node(round, i), round->count * sizeof(float));
+    ls_segment_staged(segment, round->number);
     LS_TRY(ls_segment_await_staged(segment, round->number));
-    fold(round, (struct ls_span){0, round->count});
+    find_staged(round);
+    for (size_t begin = 0; begin < round->count; begin += BLOCK)
+        fold_block(round, own_node(round, 0) + begin, begin,
+                   round->count - begin < BLOCK ? round->count - begin : BLOCK);
     return LS_OK;
 }
 
-static struct ls_span mine(const struct round *round) {
-    return ls_slice_of(round->shared->segment->rank, round->shared->segment->size, round->count);
+// Of many floats, where they are.
+static ls_status say_where(const struct round *round, const struct ls_window **window) {
+    const struct ls_reducer *reducer = round->reducer;
+    const struct ls_segment *segment = round->shared->segment;
+    const int rank = reducer->transport->rank;
+    struct ls_notice *notice = ls_segment_notice(segment, rank, round->number);
+    *window = ls_segment_find_buffers(segment, own_node(round, 0), round->count * sizeof(float));
+    for (int i = 0; i < reducer->n_nodes; i++) {
+        if (!*window ||
+            ls_segment_find_buffers(segment, own_node(round, i), round->count * sizeof(float)) != *window)
+            return LS_FAIL(LS_SYSTEM, "floats to reduce lie outside of the buffers that ranks share");
+        notice->node[i] = (uint64_t)((char *)own_node(round, i) - (*window)->memory[rank]);
+    }
+    return LS_OK;
 }
 
-static ls_status fold_mine(const struct round *round) {
+static void find_everywhere(const struct round *round, const struct ls_window *window) {
+    const struct ls_reducer *reducer = round->reducer;
+    for (int p = 0; p < reducer->transport->size; p++) {
+        const struct ls_notice *notice = ls_segment_notice(round->shared->segment, p, round->number);
+        const int first = reducer->first_node[p];
+        for (int node = first; node < reducer->first_node[p + 1]; node++)
+            round->shared->nodes[node] = (float *)(window->memory[p] + notice->node[node - first]);
+        round->shared->sums[p] = (float *)(window->memory[p] + notice->node[0]);
+    }
+}
+
+static void fold_everywhere(const struct round *round, struct ls_span span) {
+    const int rank = round->reducer->transport->rank, ranks = round->reducer->transport->size;
+    float *const *sums = round->shared->sums;
+    for (size_t begin = span.begin; begin < span.end; begin += BLOCK) {
+        const size_t n = span.end - begin < BLOCK ? span.end - begin : BLOCK;
+        fold_block(round, sums[rank] + begin, begin, n);
+        for (int d = 1; d < ranks; d++)
+            memcpy(sums[(rank + d) % ranks] + begin, sums[rank] + begin, n * sizeof(float));
+    }
+}
+
+static ls_status reduce_many(const struct round *round) {
+    const struct ls_transport *transport = round->reducer->transport;
     struct ls_segment *segment = round->shared->segment;
+    const struct ls_window *window = NULL;
+    LS_TRY(say_where(round, &window));
+    ls_segment_staged(segment, round->number);
     LS_TRY(ls_segment_await_staged(segment, round->number));
-    const struct ls_span slice = mine(round);
-    fold(round, slice);
-    // In one piece: memcpy then writes whole lines, without fetching from others what they have read of them.
-    copy(ls_segment_area(segment, segment->rank, round->number)->sums, own_node(round, 0) + slice.begin,
-         ls_span_count(slice));
+    find_everywhere(round, window);
+    fold_everywhere(round, ls_slice_of(transport->rank, transport->size, round->count));
     ls_segment_summed(segment, round->number);
-    return LS_OK;
-}
-
-static void take_others(const struct round *round) {
-    struct ls_segment *segment = round->shared->segment;
-    for (int d = 1; d < segment->size; d++) {
-        const int p = (segment->rank + d) % segment->size;
-        const struct ls_span theirs = ls_slice_of(p, segment->size, round->count);
-        ls_segment_await_summed(segment, p, round->number);
-        copy(own_node(round, 0) + theirs.begin, ls_segment_area(segment, p, round->number)->sums,
-             ls_span_count(theirs));
-    }
-}
-
-// Chunk i of a call, whose number is its first round's.
-static struct round chunk_of(const struct round *call, size_t i) {
-    const size_t begin = i * call->shared->chunk, left = call->count - begin;
-    struct round chunk = *call;
-    chunk.offset += begin;
-    chunk.count = left < call->shared->chunk ? left : call->shared->chunk;
-    chunk.number += i;
-    return chunk;
-}
-
-static ls_status reduce_many(const struct round *call) {
-    struct ls_segment *segment = call->shared->segment;
-    const size_t chunks = (call->count - 1) / call->shared->chunk + 1;
-    segment->rounds += chunks;
-    for (size_t i = 0; i < chunks + 2; i++) {
-        if (i < chunks) {
-            const struct round staged = chunk_of(call, i);
-            stage(&staged, mine(&staged));
-            ls_segment_staged(segment, staged.number, call->count);
-        }
-        if (i >= 1 && i - 1 < chunks) {
-            const struct round folded = chunk_of(call, i - 1);
-            LS_TRY(fold_mine(&folded));
-        }
-        if (i >= 2) {
-            const struct round taken = chunk_of(call, i - 2);
-            take_others(&taken);
-        }
-    }
+    ls_segment_await_summed(segment, round->number);
     return LS_OK;
 }
 
@@ -229,11 +195,11 @@ _Static_assert(sizeof(struct call) <= LS_CALL_BYTES, "a queue copies the argumen
 static ls_status reduce_now(void *argument) {
     const struct call *call = argument;
     const struct ls_reducer *reducer = call->reducer;
-    const struct ls_shared *shared = reducer->shared;
-    const size_t n_nodes = (size_t)reducer->first_node[shared->segment->size];
-    const struct round round = {reducer,      shared,      call->buffers,
-                                call->offset, call->count, shared->segment->rounds + 1};
-    return call->count <= FEW / n_nodes ? reduce_few(&round) : reduce_many(&round);
+    struct ls_segment *segment = reducer->shared->segment;
+    const struct round round = {reducer,      reducer->shared, call->buffers,
+                                call->offset, call->count,     ++segment->rounds};
+    ls_segment_notice(segment, segment->comm->rank, round.number)->count = call->count;
+    return call->count <= reducer->few ? reduce_few(&round) : reduce_many(&round);
 }
 
 void ls_reduce_shared(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,

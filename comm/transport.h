@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/begin.h"
@@ -17,8 +18,8 @@ struct ls_transport {
     int rank, size;
     const struct ls_transport_api *api;
     void *state;
-    struct ls_segment
-        *segment; // memory that all ranks share, used in place of exchanges; NULL: there is none
+    // Memory that all ranks share, used in place of exchanges; NULL: there is none.
+    struct ls_segment *segment;
 };
 
 struct ls_transport_api {
@@ -47,5 +48,16 @@ ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
 // Longer messages go in pieces of so many floats; 2^28, 1 GiB, unless set, or what is copied at once. All
 // ranks alike.
 void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats);
+
+// Collective. What ls_reduce will be given: `n` buffers of `floats` each, on this rank; `fast` as
+// ls_reducer_open will be told, before which this is called. Ordered sums of ranks that share memory take
+// place in buffers that all of them see; where one of them can have none, `segment` becomes NULL, and they
+// send messages.
+ls_status ls_transport_open_buffers(struct ls_transport *transport, struct ls_device *device, bool fast,
+                                    int n, size_t floats, float **buffers);
+// Before the transport is closed. Buffers that are NULL were not opened.
+void ls_transport_close_buffers(struct ls_transport *transport, struct ls_device *device, int n,
+                                float **buffers);
+size_t ls_transport_shared_bytes(const struct ls_transport *transport); // this rank's own, of all its buffers
 
 #include "base/end.h"

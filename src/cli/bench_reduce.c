@@ -33,8 +33,8 @@ struct reduction {
     struct ls_transport *transport;
     struct ls_fold *fold;
     struct ls_reducer *reducers[2]; // ordered, fast
-    float *buffer;
-    double *all; // [ranks][MOST_CALLS]
+    float *buffers[2];              // of ordered; of fast and MPI
+    double *all;                    // [ranks][MOST_CALLS]
 };
 
 // MPI is given host memory alone.
@@ -91,14 +91,15 @@ static ls_status reduce_by_mpi(void *argument) {
 // NOLINTNEXTLINE(readability-non-const-parameter)
 static ls_status one_call(struct reduction *reduction, int algorithm, size_t floats, double *seconds) {
     const struct ls_device_api *api = reduction->device->api;
-    const struct clock clock = {reduction->comm, seconds, reduction->buffer, floats};
+    float **buffer = &reduction->buffers[algorithm == ORDERED ? ORDERED : FAST];
+    const struct clock clock = {reduction->comm, seconds, *buffer, floats};
     // Written by this rank just now, as gradients are, and not by the call before.
-    api->zero(reduction->queue, reduction->buffer, floats * sizeof(float));
+    api->zero(reduction->queue, *buffer, floats * sizeof(float));
     api->call(reduction->queue, begin, &clock, sizeof clock);
     if (algorithm == MPI)
         api->call(reduction->queue, reduce_by_mpi, &clock, sizeof clock);
     else
-        ls_reduce(reduction->reducers[algorithm], &reduction->buffer, 0, floats, reduction->queue);
+        ls_reduce(reduction->reducers[algorithm], buffer, 0, floats, reduction->queue);
     api->call(reduction->queue, end, &clock, sizeof clock);
     return api->sync(reduction->queue);
 }
@@ -197,13 +198,14 @@ static ls_status open_reduction(const struct bench *bench, struct reduction *red
     const struct ls_comm *comm = reduction->comm;
     const size_t floats = (size_t)bench->to / sizeof(float);
     LS_TRY(reduction->device->api->queue_open(reduction->device, "comm", &reduction->queue));
-    LS_TRY(reduction->device->api->alloc(reduction->device, floats * sizeof(float),
-                                         (void **)&reduction->buffer));
     LS_TRY(ls_fold_make(comm->rank, comm->rank + 1, comm->size, 1, &reduction->fold));
     LS_TRY(ls_transport_choose(reduction->recipe, reduction->comm, reduction->device, &reduction->transport));
-    for (int k = ORDERED; k <= FAST; k++)
+    for (int k = ORDERED; k <= FAST; k++) {
+        LS_TRY(ls_transport_open_buffers(reduction->transport, reduction->device, k == FAST, 1, floats,
+                                         &reduction->buffers[k]));
         LS_TRY(ls_reducer_open(reduction->transport, reduction->device, reduction->fold, comm->size,
                                k == FAST, floats, &reduction->reducers[k]));
+    }
     reduction->all = calloc((size_t)comm->size * MOST_CALLS, sizeof *reduction->all);
     return reduction->all ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
 }
@@ -211,9 +213,10 @@ static ls_status open_reduction(const struct bench *bench, struct reduction *red
 static void close_reduction(struct reduction *reduction) {
     const struct ls_device_api *api = reduction->device->api;
     for (int k = ORDERED; k <= FAST; k++) ls_reducer_close(reduction->reducers[k]);
+    for (int k = ORDERED; reduction->transport && k <= FAST; k++)
+        ls_transport_close_buffers(reduction->transport, reduction->device, 1, &reduction->buffers[k]);
     if (reduction->transport) reduction->transport->api->close(reduction->transport);
     if (reduction->fold) ls_fold_free(reduction->fold);
-    api->free(reduction->device, reduction->buffer);
     if (reduction->queue) api->queue_close(reduction->queue);
     api->close(reduction->device);
 }

@@ -134,7 +134,7 @@ static ls_status timed_steps(const struct bench *bench, struct ls_comm *comm, st
     }
     qsort(seconds, (size_t)bench->steps, sizeof *seconds, compare);
     outcome->median = seconds[bench->steps / 2];
-    outcome->peak_bytes = ls_peak_bytes();
+    outcome->peak_bytes = ls_peak_bytes(engine);
     free(seconds);
     return status;
 }

@@ -126,9 +126,9 @@ void ls_replica_begin_average(const struct ls_replica *replica, const struct ls_
 struct ls_replica ls_engine_replica(const struct ls_engine *engine);
 ls_status ls_engine_download(struct ls_engine *engine);
 ls_status ls_engine_upload(struct ls_engine *engine);
-// Resident memory of this process, shared libraries and files aside: at its highest, and now. 0 where /proc
-// is not there.
-int64_t ls_peak_bytes(void);
+// Resident memory of this process, shared libraries, files and what other ranks share with it aside: at its
+// highest, with this engine, and now. 0 where /proc is not there.
+int64_t ls_peak_bytes(const struct ls_engine *engine);
 int64_t ls_resident_bytes(void);
 
 #include "base/end.h"

@@ -223,8 +223,9 @@ static int64_t private_bytes(const char *key) {
     return (figure - files - shared) * 1024;
 }
 
-int64_t ls_peak_bytes(void) {
-    return private_bytes("VmHWM");
+int64_t ls_peak_bytes(const struct ls_engine *engine) {
+    const int64_t peak = private_bytes("VmHWM");
+    return peak > 0 ? peak + (int64_t)ls_transport_shared_bytes(engine->transport) : 0;
 }
 
 int64_t ls_resident_bytes(void) {

@@ -32,14 +32,6 @@ static ls_status open_events(struct ls_engine *engine) {
     return engine->api->event_open(engine->device, false, &engine->reduced);
 }
 
-static ls_status open_buffers(struct ls_engine *engine) {
-    engine->buffers = calloc((size_t)engine->sizes.buffers, sizeof(float *));
-    if (!engine->buffers) return LS_FAIL(LS_SYSTEM, "out of memory");
-    for (int i = 0; i < engine->sizes.buffers; i++)
-        LS_TRY(engine->api->alloc(engine->device, engine->sizes.output, (void **)&engine->buffers[i]));
-    return LS_OK;
-}
-
 static ls_status open_decision(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
     struct ls_device *device = engine->device;
@@ -120,7 +112,6 @@ static ls_status open_parts(struct ls_engine *engine) {
     LS_TRY(ls_fold_make(engine->lanes.begin, engine->lanes.end, engine->lanes_total, engine->n_queues,
                         &engine->fold));
     LS_TRY(ls_engine_open_replica(engine));
-    LS_TRY(open_buffers(engine));
     LS_TRY(open_decision(engine));
     LS_TRY(open_tables(engine));
     LS_TRY(open_audit(engine));
@@ -135,8 +126,13 @@ static ls_status open_reduction(struct ls_engine *engine, const struct ls_engine
     LS_TRY(ls_comm_agree_same(spec->comm, LS_INPUT, "what libraries chose for the model's operations",
                               engine->device->choices));
     LS_TRY(ls_transport_choose(spec->recipe, spec->comm, engine->device, &engine->transport));
-    return ls_reducer_open(engine->transport, engine->device, engine->fold, engine->lanes_total,
-                           engine->recipe->train.fast, ls_largest_bucket(engine->train), &engine->reducer);
+    engine->buffers = calloc((size_t)engine->sizes.buffers, sizeof(float *));
+    if (!engine->buffers) return LS_FAIL(LS_SYSTEM, "out of memory");
+    const bool fast = engine->recipe->train.fast;
+    LS_TRY(ls_transport_open_buffers(engine->transport, engine->device, fast, engine->sizes.buffers,
+                                     engine->sizes.output / sizeof(float), engine->buffers));
+    return ls_reducer_open(engine->transport, engine->device, engine->fold, engine->lanes_total, fast,
+                           ls_largest_bucket(engine->train), &engine->reducer);
 }
 
 ls_status ls_engine_check_ranks(const struct ls_recipe *recipe, const struct ls_comm *comm) {
@@ -185,6 +181,8 @@ void ls_engine_close(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
     drain(engine);
     if (engine->reducer) ls_reducer_close(engine->reducer);
+    if (engine->buffers)
+        ls_transport_close_buffers(engine->transport, engine->device, engine->sizes.buffers, engine->buffers);
     if (engine->transport) engine->transport->api->close(engine->transport);
     if (engine->train_program) api->unload(engine->train_program);
     if (engine->eval_program) api->unload(engine->eval_program);
@@ -204,8 +202,6 @@ void ls_engine_close(struct ls_engine *engine) {
     if (engine->decided) api->event_close(engine->decided);
     if (engine->updated) api->event_close(engine->updated);
     ls_engine_close_trust(engine);
-    for (int i = 0; engine->buffers && i < engine->sizes.buffers; i++)
-        api->free(engine->device, engine->buffers[i]);
     if (engine->fold) ls_fold_free(engine->fold);
     ls_engine_close_input(engine);
     ls_engine_close_replica(engine);

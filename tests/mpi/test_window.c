@@ -1,0 +1,61 @@
+// ranks: 1 2 3
+// Memory of each rank that all see: what one writes the others read, sizes may differ, and a rank that can
+// have none makes all go without, none of them ended by a signal. What is reduced then goes by messages.
+#include "comm/comm.h"
+#include "comm/segment.h"
+#include "mpi/check.h"
+#include "unit/comm/rehearsal.h"
+
+#include <sys/resource.h>
+
+static size_t bytes_of(int rank) {
+    return 1 + (size_t)rank * 5000;
+}
+
+static void check_seen_by_all(struct ls_comm *comm) {
+    struct ls_window *window;
+    CHECK(ls_window_open(comm, bytes_of(comm->rank), &window) == LS_OK);
+    CHECK(window);
+    for (int r = 0; r < comm->size; r++) CHECK(window->bytes[r] == bytes_of(r));
+    for (size_t i = 0; i < bytes_of(comm->rank); i++) CHECK(window->memory[comm->rank][i] == 0);
+    CHECK(ls_comm_barrier(comm) == LS_OK);
+    memset(window->memory[comm->rank], 1 + comm->rank, bytes_of(comm->rank));
+    CHECK(ls_comm_barrier(comm) == LS_OK);
+    for (int r = 0; r < comm->size; r++)
+        for (size_t i = 0; i < bytes_of(r); i++) CHECK(window->memory[r][i] == 1 + r);
+    ls_window_close(window);
+}
+
+// The last rank may have no file of more than a page.
+static void check_limit(struct ls_comm *comm) {
+    struct ls_transport *transport;
+    struct ls_window *window;
+    struct rlimit before, small;
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    small = before;
+    small.rlim_cur = 4096;
+    if (comm->rank == comm->size - 1) CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    CHECK(ls_window_open(comm, 4096, &window) == LS_OK);
+    CHECK(!window);
+
+    CHECK(ls_transport_open_mpi(comm, rehearsal_device(), &transport) == LS_OK);
+    float *buffers[2];
+    CHECK(ls_transport_open_buffers(transport, rehearsal_device(), false, 2, 5000, buffers) == LS_OK);
+    CHECK(!transport->segment);
+    CHECK(ls_transport_shared_bytes(transport) == 0);
+    for (int i = 0; i < 2; i++) memset(buffers[i], 0, 5000 * sizeof(float));
+    ls_transport_close_buffers(transport, rehearsal_device(), 2, buffers);
+    transport->api->close(transport);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+}
+
+int main(void) {
+    struct ls_comm comm;
+    CHECK(ls_comm_open(&comm) == LS_OK);
+    for (int round = 0; round < 2; round++) {
+        check_seen_by_all(&comm);
+        check_limit(&comm);
+    }
+    ls_comm_close(&comm);
+    return 0;
+}
