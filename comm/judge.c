@@ -27,7 +27,7 @@ static void say_call(char *text, const struct ls_pulse *pulse) {
 // " while evaluating at step 17"
 static void say_place(char *text, const struct ls_pulse *pulse) {
     if (pulse->phase != LS_TRAINING) say(text, " while %s", ls_phase_name(pulse->phase));
-    if (pulse->phase != LS_STARTING)
+    if (pulse->phase != LS_STARTING && pulse->phase != LS_PACKING)
         say(text, " at step %" PRIu64, pulse->waiting ? pulse->call_step : pulse->step);
 }
 

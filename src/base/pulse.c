@@ -14,7 +14,7 @@ static struct ls_pulse call_now; // its call alone
 
 const char *ls_phase_name(enum ls_phase phase) {
     static const char *const names[] = {"starting", "training", "evaluating", "saving a checkpoint",
-                                        "ending"};
+                                        "packing",  "ending"};
     return (size_t)phase < sizeof names / sizeof *names ? names[phase] : "?";
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/begin.h"
 
-enum ls_phase { LS_STARTING, LS_TRAINING, LS_EVALUATING, LS_SAVING, LS_ENDING };
+enum ls_phase { LS_STARTING, LS_TRAINING, LS_EVALUATING, LS_SAVING, LS_PACKING, LS_ENDING };
 const char *ls_phase_name(enum ls_phase phase); // "training"
 
 enum { LS_PULSE_TEXT = 56 };

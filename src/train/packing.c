@@ -1,5 +1,6 @@
 #include "train/packing.h"
 
+#include "base/pulse.h"
 #include "cpu/cpu.h"
 
 #include <inttypes.h>
@@ -14,6 +15,7 @@ static ls_status pack(struct ls_comm *comm, struct ls_pack_work *work, struct ls
     if (comm->rank == 0) ls_pack_clear(work); // the others wait for its share of the sum
     LS_TRY(ls_comm_sum_u64(comm, &content, 1));
     int64_t kept, written;
+    ls_pulse_phase(LS_PACKING);
     LS_TRY(ls_comm_agree(comm, ls_pack_run(work, content, &kept, &written)));
     uint64_t counts[2] = {(uint64_t)kept, (uint64_t)written};
     LS_TRY(ls_comm_sum_u64(comm, counts, 2));

@@ -1,6 +1,7 @@
 #include "train/session_parts.h"
 
 #include "base/log.h"
+#include "base/pulse.h"
 #include "train/gpu.h"
 
 #include <inttypes.h>
@@ -266,7 +267,10 @@ ls_status ls_session_run(struct ls_session *session, bool stoppable, const struc
     ls_status status = ls_evaluator_open(session->engine, session->comm, &session->recipe, &session->model,
                                          session->device, session->dataset, true, &evaluator);
     status = ls_comm_agree(session->comm, status);
+    ls_pulse_step(session->header.state.step);
+    const enum ls_phase before = ls_pulse_phase(LS_EVALUATING);
     if (status == LS_OK) status = ls_evaluate(evaluator, stoppable, sink, evaluation);
+    ls_pulse_phase(before);
     ls_evaluator_close(evaluator);
     return status;
 }

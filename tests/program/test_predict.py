@@ -171,7 +171,7 @@ class Predict(lockstep.Case):
                 self.assertEqual(process.returncode, 75 if sent == signal.SIGUSR1 else -9, said)
                 self.assertFalse(out.exists())
                 self.assertTrue(partial.exists())
-                self.predict(*words, "--resume", ranks=ranks)
+                self.predict(*words, "--resume", ranks=4 - ranks)
             self.assertEqual(out.read_bytes(), whole)
             self.assertFalse(partial.exists())
 

@@ -52,6 +52,8 @@ static void a_dead_rank_comes_first(void **state) {
            "rank 0 waits");
     for (int r = 0; r < N; r++) ranks[r].pulse.waiting = false, ranks[r].pulse.phase = LS_STARTING;
     expect("rank 2 (host n2) died while starting");
+    for (int r = 0; r < N; r++) ranks[r].pulse.phase = LS_PACKING; // of no step
+    expect("rank 2 (host n2) died while packing");
 }
 
 static void a_silent_rank_is_named_with_what_it_missed(void **state) {
