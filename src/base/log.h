@@ -15,6 +15,8 @@ typedef void ls_log_print(void *context, enum ls_log_kind kind, const char *line
 void ls_log_to(ls_log_print *print, void *context);
 // "lockstep: …" and "lockstep: warning: …" on stderr: ls_log_to(ls_log_to_stderr, NULL).
 void ls_log_to_stderr(void *context, enum ls_log_kind kind, const char *line);
+// "lockstep: error: …" on stderr, in one write. For programs: the library itself returns its errors.
+void ls_print_error(const char *format, ...) LS_PRINTF(1, 2);
 // Whether this rank says anything: rank 0 does, and every other is to be quiet. On until told otherwise.
 void ls_log_enable(bool on);
 

@@ -1,4 +1,5 @@
 #include "train/check.h"
+#include "base/log.h"
 #include "cli/cli.h"
 
 #include <stdio.h>
@@ -28,8 +29,8 @@ static int check_set(const struct file *files, int n, int first) {
         if (!same_set(set, report) || report->shard < 0 || report->shard >= set->shards) continue;
         members++;
         if (place[report->shard]) {
-            fprintf(stderr, "lockstep: error: %s: is shard %lld of '%s', as is %s\n", files[i].path,
-                    (long long)report->shard, set->split, place[report->shard]->path);
+            ls_print_error("%s: is shard %lld of '%s', as is %s", files[i].path, (long long)report->shard,
+                           set->split, place[report->shard]->path);
             wrong++;
         }
         place[report->shard] = &files[i];
@@ -39,11 +40,10 @@ static int check_set(const struct file *files, int n, int first) {
     for (int64_t k = set->shards; place && k-- > 0;)
         if (!place[k]) missing++, example = k;
     if (members > 1 && missing) {
-        fprintf(stderr,
-                "lockstep: error: %s: %lld of the %lld shards of '%s' are not among these files, the first "
-                "is %lld\n",
-                files[first].path, (long long)missing, (long long)set->shards, set->split,
-                (long long)example);
+        ls_print_error("%s: %lld of the %lld shards of '%s' are not among these files, the first "
+                       "is %lld",
+                       files[first].path, (long long)missing, (long long)set->shards, set->split,
+                       (long long)example);
         wrong++;
     }
     free(place);
@@ -85,9 +85,9 @@ static ls_status check_ids(const struct file *files, int n, int *wrong) {
         bool same = a->id == b->id && a->id != UINT64_MAX && a->file != b->file &&
                     strcmp(files[a->file].report.uuid, files[b->file].report.uuid) == 0;
         if (same && twice++ < LS_CHECK_OFFENDERS)
-            fprintf(stderr, "lockstep: error: %s: sample %lld has the id %llu of sample %lld of %s\n",
-                    files[b->file].path, (long long)b->sample, (unsigned long long)b->id,
-                    (long long)a->sample, files[a->file].path);
+            ls_print_error("%s: sample %lld has the id %llu of sample %lld of %s", files[b->file].path,
+                           (long long)b->sample, (unsigned long long)b->id, (long long)a->sample,
+                           files[a->file].path);
     }
     free(owners);
     *wrong += twice > 0;
@@ -104,12 +104,10 @@ static void print_file(const struct file *file, ls_status status) {
     }
     printf("%s: BAD%s%s\n", file->path, report->text[0] ? ": " : "", report->text);
     fflush(stdout);
-    if (!report->offenders) fprintf(stderr, "lockstep: error: %s\n", ls_error_last()->text);
-    for (int i = 0; i < LS_CHECK_OFFENDERS && report->words[i]; i++)
-        fprintf(stderr, "lockstep: error: %s\n", report->words[i]);
+    if (!report->offenders) ls_print_error("%s", ls_error_last()->text);
+    for (int i = 0; i < LS_CHECK_OFFENDERS && report->words[i]; i++) ls_print_error("%s", report->words[i]);
     if (report->offenders > LS_CHECK_OFFENDERS)
-        fprintf(stderr, "lockstep: error: %s: and %lld more\n", file->path,
-                (long long)(report->offenders - LS_CHECK_OFFENDERS));
+        ls_print_error("%s: and %lld more", file->path, (long long)(report->offenders - LS_CHECK_OFFENDERS));
 }
 
 static ls_status check_all(struct file *files, int n, const struct ls_check_spec *spec) {

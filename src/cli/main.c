@@ -69,7 +69,7 @@ int main(int argc, char **argv) {
     if (status == LS_OK && fflush(stdout) != 0) status = LS_FAIL(LS_SYSTEM, "cannot write the output");
     const struct ls_error *error = ls_error_last();
     if (status != LS_OK && error->status != LS_OK && ls_world_prints(status))
-        fprintf(stderr, "lockstep: error: %s\n", error->text);
+        ls_print_error("%s", error->text);
     ls_world_end(status);
     return status;
 }
