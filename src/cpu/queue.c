@@ -28,7 +28,7 @@ struct ls_queue {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t filled, advanced; // `enqueued` or `closing` changed; `done` changed
-    int sleepers;                    // threads that wait for `advanced`
+    uint64_t awaited; // the least `done` that a sleeping thread waits for; UINT64_MAX: none sleeps
     bool closing, closed;
     _Atomic uint64_t enqueued, done; // change under the lock; read without it by those who only look
     struct ls_error error;           // the first; written by the queue's thread before `done` passes the task
@@ -78,6 +78,13 @@ static bool next_task(struct ls_queue *queue) {
     return more;
 }
 
+// With the lock held. Those who wait for more say so again: to wake them for each task would cost it more
+// than many tasks take.
+static void wake_sleepers(struct ls_queue *queue) {
+    queue->awaited = UINT64_MAX;
+    pthread_cond_broadcast(&queue->advanced);
+}
+
 static void *run_queue(void *argument) {
     struct ls_queue *queue = argument;
     ls_float_mode_flush();
@@ -89,7 +96,7 @@ static void *run_queue(void *argument) {
         run_task(queue, &queue->ring[done % LS_QUEUE_TASKS]);
         pthread_mutex_lock(&queue->lock);
         atomic_store_explicit(&queue->done, done + 1, memory_order_release);
-        if (queue->sleepers > 0) pthread_cond_broadcast(&queue->advanced);
+        if (done + 1 >= queue->awaited) wake_sleepers(queue);
         pthread_mutex_unlock(&queue->lock);
     }
     return NULL;
@@ -97,9 +104,10 @@ static void *run_queue(void *argument) {
 
 // Waits, with the lock held, until `position` tasks are done.
 static void sleep_until(struct ls_queue *queue, uint64_t position) {
-    queue->sleepers++;
-    while (queue->done < position) pthread_cond_wait(&queue->advanced, &queue->lock);
-    queue->sleepers--;
+    while (queue->done < position) {
+        if (position < queue->awaited) queue->awaited = position;
+        pthread_cond_wait(&queue->advanced, &queue->lock);
+    }
 }
 
 static void wait_until(struct ls_queue *queue, uint64_t position) {
@@ -161,6 +169,7 @@ ls_status ls_queue_start(const char *name, struct ls_queue **queue_out) {
     if (!queue) return LS_FAIL(LS_SYSTEM, "queue \"%s\": no memory for %zu bytes", name, sizeof *queue);
     size_t length = strnlen(name, sizeof queue->name - 1);
     memcpy(queue->name, name, length);
+    queue->awaited = UINT64_MAX;
     pthread_mutex_init(&queue->lock, NULL);
     pthread_cond_init(&queue->filled, NULL);
     pthread_cond_init(&queue->advanced, NULL);

@@ -162,6 +162,34 @@ static void test_record_on_another_queue_does_not_release_an_older_wait(void **s
     api->queue_close(waits);
 }
 
+// Sleepers that wait for different tasks of one queue: each wakes after its own, also those that began to
+// wait for a later one first.
+static void test_sleepers_wake_one_by_one(void **state) {
+    (void)state;
+    enum { SLEEPERS = 3 };
+    struct ls_queue *slow = open_queue("slow"), *waits[SLEEPERS];
+    struct ls_event *events[SLEEPERS];
+    _Atomic bool gates[SLEEPERS] = {false};
+    _Atomic int flags[SLEEPERS] = {0};
+    for (int i = 0; i < SLEEPERS; i++) {
+        waits[i] = open_queue("waits"), events[i] = open_event();
+        api->call(slow, pass_gate, &(struct gate){&gates[i]}, sizeof(struct gate));
+        api->record(slow, events[i]);
+    }
+    for (int i = SLEEPERS - 1; i >= 0; i--) {
+        api->wait(waits[i], events[i]);
+        enqueue_flag(waits[i], &flags[i], 1);
+        pause_ms(10);
+    }
+    for (int i = 0; i < SLEEPERS; i++) {
+        atomic_store(&gates[i], true);
+        assert_int_equal(api->sync(waits[i]), LS_OK);
+        for (int k = 0; k < SLEEPERS; k++) assert_int_equal(atomic_load(&flags[k]), k <= i);
+    }
+    for (int i = 0; i < SLEEPERS; i++) api->event_close(events[i]), api->queue_close(waits[i]);
+    api->queue_close(slow);
+}
+
 // Two queues write one number in turn, thousands of times, with nothing but events between them.
 struct turn {
     int *number, expected;
@@ -355,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_wait_holds_until_recorded_work_is_done),
         cmocka_unit_test(test_wait_means_the_record_before_it),
         cmocka_unit_test(test_record_on_another_queue_does_not_release_an_older_wait),
+        cmocka_unit_test(test_sleepers_wake_one_by_one),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_feeders),
         cmocka_unit_test(test_error_passes_later_tasks),
