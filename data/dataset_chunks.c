@@ -21,6 +21,26 @@ struct ls_chunking *ls_chunking_of(struct ls_arena *arena, const struct ls_h5_da
     return kept;
 }
 
+static const size_t KEPT_CHUNKS = (size_t)64 << 20;
+
+void ls_column_fetch_chunks(struct ls_arena *arena, const struct ls_h5_dataset *found,
+                            struct ls_column *column) {
+    struct ls_h5_dataset whole = *found;
+    int64_t *rows = &whole.chunking.dim[0];
+    if (*rows > found->dim[0]) *rows = found->dim[0];
+    if (*rows < 2 || (size_t)*rows > KEPT_CHUNKS / column->row_bytes) return;
+    for (int i = 1; i < found->rank; i++) whole.chunking.dim[i] = found->dim[i];
+    whole.chunking.n_filters = 0;
+    whole.chunking.listed = false;
+    struct ls_chunking *chunking = ls_chunking_of(arena, &whole);
+    if (!chunking) return;
+    chunking->bytes = (size_t)*rows * column->row_bytes;
+    column->chunking = chunking;
+    column->path = LS_PATH_FETCHED;
+    column->stored = column->delivered;
+    column->swapped = false;
+}
+
 void ls_chunking_free(struct ls_chunking *chunking) {
     if (chunking) free(chunking->listed);
 }
@@ -118,12 +138,33 @@ static ls_status fetch(struct ls_dataset *dataset, struct ls_open_file *file, co
     }
 }
 
+// Rows of a chunk: those that a column has.
+static int64_t rows_of(const struct ls_open_file *file, const struct ls_column *column, int64_t number) {
+    const int64_t most = column->chunking->found.chunking.dim[0], left = file->shard->samples - number * most;
+    return left < most ? left : most;
+}
+
+// The rows of a chunk, as HDF5 gives them.
+static ls_status fetch_rows(struct ls_dataset *dataset, struct ls_open_file *file,
+                            const struct ls_column *column, int64_t number, void *out) {
+    struct ls_h5 *h5;
+    LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+    atomic_fetch_add_explicit(&dataset->cache.decoded, 1, memory_order_relaxed);
+    return ls_h5_read_rows(h5, column->name, number * column->chunking->found.chunking.dim[0],
+                           rows_of(file, column, number), column->stored, out);
+}
+
 // A chunk, decoded, in scratch->raw; *written says whether there is one.
 static ls_status decode(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
                         int64_t number, struct ls_scratch *scratch, bool *written) {
     const struct ls_chunking *chunking = column->chunking;
     size_t bytes;
     uint32_t skipped = 0;
+    if (column->path == LS_PATH_FETCHED) {
+        *written = true;
+        LS_TRY(ls_buffer_reserve(&scratch->raw, chunking->bytes));
+        return fetch_rows(dataset, file, column, number, scratch->raw.data);
+    }
     LS_TRY(fetch(dataset, file, column, number, scratch, &bytes, &skipped));
     *written = bytes > 0;
     if (!bytes) return LS_OK;
@@ -143,7 +184,6 @@ static ls_status decode(struct ls_dataset *dataset, struct ls_open_file *file, c
 // ---- kept for a while
 
 enum { MOST_WAYS = 16 };
-static const size_t KEPT_CHUNKS = (size_t)64 << 20;
 
 struct ls_chunk_place {
     const struct ls_chunking *of; // NULL: empty
@@ -155,7 +195,7 @@ struct ls_chunk_place {
 };
 
 static bool is_kept(const struct ls_column *column) {
-    return column->name && !column->kept && column->path == LS_PATH_DECODED &&
+    return column->name && !column->kept && ls_path_is_by_chunks(column->path) &&
            column->chunking->found.chunking.dim[0] > 1;
 }
 
@@ -217,8 +257,9 @@ ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t
     pthread_cond_init(&cache->changed, NULL);
     if (!bytes) return LS_OK;
     size_t places = (bytes + chunk_bytes - 1) / chunk_bytes;
-    cache->ways = places < MOST_WAYS ? (int)places : MOST_WAYS;
-    cache->sets = (int)(places / (size_t)cache->ways);
+    const size_t sets = (places + MOST_WAYS - 1) / MOST_WAYS;
+    cache->sets = (int)sets;
+    cache->ways = (int)((places + sets - 1) / sets);
     cache->places = calloc((size_t)cache->sets * (size_t)cache->ways, sizeof *cache->places);
     if (!cache->places) return LS_FAIL(LS_SYSTEM, "out of memory for %zu decoded chunks", places);
     return LS_OK;
@@ -418,6 +459,8 @@ static ls_status read_chunk(struct ls_dataset *dataset, struct ls_open_file *fil
     return LS_OK;
 }
 
+// Whole chunks that the library undoes go straight to their places, and are not kept: so reading in order
+// costs what H5Dread does.
 ls_status ls_chunks_read(struct ls_dataset *dataset, struct ls_open_file *file,
                          const struct ls_column *column, int64_t begin, int64_t n, void *out,
                          struct ls_scratch *scratch) {
@@ -431,6 +474,11 @@ ls_status ls_chunks_read(struct ls_dataset *dataset, struct ls_open_file *file,
                           (size_t)((row - begin) * column->row_values) * ls_dtype_bytes(column->stored),
                       scratch))
             continue;
+        if (column->path == LS_PATH_FETCHED && end - row == rows_of(file, column, row / rows)) {
+            LS_TRY(fetch_rows(dataset, file, column, row / rows,
+                              (char *)out + (size_t)(row - begin) * column->row_bytes));
+            continue;
+        }
         for (int64_t i = 0; i < across; i++) {
             int64_t number = row / rows * across + i;
             struct box box = box_of(column, number, begin, begin + n);

@@ -197,8 +197,8 @@ static ls_status read_stored(struct ls_dataset *dataset, struct ls_open_file *fi
         LS_TRY(ls_files_h5(&dataset->files, file, &h5));
         return ls_h5_read_rows(h5, column->name, begin, n, from, out);
     }
-    LS_TRY(column->path == LS_PATH_DECODED ? ls_chunks_read(dataset, file, column, begin, n, out, scratch)
-                                           : read_extents(dataset, file, column, begin, n, out));
+    LS_TRY(ls_path_is_by_chunks(column->path) ? ls_chunks_read(dataset, file, column, begin, n, out, scratch)
+                                              : read_extents(dataset, file, column, begin, n, out));
     if (column->swapped) ls_swap_bytes(column->stored, out, n * column->row_values);
     return LS_OK;
 }
@@ -220,7 +220,8 @@ static ls_status read_some(struct ls_dataset *dataset, struct ls_open_file *file
 }
 
 static int64_t rows_of_scratch(const struct ls_column *column) {
-    size_t widest = (size_t)column->row_values * 8;
+    const bool converted = column->delivered != LS_U8 || column->rows_hold == LS_ROWS_ONE_HOT;
+    const size_t widest = converted ? (size_t)column->row_values * 8 : column->row_bytes;
     return widest >= SCRATCH_BYTES ? 1 : (int64_t)(SCRATCH_BYTES / widest);
 }
 

@@ -241,6 +241,7 @@ static const char *words_of(enum ls_path path) {
     case LS_PATH_RUN: return "by pread";
     case LS_PATH_CHUNKS: return "by pread of chunks";
     case LS_PATH_DECODED: return "by whole chunks";
+    case LS_PATH_FETCHED: return "through H5Dread by whole chunks, on one thread";
     case LS_PATH_LIBRARY: break;
     }
     return "through H5Dread, on one thread";
@@ -250,7 +251,7 @@ static const char *words_of(enum ls_path path) {
 static const char *add_cost(struct ls_dataset *dataset, const struct ls_column *input, const char *note) {
     size_t largest, all, kept = dataset->info.cache_bytes;
     ls_chunk_cache_bytes(dataset, &largest, &all);
-    if (input->path != LS_PATH_DECODED || input->chunking->found.chunking.dim[0] == 1 || kept >= all)
+    if (!ls_path_is_by_chunks(input->path) || input->chunking->found.chunking.dim[0] == 1 || kept >= all)
         return note;
     note = ls_arena_format(
         &dataset->names,
@@ -273,7 +274,8 @@ static const char *path_note(struct ls_dataset *dataset) {
         for (int i = 0; i < dataset->n_shards; i++) {
             const struct ls_column *input = &dataset->shards[i].columns[LS_COLUMN_INPUT];
             if (dataset->shards[i].samples == 0 || (int)input->path != path) continue;
-            converted = converted || input->stored != input->delivered;
+            converted = converted ||
+                        (input->chunking ? input->chunking->found.type : input->stored) != input->delivered;
             if (n++ == 0) first = &dataset->shards[i];
         }
         if (n == 0) continue;
@@ -292,7 +294,7 @@ static const char *path_note(struct ls_dataset *dataset) {
 static bool is_read_one_at_a_time(const struct ls_dataset *dataset) {
     for (int i = 0; i < dataset->n_shards; i++)
         if (dataset->shards[i].samples > 0 &&
-            dataset->shards[i].columns[LS_COLUMN_INPUT].path != LS_PATH_LIBRARY)
+            dataset->shards[i].columns[LS_COLUMN_INPUT].path < LS_PATH_FETCHED)
             return false;
     return true;
 }

@@ -25,8 +25,13 @@ enum ls_path {
     LS_PATH_RUN,     // one run of bytes: pread
     LS_PATH_CHUNKS,  // chunks of whole rows, as they are: pread
     LS_PATH_DECODED, // chunks, fetched and decoded here: gzip, szip, shuffle, fletcher32, or cut across rows
+    LS_PATH_FETCHED, // samples in chunks that only HDF5 undoes: a chunk of them by H5Dread, as delivered
     LS_PATH_LIBRARY, // H5Dread, on one thread at a time
 };
+
+static inline bool ls_path_is_by_chunks(enum ls_path path) {
+    return path == LS_PATH_DECODED || path == LS_PATH_FETCHED;
+}
 
 struct ls_chunking {
     struct ls_h5_dataset found;
@@ -45,15 +50,15 @@ enum ls_rows {
 // One dataset of one file. Its rows are stored as `row_values` numbers, and delivered as as many of type
 // `delivered`, or as one. A row that is delivered as f32 is finite.
 struct ls_column {
-    const char *name; // NULL: the file has none
-    ls_dtype stored, delivered;
+    const char *name;           // NULL: the file has none
+    ls_dtype stored, delivered; // FETCHED: HDF5 converts, and both are one
     enum ls_rows rows_hold;
     int64_t row_values;
     size_t row_bytes; // as delivered
     bool swapped;     // the bytes of its numbers lie in the other order
     enum ls_path path;
     int64_t offset;               // RUN: of the first byte in the file
-    struct ls_chunking *chunking; // CHUNKS, DECODED; in the data set's arena
+    struct ls_chunking *chunking; // CHUNKS, DECODED, FETCHED; in the data set's arena
     const char *layout;           // for people: "contiguous", "chunks of [30, 8], gzip", …
     bool kept;                    // small: read whole when it is first needed, then kept
     _Atomic(void *) rows;         // the kept rows, as delivered; NULL until then
@@ -139,6 +144,10 @@ struct ls_chunk_cache {
 
 // Adopts what HDF5 says of the chunks; NULL where that is absurd.
 struct ls_chunking *ls_chunking_of(struct ls_arena *arena, const struct ls_h5_dataset *found);
+// Makes a LIBRARY column of samples a FETCHED one where that spares HDF5 work: where chunks hold several
+// rows, and all those of a row have room in memory.
+void ls_column_fetch_chunks(struct ls_arena *arena, const struct ls_h5_dataset *found,
+                            struct ls_column *column);
 void ls_chunking_free(struct ls_chunking *chunking);
 // Bytes that follow one another in the file: from a row of a RUN or of CHUNKS on.
 struct ls_extent {
@@ -147,7 +156,7 @@ struct ls_extent {
 };
 ls_status ls_extent_at(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
                        int64_t row, struct ls_extent *extent);
-// Rows [begin, begin + n) of a DECODED column, as stored.
+// Rows [begin, begin + n) of a DECODED or FETCHED column, as stored.
 ls_status ls_chunks_read(struct ls_dataset *dataset, struct ls_open_file *file,
                          const struct ls_column *column, int64_t begin, int64_t n, void *out,
                          struct ls_scratch *scratch);

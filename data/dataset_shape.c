@@ -157,6 +157,7 @@ ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char 
     info->stored = found->type;
     info->type = found->type == LS_U8 ? LS_U8 : LS_F32;
     *column = ls_column_of(arena, name, found, info->height * info->width * info->channels, info->type);
+    if (column->path == LS_PATH_LIBRARY) ls_column_fetch_chunks(arena, found, column);
     info->sample_bytes = column->row_bytes;
     return LS_OK;
 }

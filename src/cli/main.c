@@ -6,6 +6,7 @@
 #include "comm/comm.h"
 #include "train/libraries.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -60,7 +61,19 @@ static ls_status run(int argc, char **argv) {
     return command->alone && !first ? LS_OK : command->run(command, argc - 2, argv + 2);
 }
 
+// Libraries that decode chunks and pictures ask for some hundred KiB for each, and give them back: glibc
+// would hand them to the kernel every time, and each page be fetched anew. These are the values that it would
+// itself come to, had it seen a large block freed.
+static void keep_freed_memory(void) {
+#ifdef __GLIBC__
+    enum { LARGEST_BLOCK = 32 << 20, MOST_KEPT = 64 << 20 };
+    mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, MOST_KEPT);
+#endif
+}
+
 int main(int argc, char **argv) {
+    keep_freed_memory();
     // A closed pipe or a file-size limit is an error to report, not a death.
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -16,8 +16,8 @@ static uint16_t number_of(int64_t sample, int64_t i) {
 }
 
 // [N, SIDE, SIDE] u16, shuffled and compressed, in chunks of `rows` samples and `side` lines, which may be
-// more than a sample has.
-static void write_chunked(const char *name, hsize_t rows, hsize_t side) {
+// more than a sample has; or with a filter that only the library undoes.
+static void write_filtered(const char *name, hsize_t rows, hsize_t side, bool ours) {
     static uint16_t numbers[N][SIDE * SIDE];
     int32_t labels[N];
     for (int i = 0; i < N; i++) {
@@ -29,8 +29,12 @@ static void write_chunked(const char *name, hsize_t rows, hsize_t side) {
     hid_t space = H5Screate_simple(3, dim, most), line = H5Screate_simple(1, dim, NULL);
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(properties, 3, chunk);
-    H5Pset_shuffle(properties);
-    H5Pset_deflate(properties, 1);
+    if (ours) {
+        H5Pset_shuffle(properties);
+        H5Pset_deflate(properties, 1);
+    } else {
+        H5Pset_scaleoffset(properties, H5Z_SO_INT, 0);
+    }
     hid_t images = H5Dcreate2(file, "images", H5T_STD_U16BE, space, H5P_DEFAULT, properties, H5P_DEFAULT);
     hid_t targets = H5Dcreate2(file, "labels", H5T_STD_I32LE, line, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     assert_true(H5Dwrite(images, H5T_NATIVE_UINT16, H5S_ALL, H5S_ALL, H5P_DEFAULT, numbers) >= 0);
@@ -41,6 +45,10 @@ static void write_chunked(const char *name, hsize_t rows, hsize_t side) {
     H5Sclose(space);
     H5Sclose(line);
     H5Fclose(file);
+}
+
+static void write_chunked(const char *name, hsize_t rows, hsize_t side) {
+    write_filtered(name, rows, side, true);
 }
 
 static void assert_sample(const float *found, int64_t sample) {
@@ -86,6 +94,35 @@ static void test_threads_share_chunks(void **state) {
             ls_dataset_close(set);
         }
     }
+}
+
+// What the library undoes is kept as it comes, and so are chunks that it puts together to whole samples.
+static void test_threads_share_what_the_library_undoes(void **state) {
+    (void)state;
+    const hsize_t sides[] = {SIDE, 4, SIDE + 1};
+    for (int s = 0; s < 3; s++) {
+        for (size_t kept = 0; kept <= 3; kept += 3) {
+            struct ls_dataset *set;
+            write_filtered("chunks.h5", ROWS, sides[s], false);
+            assert_ok(open_set("chunks.h5", "auto", &set));
+            assert_int_equal(set->shards[0].columns[LS_COLUMN_INPUT].path, LS_PATH_FETCHED);
+            assert_true(ls_dataset_info(set)->one_at_a_time);
+            assert_non_null(strstr(ls_dataset_path_note(set), "scaleoffset; converted to f32"));
+            if (kept) keep_only(set, kept);
+            pthread_t threads[3];
+            for (int i = 0; i < 3; i++)
+                assert_int_equal(pthread_create(&threads[i], NULL, read_all_over, set), 0);
+            for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+            if (!kept) assert_int_equal(set->cache.decoded, (N + ROWS - 1) / ROWS);
+            ls_dataset_close(set);
+        }
+    }
+    struct ls_dataset *set;
+    write_filtered("chunks.h5", 1, SIDE, false); // a chunk of one sample: nothing to keep
+    assert_ok(open_set("chunks.h5", "auto", &set));
+    assert_int_equal(set->shards[0].columns[LS_COLUMN_INPUT].path, LS_PATH_LIBRARY);
+    read_all_over(set);
+    ls_dataset_close(set);
 }
 
 static void test_what_is_kept(void **state) {
@@ -193,11 +230,12 @@ static int64_t decoded_for(int64_t rows, int64_t stride, int64_t width, int64_t 
     struct ls_reader *reader;
     assert_ok(open_set("chunks.h5", "auto", &set));
     keep_only(set, 1);
+    const size_t row_value_bytes = ls_dtype_bytes(set->shards[0].columns[LS_COLUMN_INPUT].stored);
     const struct ls_leftovers_spec room = {.samples = N,
                                            .chunks = (N + ROWS - 1) / ROWS,
                                            .stride = stride,
                                            .width = width,
-                                           .row_bytes = SIDE * SIDE * sizeof(uint16_t)};
+                                           .row_bytes = SIDE * SIDE * row_value_bytes};
     set->info.leftover_bytes = ls_leftovers_bytes(&room, rows);
     const struct ls_reader_spec spec = {
         .seed = 5, .batch_samples = width, .stride = stride, .threads = threads, .slots = 3};
@@ -231,6 +269,8 @@ static void test_leftovers_spare_decoding(void **state) {
     assert_in_range(decoded_for(20, 16, 16, 0, 1), BATCHES * 16 / ROWS, without * 2 / 3);
     assert_in_range(decoded_for(N, 64, 16, 32, 1), BATCHES * 16 / ROWS, without * 2 / 3);
     for (int threads = 2; threads < 5; threads++) decoded_for(30, 48, 48, 0, threads);
+    write_filtered("chunks.h5", ROWS, SIDE, false);
+    assert_in_range(decoded_for(N, 16, 16, 0, 1), BATCHES * 16 / ROWS, without / 4);
     // Chunks cut across samples, or higher than these, leave nothing.
     for (hsize_t side = 4; side <= SIDE + 3; side += SIDE - 1) {
         write_chunked("chunks.h5", ROWS, side);
@@ -440,6 +480,7 @@ static void test_szip_damaged(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads_share_chunks),
+        cmocka_unit_test(test_threads_share_what_the_library_undoes),
         cmocka_unit_test(test_what_is_kept),
         cmocka_unit_test(test_leftovers),
         cmocka_unit_test(test_leftovers_room),
