@@ -1,4 +1,4 @@
-// A growing text, and JSON values written into it.
+// A growing text, and JSON strings and numbers in it; json.h has the rest of JSON.
 #pragma once
 
 #include "base/status.h"

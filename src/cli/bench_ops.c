@@ -82,15 +82,22 @@ static void print_json(const struct bench *bench, const struct precision *precis
                        double copy) {
     char shape[96], label[64];
     const struct ls_graph *graph = figures->graph;
-    printf("{\"bench\": \"op\", \"of\": \"%s\", \"op\": \"%s\", \"label\": \"%s\", \"pass\": \"%s\", "
-           "\"shape\": \"%s\", \"precision\": \"%s\", \"kernels\": \"%s\", \"queues\": %d, \"ms\": %.5f, "
-           "\"gflop_per_s\": %.3f, ",
-           graph->nodes[0].op->name, figures->node->op->name, ls_label_of(graph, figures->node, label),
-           figures->backward ? "backward" : "forward",
-           ls_shape_text(shape, &ls_info(graph, figures->node->out[0])->shape), precision->name,
-           time->library, bench->queues, time->seconds * 1e3, figures->flops / time->seconds / 1e9);
-    if (ls_is_product(figures->node->op)) printf("\"of_peak\": %.5f, ", peak);
-    printf("\"gb_per_s\": %.3f, \"of_copy\": %.5f}\n", figures->bytes / time->seconds / 1e9, copy);
+    struct ls_text text = {0};
+    ls_bench_begin(&text, "op");
+    ls_json_text(&text, "of", graph->nodes[0].op->name);
+    ls_json_text(&text, "op", figures->node->op->name);
+    ls_json_text(&text, "label", ls_label_of(graph, figures->node, label));
+    ls_json_text(&text, "pass", figures->backward ? "backward" : "forward");
+    ls_json_text(&text, "shape", ls_shape_text(shape, &ls_info(graph, figures->node->out[0])->shape));
+    ls_json_text(&text, "precision", precision->name);
+    ls_json_text(&text, "kernels", time->library);
+    ls_json_count(&text, "queues", bench->queues);
+    ls_json_rounded(&text, "ms", time->seconds * 1e3, 6);
+    ls_json_rounded(&text, "gflop_per_s", figures->flops / time->seconds / 1e9, 6);
+    if (ls_is_product(figures->node->op)) ls_json_rounded(&text, "of_peak", peak, 6);
+    ls_json_rounded(&text, "gb_per_s", figures->bytes / time->seconds / 1e9, 6);
+    ls_json_rounded(&text, "of_copy", copy, 6);
+    ls_bench_print(&text);
 }
 
 // `plain`: NULL where the kernel is the plain one itself.

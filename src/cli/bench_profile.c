@@ -12,6 +12,7 @@
 // Times of nodes are taken around each kernel; those of folds, norm and update by a trace's spans.
 #include "cli/bench_profile.h"
 
+#include "cli/bench.h"
 #include "graph/op.h"
 #include "train/trace.h"
 
@@ -204,17 +205,34 @@ static int rows_of(const struct ls_profile *profile, struct ls_arena *memory, st
 
 // ---- what is printed
 
+static void begin_json_row(struct ls_text *text, const char *part, double seconds, double share) {
+    ls_bench_begin(text, "step profile");
+    ls_json_text(text, "part", part);
+    ls_json_rounded(text, "ms", seconds * 1e3, 6);
+    ls_json_rounded(text, "share", share, 6);
+}
+
+static void print_json_row(const struct row *row, double seconds, double share, double rate,
+                           double bandwidth) {
+    struct ls_text text = {0};
+    begin_json_row(&text, part_names[row->part], seconds, share);
+    ls_json_text(&text, "op", row->label);
+    ls_json_count(&text, "nodes", row->nodes);
+    ls_json_rounded(&text, "gflop", row->flops / 1e9, 6);
+    ls_json_rounded(&text, "gbytes", row->bytes / 1e9, 6);
+    ls_json_rounded(&text, "gflop_per_s", rate, 6);
+    ls_json_rounded(&text, "gb_per_s", bandwidth, 6);
+    ls_bench_print(&text);
+}
+
 static void print_row(const struct ls_profile *profile, const struct row *row, double step, bool json) {
     const double seconds = row->seconds / profile->queues, time = seconds > 0 ? seconds : 1;
+    const double rate = row->flops / time / 1e9, bandwidth = row->bytes / time / 1e9;
     if (json)
-        printf("{\"bench\": \"step profile\", \"part\": \"%s\", \"op\": \"%s\", \"nodes\": %d, \"ms\": %.4f, "
-               "\"share\": %.5f, \"gflop\": %.4f, \"gbytes\": %.5f, \"gflop_per_s\": %.3f, \"gb_per_s\": "
-               "%.3f}\n",
-               part_names[row->part], row->label, row->nodes, seconds * 1e3, seconds / step, row->flops / 1e9,
-               row->bytes / 1e9, row->flops / time / 1e9, row->bytes / time / 1e9);
+        print_json_row(row, seconds, seconds / step, rate, bandwidth);
     else if (row->nodes > 0)
         printf("%-10s %-30s %5d %9.2f %6.1f %% %9.1f %8.1f\n", part_names[row->part], row->label, row->nodes,
-               seconds * 1e3, seconds / step * 100, row->flops / time / 1e9, row->bytes / time / 1e9);
+               seconds * 1e3, seconds / step * 100, rate, bandwidth);
     else
         printf("%-10s %-30s %5s %9.2f %6.1f %%\n", part_names[row->part], row->label, "", seconds * 1e3,
                seconds / step * 100);
@@ -235,19 +253,27 @@ static struct totals totals_of(const struct ls_profile *profile, const struct ro
     return all;
 }
 
+static void print_json_whole(const struct totals *all, const struct ls_peak *peak, double step,
+                             double waiting, double rate) {
+    struct ls_text text = {0};
+    begin_json_row(&text, "waiting", waiting, waiting / step);
+    ls_json_text(&text, "op", "");
+    ls_json_count(&text, "nodes", 0);
+    ls_bench_print(&text);
+    begin_json_row(&text, "products", all->product_seconds, all->product_seconds / step);
+    ls_json_rounded(&text, "gflop_per_s", rate / 1e9, 6);
+    ls_json_rounded(&text, "peak_gflop_per_s", peak->flops / 1e9, 6);
+    ls_json_text(&text, "peak_of", peak->what);
+    ls_json_rounded(&text, "of_peak", rate / peak->flops, 6);
+    ls_json_rounded(&text, "step_of_peak", all->product_flops / step / peak->flops, 6);
+    ls_bench_print(&text);
+}
+
 static void print_whole(const struct totals *all, const struct ls_peak *peak, double step, bool json) {
     const double waiting = step > all->seconds ? step - all->seconds : 0;
     const double rate = all->product_seconds > 0 ? all->product_flops / all->product_seconds : 0;
     if (json) {
-        printf(
-            "{\"bench\": \"step profile\", \"part\": \"waiting\", \"op\": \"\", \"nodes\": 0, \"ms\": %.4f, "
-            "\"share\": %.5f}\n",
-            waiting * 1e3, waiting / step);
-        printf("{\"bench\": \"step profile\", \"part\": \"products\", \"ms\": %.4f, \"share\": %.5f, "
-               "\"gflop_per_s\": %.3f, \"peak_gflop_per_s\": %.3f, \"peak_of\": \"%s\", \"of_peak\": %.5f, "
-               "\"step_of_peak\": %.5f}\n",
-               all->product_seconds * 1e3, all->product_seconds / step, rate / 1e9, peak->flops / 1e9,
-               peak->what, rate / peak->flops, all->product_flops / step / peak->flops);
+        print_json_whole(all, peak, step, waiting, rate);
         return;
     }
     printf("%-10s %-30s %5s %9.2f %6.1f %%\n", "waiting", "", "", waiting * 1e3, waiting / step * 100);

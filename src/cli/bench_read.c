@@ -43,26 +43,44 @@ static void print_heading(const struct subject *subject) {
            "samples/s", "of memcpy", "of H5Dread");
 }
 
+static int threads_of(const struct subject *subject, int way) {
+    return way == LS_READ_READER ? subject->bench.threads : 1;
+}
+
+static void print_json(const struct subject *subject, bool shuffled, bool cold,
+                       const struct ls_read_figures *figures, int way) {
+    const size_t sample_bytes = ls_dataset_info(subject->bench.set)->sample_bytes;
+    const double rate = 1 / figures->seconds[way];
+    struct ls_text text = {0};
+    ls_bench_begin(&text, "read");
+    ls_json_text(&text, "order", shuffled ? "shuffled" : "in order");
+    ls_json_text(&text, "cache", cold ? "cold" : "warm");
+    ls_json_text(&text, "way", way_names[way]);
+    ls_json_count(&text, "threads", threads_of(subject, way));
+    ls_json_count(&text, "batch", subject->bench.batch);
+    ls_json_count(&text, "sample_bytes", (int64_t)sample_bytes);
+    ls_json_count(&text, "samples", figures->samples);
+    ls_json_count(&text, "rounds", figures->rounds);
+    ls_json_rounded(&text, "gb_s", rate * (double)sample_bytes / 1e9, 6);
+    ls_json_rounded(&text, "samples_per_s", rate, 8);
+    ls_json_rounded(&text, "of_memcpy", figures->of_copy[way], 6);
+    ls_json_rounded(&text, "of_h5dread", figures->of_library[way], 6);
+    ls_bench_print(&text);
+}
+
 static void print_figures(const struct subject *subject, bool json, bool shuffled, bool cold,
                           const struct ls_read_figures *figures) {
     const struct ls_dataset_info *info = ls_dataset_info(subject->bench.set);
     const char *order = shuffled ? "shuffled" : "in order", *cache = cold ? "cold" : "warm";
     for (int way = 0; way < LS_READ_WAYS; way++) {
         if (figures->seconds[way] <= 0) continue;
-        int threads = way == LS_READ_READER ? subject->bench.threads : 1;
         double rate = 1 / figures->seconds[way], bandwidth = rate * (double)info->sample_bytes / 1e9;
         if (json)
-            printf(
-                "{\"bench\": \"read\", \"order\": \"%s\", \"cache\": \"%s\", \"way\": \"%s\", \"threads\": "
-                "%d, "
-                "\"batch\": %lld, \"sample_bytes\": %zu, \"samples\": %lld, \"rounds\": %d, \"gb_s\": %.6f, "
-                "\"samples_per_s\": %.2f, \"of_memcpy\": %.4f, \"of_h5dread\": %.4f}\n",
-                order, cache, way_names[way], threads, (long long)subject->bench.batch, info->sample_bytes,
-                (long long)figures->samples, figures->rounds, bandwidth, rate, figures->of_copy[way],
-                figures->of_library[way]);
+            print_json(subject, shuffled, cold, figures, way);
         else
-            printf("%-9s %-5s %-15s %7d %9.3f %12.0f %10.2f %11.2f\n", order, cache, way_names[way], threads,
-                   bandwidth, rate, figures->of_copy[way], figures->of_library[way]);
+            printf("%-9s %-5s %-15s %7d %9.3f %12.0f %10.2f %11.2f\n", order, cache, way_names[way],
+                   threads_of(subject, way), bandwidth, rate, figures->of_copy[way],
+                   figures->of_library[way]);
     }
     fflush(stdout);
 }
@@ -115,9 +133,14 @@ static void print_verdict(const struct subject *subject, bool json, double step,
     double takes = (double)recipe->train.batch / step;
     double brings[2] = {1 / warm->seconds[LS_READ_READER], 1 / cold->seconds[LS_READ_READER]};
     if (json) {
-        printf("{\"bench\": \"read\", \"model\": \"%s\", \"device\": \"%s\", \"model_samples_per_s\": %.2f, "
-               "\"warm_samples_per_s\": %.2f, \"cold_samples_per_s\": %.2f}\n",
-               recipe->model.zoo, device, takes, brings[0], brings[1]);
+        struct ls_text text = {0};
+        ls_bench_begin(&text, "read");
+        ls_json_text(&text, "model", recipe->model.zoo);
+        ls_json_text(&text, "device", device);
+        ls_json_rounded(&text, "model_samples_per_s", takes, 8);
+        ls_json_rounded(&text, "warm_samples_per_s", brings[0], 8);
+        ls_json_rounded(&text, "cold_samples_per_s", brings[1], 8);
+        ls_bench_print(&text);
         return;
     }
     printf("%s takes %.0f samples/s on %s\n", recipe->model.zoo, takes, device);

@@ -162,21 +162,35 @@ static void print_line(const struct reduction *reduction, size_t bytes, const st
     printf("\n");
 }
 
+static double bandwidth(size_t bytes, const struct figures *figures) {
+    return (double)bytes / figures->p50 / 1e9;
+}
+
+static void print_json(const struct reduction *reduction, size_t bytes,
+                       const struct figures figures[ALGORITHMS], int k, double bus) {
+    struct ls_text text = {0};
+    ls_bench_begin(&text, "reduce");
+    ls_json_text(&text, "algorithm", names[k]);
+    ls_json_count(&text, "ranks", reduction->comm->size);
+    ls_json_count(&text, "bytes", (int64_t)bytes);
+    ls_json_count(&text, "calls", figures[k].calls);
+    ls_json_rounded(&text, "p50_ms", figures[k].p50 * 1e3, 6);
+    ls_json_rounded(&text, "p99_ms", figures[k].p99 * 1e3, 6);
+    ls_json_rounded(&text, "algorithm_gb_s", bandwidth(bytes, &figures[k]), 6);
+    ls_json_rounded(&text, "bus_gb_s", bus, 6);
+    ls_json_rounded(&text, "ordered_ratio", figures[ORDERED].p50 / figures[k].p50, 6);
+    ls_bench_print(&text);
+}
+
 static void print_size(const struct bench *bench, const struct reduction *reduction, size_t bytes,
                        const struct figures figures[ALGORITHMS]) {
     const int ranks = reduction->comm->size;
-    double algorithm[ALGORITHMS], bus[ALGORITHMS];
-    for (int k = 0; k < algorithms_of(reduction); k++) {
-        algorithm[k] = (double)bytes / figures[k].p50 / 1e9;
-        bus[k] = algorithm[k] * 2 * (ranks - 1) / ranks;
-    }
+    double bus[ALGORITHMS];
+    for (int k = 0; k < algorithms_of(reduction); k++)
+        bus[k] = bandwidth(bytes, &figures[k]) * 2 * (ranks - 1) / ranks;
     if (!bench->json) print_line(reduction, bytes, figures, bus);
     for (int k = 0; bench->json && k < algorithms_of(reduction); k++)
-        printf("{\"bench\": \"reduce\", \"algorithm\": \"%s\", \"ranks\": %d, \"bytes\": %zu, \"calls\": %d, "
-               "\"p50_ms\": %.6f, \"p99_ms\": %.6f, \"algorithm_gb_s\": %.6f, \"bus_gb_s\": %.6f, "
-               "\"ordered_ratio\": %.4f}\n",
-               names[k], ranks, bytes, figures[k].calls, figures[k].p50 * 1e3, figures[k].p99 * 1e3,
-               algorithm[k], bus[k], figures[ORDERED].p50 / figures[k].p50);
+        print_json(reduction, bytes, figures, k, bus[k]);
     fflush(stdout);
 }
 

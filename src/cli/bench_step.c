@@ -154,14 +154,24 @@ static void print_result(const struct bench *bench, const struct ls_comm *comm,
                ls_format_bytes(plan_text, (double)memory->total));
         return;
     }
-    printf("{\"bench\": \"step\", \"model\": \"%s\", \"size\": %lld, \"batch\": %lld, \"lanes\": %lld, "
-           "\"precision\": \"%s\", "
-           "\"threads\": %lld, \"queues\": %d, \"ranks\": %d, \"device\": \"%s\", \"steps\": %lld, "
-           "\"samples_per_s\": %.4f, \"step_ms\": %.4f, \"processor_ms\": %.4f, "
-           "\"peak_bytes\": %lld, \"plan_bytes\": %zu}\n",
-           bench->model, (long long)bench->size, (long long)bench->batch, (long long)bench->lanes,
-           bench->precision, (long long)bench->threads, device->compute_queues, comm->size, device->name,
-           (long long)bench->steps, rate, seconds * 1e3, outcome->processor * 1e3, peak, memory->total);
+    struct ls_text text = {0};
+    ls_bench_begin(&text, "step");
+    ls_json_text(&text, "model", bench->model);
+    ls_json_count(&text, "size", bench->size);
+    ls_json_count(&text, "batch", bench->batch);
+    ls_json_count(&text, "lanes", bench->lanes);
+    ls_json_text(&text, "precision", bench->precision);
+    ls_json_count(&text, "threads", bench->threads);
+    ls_json_count(&text, "queues", device->compute_queues);
+    ls_json_count(&text, "ranks", comm->size);
+    ls_json_text(&text, "device", device->name);
+    ls_json_count(&text, "steps", bench->steps);
+    ls_json_rounded(&text, "samples_per_s", rate, 8);
+    ls_json_rounded(&text, "step_ms", seconds * 1e3, 8);
+    ls_json_rounded(&text, "processor_ms", outcome->processor * 1e3, 8);
+    ls_json_count(&text, "peak_bytes", peak);
+    ls_json_count(&text, "plan_bytes", (int64_t)memory->total);
+    ls_bench_print(&text);
 }
 
 // With --profile first a row an op; the peak is measured by all ranks at once, as they share the machine.

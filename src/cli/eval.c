@@ -1,3 +1,4 @@
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/report.h"
 #include "cli/world.h"
@@ -16,14 +17,14 @@ static void print(const struct request *request, struct ls_session *session,
     const char *const *names = ls_session_class_names(session);
     struct ls_text text = {0};
     if (request->json) {
-        ls_text_add(&text, "{\"checkpoint\": ");
-        ls_text_add_json(&text, request->checkpoint);
-        ls_text_add(&text,
-                    ", \"step\": %" PRIu64 ", \"samples\": %" PRId64 ", \"loss\": ", ls_session_step(session),
-                    evaluation->samples);
-        ls_text_add_number(&text, evaluation->loss);
+        ls_json_begin(&text, NULL);
+        ls_json_text(&text, "checkpoint", request->checkpoint);
+        ls_json_count(&text, "step", (int64_t)ls_session_step(session));
+        ls_json_count(&text, "samples", evaluation->samples);
+        ls_json_number(&text, "loss", evaluation->loss);
         ls_report_json(figures, true, names, &text);
-        ls_text_add(&text, "}\n");
+        ls_json_end(&text);
+        ls_text_add(&text, "\n");
     } else {
         ls_text_add(&text, "step=%" PRIu64 " loss=%.4f ", ls_session_step(session), evaluation->loss);
         ls_report_text(figures, true, names, &text);

@@ -1,4 +1,5 @@
 #include "train/predict.h"
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/report.h"
 #include "cli/world.h"
@@ -17,13 +18,14 @@ static void print(const struct request *request, const struct ls_predict_summary
     const char *const *names = summary->class_names;
     struct ls_text text = {0};
     if (request->json) {
-        ls_text_add(&text, "{\"checkpoint\": ");
-        ls_text_add_json(&text, request->predict.checkpoint);
-        ls_text_add(&text, ", \"step\": %" PRIu64 ", \"output\": ", summary->step);
-        ls_text_add_json(&text, request->predict.output);
-        ls_text_add(&text, ", \"samples\": %" PRIu64, summary->figures.counts.samples);
+        ls_json_begin(&text, NULL);
+        ls_json_text(&text, "checkpoint", request->predict.checkpoint);
+        ls_json_count(&text, "step", (int64_t)summary->step);
+        ls_json_text(&text, "output", request->predict.output);
+        ls_json_count(&text, "samples", (int64_t)summary->figures.counts.samples);
         ls_report_json(&summary->figures, summary->targets, names, &text);
-        ls_text_add(&text, "}\n");
+        ls_json_end(&text);
+        ls_text_add(&text, "\n");
     } else {
         ls_text_add(&text, "predicted %" PRId64 " samples into %s\n", summary->samples,
                     request->predict.output);

@@ -1,5 +1,7 @@
 #include "cli/report.h"
 
+#include "base/json.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,84 +11,79 @@ enum { TABLE_CLASSES = 20, NAME_COLUMNS = 16 };
 
 // ---- JSON
 
-static void add_number(struct ls_text *text, const char *key, double value) {
-    ls_text_add(text, ", \"%s\": ", key);
-    ls_text_add_number(text, value);
-}
-
 static void add_calibration(const struct ls_figures *figures, struct ls_text *text) {
-    ls_text_add(text, ", \"calibration\": [");
+    ls_json_begin_list(text, "calibration");
     for (int b = 0; b < LS_CALIBRATION_BINS; b++) {
         const struct ls_calibration_bin *bin = &figures->counts.bins[b];
         const double n = (double)bin->samples;
-        ls_text_add(text, "%s{\"samples\": %" PRIu64, b ? ", " : "", bin->samples);
-        add_number(text, "accuracy", bin->samples ? (double)bin->correct / n : NAN);
-        add_number(text, "confidence", bin->samples ? ls_exact_value(&bin->confidence) / n : NAN);
-        ls_text_add(text, "}");
+        ls_json_begin(text, NULL);
+        ls_json_count(text, "samples", (int64_t)bin->samples);
+        ls_json_number(text, "accuracy", bin->samples ? (double)bin->correct / n : NAN);
+        ls_json_number(text, "confidence", bin->samples ? ls_exact_value(&bin->confidence) / n : NAN);
+        ls_json_end(text);
     }
-    ls_text_add(text, "]");
+    ls_json_end_list(text);
 }
 
 static void add_names(int64_t n, const char *const *names, struct ls_text *text) {
-    ls_text_add(text, ", \"class_names\": ");
-    if (!names) ls_text_add(text, "null");
-    for (int64_t c = 0; names && c < n; c++) {
-        ls_text_add(text, c ? ", " : "[");
-        ls_text_add_json(text, names[c]);
+    if (!names) {
+        ls_json_null(text, "class_names");
+        return;
     }
-    if (names) ls_text_add(text, "]");
+    ls_json_begin_list(text, "class_names");
+    for (int64_t c = 0; c < n; c++) ls_json_text(text, NULL, names[c]);
+    ls_json_end_list(text);
 }
 
 static void add_confusion(const struct ls_figures *figures, struct ls_text *text) {
     const int64_t n = figures->outputs;
-    ls_text_add(text, ", \"confusion\": [");
-    for (int64_t row = 0; row < n; row++)
+    ls_json_begin_list(text, "confusion");
+    for (int64_t row = 0; row < n; row++) {
+        ls_json_begin_list(text, NULL);
         for (int64_t column = 0; column < n; column++)
-            ls_text_add(text, "%s%" PRIu64 "%s",
-                        column ? ", "
-                        : row  ? ", ["
-                               : "[",
-                        figures->confusion[row * n + column], column + 1 == n ? "]" : "");
-    ls_text_add(text, "]");
+            ls_json_count(text, NULL, (int64_t)figures->confusion[row * n + column]);
+        ls_json_end_list(text);
+    }
+    ls_json_end_list(text);
 }
 
 static void add_classes(const struct ls_figures *figures, bool targets, const char *const *names,
                         struct ls_text *text) {
     const bool top = targets && figures->outputs > LS_TOP;
-    ls_text_add(text, ", \"classes\": %" PRId64, figures->outputs);
+    ls_json_count(text, "classes", figures->outputs);
     add_names(figures->outputs, names, text);
-    add_number(text, "accuracy", targets ? ls_figures_accuracy(figures) : NAN);
-    add_number(text, "top5", top ? ls_figures_top(figures) : NAN);
-    add_number(text, "ece", targets ? ls_figures_ece(figures) : NAN);
-    add_number(text, "min_confidence", (double)figures->min_confidence);
-    ls_text_add(text, ", \"abstained\": %" PRIu64, figures->counts.abstained);
-    add_number(text, "answered_accuracy", targets ? ls_figures_answered_accuracy(figures) : NAN);
+    ls_json_number(text, "accuracy", targets ? ls_figures_accuracy(figures) : NAN);
+    ls_json_number(text, "top5", top ? ls_figures_top(figures) : NAN);
+    ls_json_number(text, "ece", targets ? ls_figures_ece(figures) : NAN);
+    ls_json_number(text, "min_confidence", (double)figures->min_confidence);
+    ls_json_count(text, "abstained", (int64_t)figures->counts.abstained);
+    ls_json_number(text, "answered_accuracy", targets ? ls_figures_answered_accuracy(figures) : NAN);
     if (targets)
         add_calibration(figures, text);
     else
-        ls_text_add(text, ", \"calibration\": null");
+        ls_json_null(text, "calibration");
     if (targets && figures->confusion)
         add_confusion(figures, text);
     else
-        ls_text_add(text, ", \"confusion\": null");
+        ls_json_null(text, "confusion");
 }
 
 static void add_values(const struct ls_figures *figures, bool targets, struct ls_text *text) {
     const double mse = targets ? ls_figures_mse(figures) : NAN;
-    ls_text_add(text, ", \"outputs\": %" PRId64, figures->outputs);
-    add_number(text, "mse", mse);
-    add_number(text, "rmse", sqrt(mse));
-    add_number(text, "mae", targets ? ls_figures_mae(figures) : NAN);
-    add_number(text, "max_error", targets ? (double)figures->largest : NAN);
+    ls_json_count(text, "outputs", figures->outputs);
+    ls_json_number(text, "mse", mse);
+    ls_json_number(text, "rmse", sqrt(mse));
+    ls_json_number(text, "mae", targets ? ls_figures_mae(figures) : NAN);
+    ls_json_number(text, "max_error", targets ? (double)figures->largest : NAN);
 }
 
 static void add_labels(const struct ls_figures *figures, bool targets, const char *const *names,
                        struct ls_text *text) {
-    ls_text_add(text, ", \"labels\": %" PRId64, figures->outputs);
+    ls_json_count(text, "labels", figures->outputs);
     add_names(figures->outputs, names, text);
-    add_number(text, "accuracy", targets ? ls_figures_accuracy(figures) : NAN);
-    add_number(text, "label_accuracy", targets ? ls_figures_label_accuracy(figures) : NAN);
-    add_number(text, "f1", targets ? ls_figures_f1(figures) : NAN);
+    ls_json_number(text, "accuracy", targets ? ls_figures_accuracy(figures) : NAN);
+    ls_json_number(text, "label_accuracy", targets ? ls_figures_label_accuracy(figures) : NAN);
+    ls_json_number(text, "f1", targets ? ls_figures_f1(figures) : NAN);
 }
 
 void ls_report_json(const struct ls_figures *figures, bool targets, const char *const *names,

@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "train/figures.h"
 
-// Members of a JSON object, each behind a comma: accuracy, top5, ece, calibration, confusion, …; of
+// Members of a JSON object: accuracy, top5, ece, calibration, confusion, …; of
 // labels accuracy (every label right) and label_accuracy; of values mse, rmse, mae, max_error. `targets`:
 // there were some; else every figure is null. `names` may be NULL.
 void ls_report_json(const struct ls_figures *figures, bool targets, const char *const *names,

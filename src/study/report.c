@@ -1,5 +1,6 @@
 // scaling.csv, scaling.json, report.md: one table, three times.
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "study/parts.h"
 
@@ -104,79 +105,80 @@ static ls_status write_csv(const struct ls_study *study, const struct ls_scaling
 
 // ---- JSON ----
 
-static void json_number(struct ls_text *text, const char *key, double number) {
-    ls_text_add(text, ", \"%s\": ", key);
-    ls_text_add_number(text, number);
-}
-
 static void json_points(const struct ls_study *study, struct ls_text *text) {
     for (int i = 0; i < study->n_points; i++) {
         const struct ls_point *point = &study->points[i];
-        ls_text_add(text,
-                    "%s\n    {\"mode\": \"%s\", \"ranks\": %d, \"batch\": %lld, \"lanes\": %lld, "
-                    "\"repeats\": %d, \"fitted\": %s",
-                    i ? "," : "", ls_study_mode_name(point->mode), point->ranks, (long long)point->batch,
-                    (long long)point->lanes, point->n_trials, point->fitted ? "true" : "false");
-        json_number(text, "step_ms", point->median.step * 1e3);
-        json_number(text, "step_ms_low", point->fastest * 1e3);
-        json_number(text, "step_ms_high", point->slowest * 1e3);
-        json_number(text, "samples_per_s", rate(point));
-        json_number(text, "efficiency", efficiency(study, point->mode, point->ranks, rate(point)));
-        json_number(text, "compute_ms", compute(point) * 1e3);
-        json_number(text, "comm_exposed_ms", point->median.exposed * 1e3);
-        json_number(text, "data_wait_ms", point->median.wait * 1e3);
-        json_number(text, "device_hours",
-                    hours(study, point->median.step, (double)point->batch) * point->ranks);
-        ls_text_add(text, ", \"params\": \"%s\"}", point->trials[0].params);
+        ls_json_begin(text, NULL);
+        ls_json_text(text, "mode", ls_study_mode_name(point->mode));
+        ls_json_count(text, "ranks", point->ranks);
+        ls_json_count(text, "batch", point->batch);
+        ls_json_count(text, "lanes", point->lanes);
+        ls_json_count(text, "repeats", point->n_trials);
+        ls_json_flag(text, "fitted", point->fitted);
+        ls_json_number(text, "step_ms", point->median.step * 1e3);
+        ls_json_number(text, "step_ms_low", point->fastest * 1e3);
+        ls_json_number(text, "step_ms_high", point->slowest * 1e3);
+        ls_json_number(text, "samples_per_s", rate(point));
+        ls_json_number(text, "efficiency", efficiency(study, point->mode, point->ranks, rate(point)));
+        ls_json_number(text, "compute_ms", compute(point) * 1e3);
+        ls_json_number(text, "comm_exposed_ms", point->median.exposed * 1e3);
+        ls_json_number(text, "data_wait_ms", point->median.wait * 1e3);
+        ls_json_number(text, "device_hours",
+                       hours(study, point->median.step, (double)point->batch) * point->ranks);
+        ls_json_text(text, "params", point->trials[0].params);
+        ls_json_end(text);
     }
 }
 
-static int json_forecasts(const struct ls_study *study, const struct ls_scaling_fit *fit,
-                          enum ls_scaling_mode mode, int before, struct ls_text *text) {
-    int n = before;
+static void json_forecasts(const struct ls_study *study, const struct ls_scaling_fit *fit,
+                           enum ls_scaling_mode mode, struct ls_text *text) {
+    if (!has(study, mode)) return;
     for (int ranks = first_forecast(study, mode); ranks; ranks = next_forecast(study, mode, ranks)) {
         const struct ls_forecast f = ls_scaling_forecast(study, fit, mode, ranks);
         const double r = forecast_rate(study, mode, ranks, f.step);
-        ls_text_add(text, "%s\n    {\"mode\": \"%s\", \"ranks\": %d", n++ ? "," : "",
-                    ls_study_mode_name(mode), ranks);
-        json_number(text, "step_ms", f.step * 1e3);
-        json_number(text, "step_ms_low", f.low * 1e3);
-        json_number(text, "step_ms_high", f.high * 1e3);
-        json_number(text, "samples_per_s", r);
-        json_number(text, "efficiency", efficiency(study, mode, ranks, r));
-        ls_text_add(text, "}");
+        ls_json_begin(text, NULL);
+        ls_json_text(text, "mode", ls_study_mode_name(mode));
+        ls_json_count(text, "ranks", ranks);
+        ls_json_number(text, "step_ms", f.step * 1e3);
+        ls_json_number(text, "step_ms_low", f.low * 1e3);
+        ls_json_number(text, "step_ms_high", f.high * 1e3);
+        ls_json_number(text, "samples_per_s", r);
+        ls_json_number(text, "efficiency", efficiency(study, mode, ranks, r));
+        ls_json_end(text);
     }
-    return n;
+}
+
+static void json_fit(const struct ls_scaling_fit *fit, struct ls_text *text) {
+    ls_json_begin(text, "fit");
+    ls_json_number(text, "seconds_a_lane", fit->lane);
+    ls_json_number(text, "seconds_fixed", fit->fixed);
+    ls_json_number(text, "seconds_a_round", fit->latency);
+    ls_json_number(text, "bytes_per_s", fit->inverse_bw > 0 ? 1 / fit->inverse_bw : NAN);
+    ls_json_number(text, "open_share", fit->open);
+    ls_json_number(text, "seconds_wait", fit->wait);
+    ls_json_end(text);
 }
 
 static ls_status write_json(const struct ls_study *study, const struct ls_scaling_fit *fit) {
     struct ls_text text = {0};
-    ls_text_add(&text, "{\n  \"recipe\": ");
-    ls_text_add_json(&text, study->spec->recipe);
-    ls_text_add(&text, ",\n  \"model\": ");
-    ls_text_add_json(&text, study->model);
-    ls_text_add(&text, ",\n  \"device\": ");
-    ls_text_add_json(&text, study->device);
-    ls_text_add(&text, ",\n  \"fingerprint\": ");
-    ls_text_add_json(&text, study->fingerprint);
-    ls_text_add(&text, ",\n  \"version\": ");
-    ls_text_add_json(&text, study->version);
-    ls_text_add(&text, ",\n  \"parameters\": %lld,\n  \"steps_of_the_recipe\": %lld",
-                (long long)study->parameters, (long long)study->steps);
-    ls_text_add(&text, ",\n  \"fit\": {\"seconds_a_lane\": ");
-    ls_text_add_number(&text, fit->lane);
-    json_number(&text, "seconds_fixed", fit->fixed);
-    json_number(&text, "seconds_a_round", fit->latency);
-    json_number(&text, "bytes_per_s", fit->inverse_bw > 0 ? 1 / fit->inverse_bw : NAN);
-    json_number(&text, "open_share", fit->open);
-    json_number(&text, "seconds_wait", fit->wait);
-    ls_text_add(&text, "},\n  \"measured\": [");
+    ls_json_begin(&text, NULL);
+    ls_json_text(&text, "recipe", study->spec->recipe);
+    ls_json_text(&text, "model", study->model);
+    ls_json_text(&text, "device", study->device);
+    ls_json_text(&text, "fingerprint", study->fingerprint);
+    ls_json_text(&text, "version", study->version);
+    ls_json_count(&text, "parameters", study->parameters);
+    ls_json_count(&text, "steps_of_the_recipe", (int64_t)study->steps);
+    json_fit(fit, &text);
+    ls_json_begin_list(&text, "measured");
     json_points(study, &text);
-    ls_text_add(&text, "\n  ],\n  \"forecast\": [");
-    int n = 0;
-    if (has(study, LS_STRONG)) n = json_forecasts(study, fit, LS_STRONG, n, &text);
-    if (has(study, LS_WEAK)) json_forecasts(study, fit, LS_WEAK, n, &text);
-    ls_text_add(&text, "\n  ]\n}\n");
+    ls_json_end_list(&text);
+    ls_json_begin_list(&text, "forecast");
+    json_forecasts(study, fit, LS_STRONG, &text);
+    json_forecasts(study, fit, LS_WEAK, &text);
+    ls_json_end_list(&text);
+    ls_json_end(&text);
+    ls_text_add(&text, "\n");
     return put(study, "scaling.json", &text);
 }
 

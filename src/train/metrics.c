@@ -1,8 +1,8 @@
 #include "train/metrics.h"
 
 #include "base/file.h"
+#include "base/json.h"
 #include "base/log.h"
-#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,36 +99,18 @@ static ls_status cut_back(const char *path, const struct cut *cut) {
 
 // ---- lines
 
-static void add_key(struct ls_text *line, const char *key) {
-    ls_text_add(line, "%s\"%s\":", line->length ? "," : "{", key);
-}
-
-static void add_text(struct ls_text *line, const char *key, const char *value) {
-    add_key(line, key);
-    ls_text_add_json(line, value ? value : "");
-}
-
 static void add_hash(struct ls_text *line, const char *key, uint64_t hash) {
     char text[17];
     snprintf(text, sizeof text, "%016" PRIx64, hash);
-    add_text(line, key, text);
-}
-
-static void add_number(struct ls_text *line, const char *key, double value) {
-    add_key(line, key);
-    ls_text_add_number(line, value);
-}
-
-static void add_count(struct ls_text *line, const char *key, uint64_t value) {
-    add_key(line, key);
-    ls_text_add(line, "%" PRIu64, value);
+    ls_json_text(line, key, text);
 }
 
 static struct ls_text *begin(struct ls_metrics *metrics, const char *kind, uint64_t step) {
     pthread_mutex_lock(&metrics->lock);
     ls_text_clear(&metrics->line);
-    add_text(&metrics->line, "kind", kind);
-    add_count(&metrics->line, "step", step);
+    ls_json_begin(&metrics->line, NULL);
+    ls_json_text(&metrics->line, "kind", kind);
+    ls_json_count(&metrics->line, "step", (int64_t)step);
     return &metrics->line;
 }
 
@@ -146,7 +128,8 @@ static int write_whole(int file, const char *data, size_t bytes) {
 
 static void finish(struct ls_metrics *metrics) {
     struct ls_text *line = &metrics->line;
-    ls_text_add(line, "}\n");
+    ls_json_end(line);
+    ls_text_add(line, "\n");
     int error = write_whole(metrics->file, line->data, line->length);
     bool first = error && !metrics->first_error;
     if (!error) metrics->end += (off_t)line->length;
@@ -161,65 +144,65 @@ static void finish(struct ls_metrics *metrics) {
 
 void ls_metrics_start(struct ls_metrics *metrics, const struct ls_metrics_start *start) {
     struct ls_text *line = begin(metrics, "start", start->step);
-    add_count(line, "ranks", (uint64_t)start->ranks);
-    add_count(line, "lanes", (uint64_t)start->lanes);
-    add_count(line, "batch", (uint64_t)start->batch);
-    add_count(line, "steps", start->steps);
-    add_count(line, "samples", start->samples);
-    add_count(line, "parameters", (uint64_t)start->parameters);
-    add_count(line, "reduced_bytes", start->reduced_bytes);
+    ls_json_count(line, "ranks", start->ranks);
+    ls_json_count(line, "lanes", start->lanes);
+    ls_json_count(line, "batch", start->batch);
+    ls_json_count(line, "steps", (int64_t)start->steps);
+    ls_json_count(line, "samples", (int64_t)start->samples);
+    ls_json_count(line, "parameters", start->parameters);
+    ls_json_count(line, "reduced_bytes", (int64_t)start->reduced_bytes);
     add_hash(line, "data_identity", start->data_identity);
     add_hash(line, "data_content", start->data_content);
-    add_text(line, "model", start->model);
-    add_text(line, "device", start->device);
-    add_text(line, "fingerprint", start->fingerprint);
-    add_text(line, "version", start->version);
+    ls_json_text(line, "model", start->model);
+    ls_json_text(line, "device", start->device);
+    ls_json_text(line, "fingerprint", start->fingerprint);
+    ls_json_text(line, "version", start->version);
     finish(metrics);
 }
 
 void ls_metrics_step(struct ls_metrics *metrics, const struct ls_metrics_step *step) {
     struct ls_text *line = begin(metrics, "step", step->step);
-    add_number(line, "epoch", step->epoch);
-    add_number(line, "loss", step->loss);
+    ls_json_number(line, "epoch", step->epoch);
+    ls_json_number(line, "loss", step->loss);
     ls_scores_json(&step->scores, line);
-    add_number(line, "lr", step->lr);
-    add_number(line, "grad_norm", step->grad_norm);
-    add_number(line, "samples_per_s", step->samples_per_s);
-    add_number(line, "step_ms", step->step_ms);
-    add_number(line, "data_wait_ms", step->data_wait_ms);
-    add_number(line, "comm_exposed_ms", step->comm_exposed_ms);
-    add_count(line, "skipped", step->skipped);
+    ls_json_number(line, "lr", step->lr);
+    ls_json_number(line, "grad_norm", step->grad_norm);
+    ls_json_number(line, "samples_per_s", step->samples_per_s);
+    ls_json_number(line, "step_ms", step->step_ms);
+    ls_json_number(line, "data_wait_ms", step->data_wait_ms);
+    ls_json_number(line, "comm_exposed_ms", step->comm_exposed_ms);
+    ls_json_count(line, "skipped", (int64_t)step->skipped);
     finish(metrics);
 }
 
 void ls_metrics_eval(struct ls_metrics *metrics, uint64_t step, double loss, const struct ls_scores *scores,
                      uint64_t samples) {
     struct ls_text *line = begin(metrics, "eval", step);
-    add_number(line, "loss", loss);
+    ls_json_number(line, "loss", loss);
     ls_scores_json(scores, line);
-    add_count(line, "samples", samples);
+    ls_json_count(line, "samples", (int64_t)samples);
     finish(metrics);
 }
 
 void ls_metrics_checkpoint(struct ls_metrics *metrics, uint64_t step, const char *path, double seconds,
                            uint64_t bytes) {
     struct ls_text *line = begin(metrics, "checkpoint", step);
-    add_text(line, "path", path);
-    add_number(line, "seconds", seconds);
-    add_count(line, "bytes", bytes);
+    ls_json_text(line, "path", path);
+    ls_json_number(line, "seconds", seconds);
+    ls_json_count(line, "bytes", (int64_t)bytes);
     finish(metrics);
 }
 
 void ls_metrics_end(struct ls_metrics *metrics, const struct ls_metrics_end *end) {
     struct ls_text *line = begin(metrics, "end", end->step);
-    add_number(line, "loss", end->loss);
+    ls_json_number(line, "loss", end->loss);
     ls_scores_json(&end->scores, line);
-    add_number(line, "samples_per_s", end->samples_per_s);
+    ls_json_number(line, "samples_per_s", end->samples_per_s);
     add_hash(line, "params_hash", end->params_hash);
-    add_count(line, "ranks", (uint64_t)end->ranks);
-    add_count(line, "lanes", (uint64_t)end->lanes);
-    add_text(line, "device", end->device);
-    add_number(line, "seconds", end->seconds);
+    ls_json_count(line, "ranks", end->ranks);
+    ls_json_count(line, "lanes", end->lanes);
+    ls_json_text(line, "device", end->device);
+    ls_json_number(line, "seconds", end->seconds);
     finish(metrics);
 }
 

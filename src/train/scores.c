@@ -1,5 +1,7 @@
 #include "train/scores.h"
 
+#include "base/json.h"
+
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -63,8 +65,7 @@ void ls_scores_json(const struct ls_scores *scores, struct ls_text *out) {
     for (int i = 0; i < INFOS; i++) {
         const double value = value_of(scores, &infos[i]);
         if (i > 0 && isnan(value)) continue;
-        ls_text_add(out, ",\"%s\":", infos[i].name);
-        ls_text_add_number(out, value);
+        ls_json_number(out, infos[i].name, value);
     }
 }
 

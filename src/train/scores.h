@@ -21,7 +21,7 @@ struct ls_scores ls_scores_of_step(enum ls_outputs kind, double score);
 // The larger, the better: accuracy, F1 or the negative of the loss.
 double ls_scores_best(const struct ls_scores *scores, double loss);
 
-// ,"accuracy":0.91 and others that are known; accuracy in any case, null where it is not.
+// Members of a JSON object: accuracy, null where it is not known, and others that are.
 void ls_scores_json(const struct ls_scores *scores, struct ls_text *out);
 // " accuracy=0.9100", " accuracy=0.9100 f1=0.8800" or " mae=0.123 mse=0.034", as the last line of train has
 // it.

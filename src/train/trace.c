@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/text.h"
+#include "base/json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -172,28 +172,43 @@ static const char *category_of(enum ls_trace_kind kind) {
     return kind <= LS_SPAN_UPDATE ? "compute" : "host";
 }
 
-// Microseconds; each line ends with a comma.
+static void begin_event(const struct ls_trace *trace, const char *name, const char *phase, int row,
+                        struct ls_text *text) {
+    ls_json_begin(text, NULL);
+    ls_json_text(text, "name", name);
+    ls_json_text(text, "ph", phase);
+    ls_json_count(text, "pid", trace->comm->rank);
+    ls_json_count(text, "tid", row);
+}
+
+// Its arguments end with it. Each line ends with a comma.
+static void end_event(struct ls_text *text) {
+    ls_json_end(text);
+    ls_json_end(text);
+    ls_text_add(text, ",\n");
+}
+
+// Microseconds.
 static void add_span(const struct ls_trace *trace, const struct ls_trace_span *span, struct ls_text *text) {
     char name[64];
     name_span(span, name);
     const double begin = on_common_clock(trace, span->begin), end = on_common_clock(trace, span->end);
-    ls_text_add(text,
-                "{\"name\": \"%s\", \"cat\": \"%s\", \"ph\": \"X\", \"pid\": %d, \"tid\": %d, \"ts\": %.3f, "
-                "\"dur\": %.3f, "
-                "\"args\": {\"step\": %" PRIu64,
-                name, category_of(span->kind), trace->comm->rank, span->row, begin * 1e6, (end - begin) * 1e6,
-                span->step + 1);
-    if (span->bytes) ls_text_add(text, ", \"bytes\": %" PRIu64, span->bytes);
-    ls_text_add(text, "}},\n");
+    begin_event(trace, name, "X", span->row, text);
+    ls_json_text(text, "cat", category_of(span->kind));
+    ls_json_rounded(text, "ts", begin * 1e6, 13);
+    ls_json_rounded(text, "dur", (end - begin) * 1e6, 13);
+    ls_json_begin(text, "args");
+    ls_json_count(text, "step", (int64_t)span->step + 1);
+    if (span->bytes) ls_json_count(text, "bytes", (int64_t)span->bytes);
+    end_event(text);
 }
 
 static void add_name(const struct ls_trace *trace, const char *what, int row, const char *name,
                      struct ls_text *text) {
-    ls_text_add(text,
-                "{\"name\": \"%s\", \"ph\": \"M\", \"pid\": %d, \"tid\": %d, \"args\": {\"name\": ", what,
-                trace->comm->rank, row);
-    ls_text_add_json(text, name);
-    ls_text_add(text, "}},\n");
+    begin_event(trace, what, "M", row, text);
+    ls_json_begin(text, "args");
+    ls_json_text(text, "name", name);
+    end_event(text);
 }
 
 static void add_rank(const struct ls_trace *trace, struct ls_text *text) {

@@ -265,7 +265,7 @@ class Commands(lockstep.Case):
             self.assertLessEqual({"input", "forward", "backward", "fold", "optimizer", "waiting"}, {part for part, _ in found})
             # Each operation of the model is counted: nine convolutions forward; of two lanes a rank, or of four.
             self.assertEqual(sum(row["nodes"] for (part, op), row in found.items() if part == "forward" and op.startswith("conv ")), 9)
-            self.assertEqual(found["forward", "linear"]["gflop"], round((4 // ranks) * 2 * (2 * 64 + 1) * 1000 / 1e9, 4))
+            self.assertEqual(found["forward", "linear"]["gflop"], float(f"{(4 // ranks) * 2 * (2 * 64 + 1) * 1000 / 1e9:.6g}"))
             self.assertGreater(found["backward", "conv_weight_grad 3x3"]["gflop_per_s"], 0)
             self.assertGreater(found["forward", "batchnorm_relu"]["gbytes"], 0)
             whole = next(row for row in rows if row["part"] == "products")

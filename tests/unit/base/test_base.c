@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/dtype.h"
+#include "base/json.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -56,6 +57,32 @@ static void json_numbers(void **state) {
     check_number(NAN, "null");
     check_number(INFINITY, "null");
     check_number(-INFINITY, "null");
+}
+
+static void json_values(void **state) {
+    (void)state;
+    struct ls_text text = {0};
+    ls_text_add(&text, "before\n");
+    ls_json_begin(&text, NULL);
+    ls_json_text(&text, "a\"", "[{,");
+    ls_json_begin_list(&text, "list");
+    ls_json_count(&text, NULL, INT64_MIN);
+    ls_json_begin(&text, NULL);
+    ls_json_end(&text);
+    ls_json_begin_list(&text, NULL);
+    ls_json_end_list(&text);
+    ls_json_null(&text, NULL);
+    ls_json_end_list(&text);
+    ls_json_text(&text, "none", NULL);
+    ls_json_flag(&text, "flag", false);
+    ls_json_number(&text, "third", 1.0 / 3);
+    ls_json_rounded(&text, "rounded", 1.0 / 3, 3);
+    ls_json_rounded(&text, "nan", NAN, 3);
+    ls_json_end(&text);
+    assert_string_equal(text.data,
+                        "before\n{\"a\\\"\":\"[{,\",\"list\":[-9223372036854775808,{},[],null],\"none\":null,"
+                        "\"flag\":false,\"third\":0.3333333333333333,\"rounded\":0.333,\"nan\":null}");
+    ls_text_free(&text);
 }
 
 static void text_grows(void **state) {
@@ -244,6 +271,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_strings),
         cmocka_unit_test(json_numbers),
+        cmocka_unit_test(json_values),
         cmocka_unit_test(text_grows),
         cmocka_unit_test(words_are_wrapped),
         cmocka_unit_test(bytes_for_people),

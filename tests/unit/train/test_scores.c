@@ -48,14 +48,14 @@ static void classes(void **state) {
     static const float rows[2][6] = {{0.5f, 0.1f, 0.1f, 0.1f, 0.1f, 0.1f}, {0.3f, 0.2f, 0.2f, 0.1f, 0.2f, 0}};
     const int32_t targets[2] = {0, 5};
     struct ls_scores scores = scores_of(6, LS_CLASSES, 2, rows[0], targets);
-    assert_told(&scores, ",\"accuracy\":0.5,\"top5\":0.5", " accuracy=0.5000",
+    assert_told(&scores, "\"accuracy\":0.5,\"top5\":0.5", " accuracy=0.5000",
                 ", accuracy 0.5000, top5 0.5000");
     assert_true(ls_scores_best(&scores, 3) == 0.5);
     // With five classes or less, top-5 says nothing. A tie goes to the first.
     const float pairs[3][2] = {{0.75f, 0.25f}, {0.5f, 0.5f}, {0.5f, 0.5f}};
     const int32_t few[3] = {0, 0, 1};
     scores = scores_of(2, LS_CLASSES, 3, pairs[0], few);
-    assert_told(&scores, ",\"accuracy\":0.6666666666666666", " accuracy=0.6667", ", accuracy 0.6667");
+    assert_told(&scores, "\"accuracy\":0.6666666666666666", " accuracy=0.6667", ", accuracy 0.6667");
 }
 
 // F1 the long way: TP 2, FP 1, FN 1.
@@ -68,7 +68,7 @@ static void labels(void **state) {
     assert_true(fabs(scores.f1 - 2.0 * 2 / (2 * 2 + 1 + 1)) < 1e-15); // one division
     assert_told(
         &scores,
-        ",\"accuracy\":0.6666666666666666,\"label_accuracy\":0.7777777777777778,\"f1\":0.6666666666666666",
+        "\"accuracy\":0.6666666666666666,\"label_accuracy\":0.7777777777777778,\"f1\":0.6666666666666666",
         " accuracy=0.6667 f1=0.6667", ", accuracy 0.6667, label_accuracy 0.7778, f1 0.6667");
     assert_true(ls_scores_best(&scores, 3) == scores.f1);
     // Nothing to be found, and nothing found.
@@ -80,7 +80,7 @@ static void values(void **state) {
     (void)state;
     static const float rows[2][2] = {{1, 2}, {3, -4}}, targets[2][2] = {{1, 0}, {2, -4}};
     struct ls_scores scores = scores_of(2, LS_VALUES, 2, rows[0], targets[0]);
-    assert_told(&scores, ",\"accuracy\":null,\"mae\":0.75,\"mse\":1.25", " mae=0.75 mse=1.25",
+    assert_told(&scores, "\"accuracy\":null,\"mae\":0.75,\"mse\":1.25", " mae=0.75 mse=1.25",
                 ", mae 0.75, mse 1.25");
     assert_true(ls_scores_best(&scores, 3) == -3);
 }
@@ -88,11 +88,11 @@ static void values(void **state) {
 static void steps(void **state) {
     (void)state;
     struct ls_scores scores = ls_scores_of_step(LS_VALUES, 0.5);
-    assert_told(&scores, ",\"accuracy\":null,\"mae\":0.5", " mae=0.5", ", mae 0.5");
+    assert_told(&scores, "\"accuracy\":null,\"mae\":0.5", " mae=0.5", ", mae 0.5");
     scores = ls_scores_of_step(LS_LABELS, 0.5);
-    assert_told(&scores, ",\"accuracy\":0.5", " accuracy=0.5000", ", accuracy 0.5000");
+    assert_told(&scores, "\"accuracy\":0.5", " accuracy=0.5000", ", accuracy 0.5000");
     scores = ls_scores_none();
-    assert_told(&scores, ",\"accuracy\":null", " accuracy=nan", "");
+    assert_told(&scores, "\"accuracy\":null", " accuracy=nan", "");
 }
 
 // Of a model that has diverged: figures, and no crash.
