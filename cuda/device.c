@@ -219,6 +219,7 @@ static const struct ls_device_api api = {
     .node_workspace = ls_cuda_node_workspace,
     .load = ls_cuda_load,
     .unload = ls_cuda_unload,
+    .convert = ls_cuda_convert,
     .run = ls_cuda_run,
 };
 

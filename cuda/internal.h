@@ -55,4 +55,6 @@ ls_status ls_cuda_node_workspace(const struct ls_device *device, const struct ls
 ls_status ls_cuda_load(struct ls_device *device, const struct ls_plan *plan, struct ls_queue *const *queues,
                        int n_queues, struct ls_program **program);
 void ls_cuda_unload(struct ls_program *program);
+void ls_cuda_convert(struct ls_queue *queue, struct ls_program *program, int part, int parts,
+                     const struct ls_lane *lane);
 void ls_cuda_run(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane);

@@ -36,7 +36,7 @@ struct ls_program {
     const struct ls_plan *plan;
     const struct ls_cuda_kernel **kernels; // [n_nodes]; NULL: a view
     void **made;                           // [n_nodes]
-    struct segment *segments;              // [plan->n_segments]
+    struct segment *segments;              // [plan->n_segments + 1]: the last has the casts of weights
 };
 
 // ---- making it ready
@@ -110,9 +110,12 @@ static void note_choices(const struct ls_program *program) {
 
 static ls_status make_segments(struct ls_program *program) {
     const int n = program->plan->n_segments;
-    for (int s = 0; s < n; s++) {
+    for (int s = 0; s <= n; s++) {
         struct segment *segment = &program->segments[s];
-        snprintf(segment->name, sizeof segment->name, "segment %d of %d", s + 1, n);
+        if (s < n)
+            snprintf(segment->name, sizeof segment->name, "segment %d of %d", s + 1, n);
+        else
+            snprintf(segment->name, sizeof segment->name, "casts of weights");
         if (program->cuda->replay) segment->replays = calloc(MOST_REPLAYS, sizeof *segment->replays);
         if (program->cuda->replay && !segment->replays) return LS_FAIL(LS_SYSTEM, "no memory for a program");
     }
@@ -146,7 +149,7 @@ ls_status ls_cuda_load(struct ls_device *device, const struct ls_plan *plan, str
 
 void ls_cuda_unload(struct ls_program *program) {
     if (!program) return;
-    for (int s = 0; program->segments && s < program->plan->n_segments; s++) {
+    for (int s = 0; program->segments && s <= program->plan->n_segments; s++) {
         struct segment *segment = &program->segments[s];
         for (int i = 0; i < segment->n_replays; i++)
             if (cudaGraphExecDestroy(segment->replays[i].graph) != cudaSuccess) (void)cudaGetLastError();
@@ -187,8 +190,10 @@ static ls_status launch_segment(const struct ls_program *program, int segment, c
     const struct ls_plan *plan = program->plan;
     char *base[LS_REGIONS];
     ls_lane_bases(lane, base);
-    const int begin = segment > 0 ? plan->segment_end[segment - 1] : 0;
-    for (int i = begin; i < plan->segment_end[segment]; i++)
+    const bool casts = segment == plan->n_segments;
+    const int begin = casts ? 0 : segment > 0 ? plan->segment_end[segment - 1] : plan->n_casts;
+    const int end = casts ? plan->n_casts : plan->segment_end[segment];
+    for (int i = begin; i < end; i++)
         if (program->kernels[i]) LS_TRY(launch_node(program, i, lane, base, stream));
     return LS_OK;
 }
@@ -219,7 +224,7 @@ static struct replay *find_replay(const struct segment *segment, const struct ls
         if (segment->replays[i].queue == queue && had->params == lane->params &&
             had->states == lane->states && had->output == lane->output && had->raw == lane->raw &&
             had->augment == lane->augment && had->target == lane->target && had->weight == lane->weight &&
-            had->control == lane->control && had->arena == lane->arena)
+            had->control == lane->control && had->converted == lane->converted && had->arena == lane->arena)
             return &segment->replays[i];
     }
     return NULL;
@@ -269,6 +274,19 @@ static ls_status copy_result(const struct ls_plan *plan, const struct ls_lane *l
     return ls_cuda_check(cudaMemcpyAsync(lane->result, ls_place_at(base, &plan->places[plan->result]), bytes,
                                          cudaMemcpyDefault, stream),
                          "copying a result");
+}
+
+// No kernel here keeps what it makes of a weight, so that there are casts alone, and they are the segment
+// behind all others.
+void ls_cuda_convert(struct ls_queue *queue, struct ls_program *program, int part, int parts,
+                     const struct ls_lane *lane) {
+    (void)parts;
+    if (part > 0 || program->plan->n_casts == 0 || !ls_cuda_sound(queue)) return;
+    const int casts = program->plan->n_segments;
+    ls_cuda_range_begin(program->segments[casts].name);
+    ls_status status = run_segment(queue, program, casts, lane);
+    ls_cuda_range_end();
+    ls_cuda_note(queue, status);
 }
 
 void ls_cuda_run(struct ls_queue *queue, struct ls_program *program, int segment,

@@ -161,8 +161,11 @@ static ls_status make_run(const struct ls_op_trial *trial, int node, int q, cons
     *run = (struct run){.kernel = kernel, .call = {.graph = graph, .node = of, .control = &control}};
     for (int k = 0; k < of->n_in; k++) run->call.in[k] = data[of->in[k]];
     for (int k = 0; k < of->n_out; k++) run->call.out[k] = data[of->out[k]];
+    const size_t kept = ls_kernel_kept(kernel, graph, of);
     if (workspace > 0) LS_TRY(trial->device->api->alloc(trial->device, workspace, &run->call.workspace));
-    return kernel->make ? kernel->make(graph, of, &run->call.made) : LS_OK;
+    if (kept > 0) LS_TRY(trial->device->api->alloc(trial->device, kept, &run->call.kept));
+    if (kernel->make) LS_TRY(kernel->make(graph, of, &run->call.made));
+    return kept > 0 ? kernel->convert(&run->call) : LS_OK;
 }
 
 static ls_status run_all(const struct ls_op_trial *trial, struct run *runs, double *seconds) {
@@ -198,6 +201,7 @@ ls_status ls_op_trial_time(struct ls_op_trial *trial, int node, enum ls_cpu_kern
     for (int q = 0; q < trial->queues; q++) {
         ls_kernel_unmake(kernel, runs[q].call.made);
         trial->device->api->free(trial->device, runs[q].call.workspace);
+        trial->device->api->free(trial->device, runs[q].call.kept);
     }
     free(runs);
     *time = (struct ls_op_time){.library = kernel->library, .seconds = best / trial->queues};

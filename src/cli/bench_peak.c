@@ -22,7 +22,8 @@ struct trial {
     float *params, *states;
     void *raw;
     struct ls_arena memory;
-    double *seconds; // [queues][nodes]
+    void *converted;
+    double *seconds; // [queues][nodes + 1]
 };
 
 // ---- what is run
@@ -69,7 +70,8 @@ static ls_status open_lane(struct trial *trial, int q) {
     const struct ls_plan *plan = trial->plan;
     const struct ls_value_info *result = ls_info(plan->graph, plan->result);
     struct ls_lane *lane = &trial->lane[q];
-    *lane = (struct ls_lane){.params = trial->params, .states = trial->states, .raw = trial->raw};
+    *lane = (struct ls_lane){
+        .params = trial->params, .states = trial->states, .converted = trial->converted, .raw = trial->raw};
     LS_TRY(api->alloc(trial->device, plan->layout->output_floats * sizeof(float), (void **)&lane->output));
     LS_TRY(api->alloc(trial->device, plan->arena_bytes, &lane->arena));
     return api->alloc(trial->device, (size_t)ls_shape_count(&result->shape) * sizeof(float), &lane->result);
@@ -86,17 +88,19 @@ static ls_status open_trial(struct trial *trial, void (*build)(struct ls_graph *
     LS_TRY(api->alloc(trial->device, layout->param_floats * sizeof(float), (void **)&trial->params));
     LS_TRY(api->alloc(trial->device, layout->state_floats * sizeof(float), (void **)&trial->states));
     LS_TRY(api->alloc(trial->device, trial->plan->raw_bytes, &trial->raw));
+    LS_TRY(api->alloc(trial->device, trial->plan->converted_bytes, &trial->converted));
     ls_weights_init(layout, 1, trial->params, trial->states);
     memset(trial->raw, 77, trial->plan->raw_bytes);
     for (int q = 0; q < trial->queues; q++) {
         LS_TRY(api->queue_open(trial->device, "peak", &trial->queue[q]));
         LS_TRY(open_lane(trial, q));
     }
-    const size_t n = (size_t)trial->queues * (size_t)trial->plan->graph->n_nodes;
+    const size_t n = (size_t)trial->queues * ((size_t)trial->plan->graph->n_nodes + 1);
     trial->seconds = LS_ARENA_NEW(&trial->memory, double, n);
     LS_TRY(api->load(trial->device, trial->plan, trial->queue, trial->queues, &trial->program));
     api->profile(trial->program, trial->seconds);
-    return LS_OK;
+    api->convert(trial->queue[0], trial->program, 0, 1, &trial->lane[0]);
+    return api->sync(trial->queue[0]);
 }
 
 static void close_trial(struct trial *trial) {
@@ -111,6 +115,7 @@ static void close_trial(struct trial *trial) {
     api->free(trial->device, trial->params);
     api->free(trial->device, trial->states);
     api->free(trial->device, trial->raw);
+    api->free(trial->device, trial->converted);
     ls_plan_free(trial->plan);
     ls_arena_free(&trial->memory);
 }
@@ -118,7 +123,7 @@ static void close_trial(struct trial *trial) {
 // Every queue runs the plan once, all at the same time.
 static ls_status run_once(struct trial *trial) {
     const struct ls_device_api *api = trial->device->api;
-    const size_t n = (size_t)trial->queues * (size_t)trial->plan->graph->n_nodes;
+    const size_t n = (size_t)trial->queues * ((size_t)trial->plan->graph->n_nodes + 1);
     memset(trial->seconds, 0, n * sizeof *trial->seconds);
     for (int q = 0; q < trial->queues; q++)
         for (int s = 0; s < trial->plan->n_segments; s++)
@@ -138,7 +143,7 @@ static void take_best(const struct trial *trial, struct ls_peak *peak) {
     for (int i = 0; i < graph->n_nodes; i++) {
         if (!ls_is_product(graph->nodes[i].op)) continue;
         double seconds = 0; // of all queues together
-        for (int q = 0; q < trial->queues; q++) seconds += trial->seconds[q * graph->n_nodes + i];
+        for (int q = 0; q < trial->queues; q++) seconds += trial->seconds[q * (graph->n_nodes + 1) + i];
         const double flops = ls_node_flops(graph, &graph->nodes[i]) * trial->queues * trial->queues / seconds;
         if (flops <= peak->flops) continue;
         peak->flops = flops;

@@ -20,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum part { INPUT, FORWARD, BACKWARD, FOLD, OPTIMIZER, PARTS };
+enum part { WEIGHTS, INPUT, FORWARD, BACKWARD, FOLD, OPTIMIZER, PARTS };
 
-static const char *const part_names[] = {"input", "forward", "backward", "fold", "optimizer"};
+static const char *const part_names[] = {"weights", "input", "forward", "backward", "fold", "optimizer"};
 
 struct row {
     enum part part;
@@ -38,14 +38,14 @@ struct ls_profile {
     struct ls_trace *trace;
     int queues, lanes;
     int64_t steps;
-    double *seconds; // [queues][nodes]
+    double *seconds; // [queues][nodes + 1]: behind the nodes, of converting weights
 };
 
 ls_status ls_profile_open(struct ls_comm *comm, const struct ls_model *model, struct ls_engine *engine,
                           int64_t steps, struct ls_profile **profile_opened) {
     const int queues = ls_engine_queues(engine), nodes = model->train->graph->n_nodes;
     struct ls_profile *profile = calloc(1, sizeof *profile);
-    double *times = calloc((size_t)queues * (size_t)nodes + 1, sizeof *times);
+    double *times = calloc((size_t)queues * ((size_t)nodes + 1), sizeof *times);
     ls_status status =
         profile && times ? ls_engine_profile(engine, NULL) : LS_FAIL(LS_SYSTEM, "out of memory");
     status = ls_comm_agree(comm, status);
@@ -151,7 +151,7 @@ static struct row *row_of(struct row *rows, int *n, enum part part, const char *
 static void add_node(const struct ls_profile *profile, int i, bool backward, struct row *rows, int *n) {
     const struct ls_graph *graph = profile->graph;
     const struct ls_node *node = &graph->nodes[i];
-    if (node->op->flags & LS_OP_VIEW) return;
+    if ((node->op->flags & LS_OP_VIEW) || ls_graph_casts_weight(graph, node)) return;
     char label[64];
     const enum part part = node->op->id == LS_OP_INPUT ? INPUT : backward ? BACKWARD : FORWARD;
     struct row *row = row_of(rows, n, part, ls_label_of(graph, node, label));
@@ -160,7 +160,15 @@ static void add_node(const struct ls_profile *profile, int i, bool backward, str
     row->flops += ls_node_flops(graph, node) * profile->lanes;
     row->bytes += ls_node_bytes(graph, node) * profile->lanes;
     for (int q = 0; q < profile->queues; q++)
-        row->seconds += profile->seconds[q * graph->n_nodes + i] / (double)profile->steps;
+        row->seconds += profile->seconds[q * (graph->n_nodes + 1) + i] / (double)profile->steps;
+}
+
+// Once for all lanes: casts, and what kernels keep.
+static void add_conversions(const struct ls_profile *profile, struct row *rows, int *n) {
+    const int place = profile->graph->n_nodes;
+    struct row *row = row_of(rows, n, WEIGHTS, "conversions");
+    for (int q = 0; q < profile->queues; q++)
+        row->seconds += profile->seconds[q * (place + 1) + place] / (double)profile->steps;
 }
 
 // ---- folds, norm and update
@@ -198,6 +206,7 @@ static int rows_of(const struct ls_profile *profile, struct ls_arena *memory, st
     mark_backward(graph, depends, backward);
     int n = 0;
     for (int i = 0; i < graph->n_nodes; i++) add_node(profile, i, backward[i], *rows, &n);
+    add_conversions(profile, *rows, &n);
     add_spans(profile, *rows, &n);
     qsort(*rows, (size_t)n, sizeof **rows, compare);
     return n;

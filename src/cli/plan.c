@@ -11,6 +11,7 @@ static void print_bytes(const char *what, size_t bytes, const char *why) {
 static void print_memory(const struct ls_memory *memory) {
     printf("memory of rank 0:\n");
     print_bytes("weights", memory->weights, "parameters and running statistics");
+    if (memory->converted) print_bytes("converted", memory->converted, "the weights as kernels read them");
     print_bytes("gradients", memory->gradients, "output buffers of the lanes' tree");
     print_bytes("optimizer", memory->optimizer, "its slots, and moving averages");
     print_bytes("activations", memory->activations, "of all lanes side by side");

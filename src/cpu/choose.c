@@ -106,20 +106,26 @@ ls_status ls_kernel_choose(enum ls_cpu_kernels choice, const struct ls_graph *gr
     return (*kernel)->supports(graph, node, workspace) ? LS_OK : no_kernel(graph, node);
 }
 
+static ls_status take_memory(size_t bytes, void **memory) {
+    const size_t rounded = (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
+    if (rounded == 0) return LS_OK;
+    *memory = aligned_alloc(LS_ALIGN, rounded);
+    if (!*memory) return LS_FAIL(LS_SYSTEM, "no memory for the %zu bytes of a kernel", bytes);
+    memset(*memory, 0xff, rounded); // all ones: a NaN in every type
+    return LS_OK;
+}
+
 static ls_status run_alone(const struct ls_kernel *kernel, struct ls_kernel_call *call, size_t workspace) {
     ls_status status = LS_OK;
-    size_t rounded = (workspace + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
-    call->made = NULL;
-    call->workspace = NULL;
-    if (rounded > 0) {
-        call->workspace = aligned_alloc(LS_ALIGN, rounded);
-        if (!call->workspace) return LS_FAIL(LS_SYSTEM, "no memory for a workspace of %zu bytes", workspace);
-        memset(call->workspace, 0xff, rounded); // all ones: a NaN in every type
-    }
+    call->made = call->workspace = call->kept = NULL;
+    LS_TRY_GOTO(done, take_memory(workspace, &call->workspace));
+    LS_TRY_GOTO(done, take_memory(ls_kernel_kept(kernel, call->graph, call->node), &call->kept));
     if (kernel->make) LS_TRY_GOTO(done, kernel->make(call->graph, call->node, &call->made));
+    if (call->kept) LS_TRY_GOTO(done, kernel->convert(call));
     LS_TRY_GOTO(done, kernel->run(call));
 done:
     ls_kernel_unmake(kernel, call->made);
+    free(call->kept);
     free(call->workspace);
     return status;
 }

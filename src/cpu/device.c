@@ -334,8 +334,10 @@ const struct ls_device_api ls_cpu_api = {
     .update_states = cpu_update_states,
     .average = cpu_average,
     .node_workspace = ls_cpu_node_workspace,
+    .node_kept = ls_cpu_node_kept,
     .load = ls_cpu_load,
     .unload = ls_cpu_unload,
+    .convert = ls_cpu_convert,
     .run = ls_cpu_run,
     .profile = ls_cpu_profile,
 };

@@ -27,8 +27,12 @@ void ls_cpu_model(char *name, size_t size);
 // program.c
 ls_status ls_cpu_node_workspace(const struct ls_device *device, const struct ls_graph *graph,
                                 const struct ls_node *node, size_t *workspace);
+size_t ls_cpu_node_kept(const struct ls_device *device, const struct ls_graph *graph,
+                        const struct ls_node *node);
 ls_status ls_cpu_load(struct ls_device *device, const struct ls_plan *plan, struct ls_queue *const *queues,
                       int n_queues, struct ls_program **program);
 void ls_cpu_unload(struct ls_program *program);
+void ls_cpu_convert(struct ls_queue *queue, struct ls_program *program, int part, int parts,
+                    const struct ls_lane *lane);
 void ls_cpu_run(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane);
 void ls_cpu_profile(struct ls_program *program, double *seconds);

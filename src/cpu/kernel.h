@@ -19,6 +19,7 @@ struct ls_kernel_call {
     const void *in[LS_MAX_IN]; // [node->n_in]
     void *out[LS_MAX_OUT];     // [node->n_out]
     void *workspace;           // as many bytes as `supports` asked for; NULL where that was 0
+    void *kept;                // what `convert` made of in[1]; NULL where `kept` said 0
     const struct ls_lane_control *control;
     void *made; // from `make`; this queue's own, used by one thread at a time
 };
@@ -41,9 +42,18 @@ struct ls_kernel {
     // Makes what the kernel keeps from run to run (primitives); NULL: nothing is kept.
     ls_status (*make)(const struct ls_graph *graph, const struct ls_node *node, void **made);
     void (*unmake)(void *made); // takes NULL; itself NULL where `make` is
+    // Bytes that the kernel makes of the weight in[1] and keeps; 0: it reads in[1] itself, always where that
+    // is no weight. Of nodes that it supports; NULL: none. `run` then reads these, and not in[1].
+    size_t (*kept)(const struct ls_graph *graph, const struct ls_node *node);
+    ls_status (*convert)(const struct ls_kernel_call *call); // from in[1] alone, without workspace
     // Allocates nothing.
     ls_status (*run)(const struct ls_kernel_call *call);
 };
+
+static inline size_t ls_kernel_kept(const struct ls_kernel *kernel, const struct ls_graph *graph,
+                                    const struct ls_node *node) {
+    return kernel && kernel->kept ? kernel->kept(graph, node) : 0;
+}
 
 static inline void ls_kernel_unmake(const struct ls_kernel *kernel, void *made) {
     if (kernel->unmake) kernel->unmake(made);
@@ -74,7 +84,8 @@ ls_status ls_kernel_choose(enum ls_cpu_kernels choice, const struct ls_graph *gr
                            const struct ls_node *node, const struct ls_kernel **kernel, size_t *workspace);
 
 // Runs one node on the calling thread, under the floating-point settings of a queue: makes, runs, unmakes,
-// with a workspace of its own (filled with NaN). `call->workspace` and `call->made` are not read. For tests.
+// with a workspace of its own (filled with NaN). `call->workspace`, `kept` and `made` are not
+// read. For tests.
 ls_status ls_cpu_run_node(enum ls_cpu_kernels choice, const struct ls_kernel_call *call);
 
 #include "base/end.h"

@@ -35,6 +35,7 @@ static dnnl_status_t describe_on_one_thread(struct ls_onednn_task *task, const s
                                             const struct ls_node *node) {
     if (!ls_onednn_engine()) return dnnl_runtime_error;
     if (!types_fit(graph, node)) return dnnl_unimplemented;
+    task->weight = ls_graph_is_weight(graph, node->in[1]);
     LS_DNNL_TRY(ls_dnnl_attr_make(&task->attr));
     LS_DNNL_TRY(describers[node->op->id](task, graph, node));
     if (!ls_onednn_is_fast(task->desc)) return dnnl_unimplemented;
@@ -58,6 +59,13 @@ static bool supports(const struct ls_graph *graph, const struct ls_node *node, s
     return well;
 }
 
+static size_t kept(const struct ls_graph *graph, const struct ls_node *node) {
+    struct ls_onednn_task task = {0};
+    const size_t bytes = describe(&task, graph, node) == dnnl_success ? task.kept : 0;
+    ls_onednn_task_clear(&task);
+    return bytes;
+}
+
 static void unmake(void *made) {
     if (!made) return;
     ls_onednn_task_clear(made);
@@ -78,15 +86,22 @@ static ls_status make(const struct ls_graph *graph, const struct ls_node *node, 
     return LS_OK;
 }
 
-static ls_status run(const struct ls_kernel_call *call) {
-    dnnl_status_t status = ls_onednn_task_run(call->made, call);
+static ls_status check(const struct ls_kernel_call *call, dnnl_status_t status) {
     if (status == dnnl_success) return LS_OK;
     return LS_FAIL(LS_SYSTEM, "%s: oneDNN can't run %s (status %d)", call->node->name, call->node->op->name,
                    (int)status);
 }
 
+static ls_status convert(const struct ls_kernel_call *call) {
+    return check(call, ls_onednn_task_convert(call->made, call));
+}
+
+static ls_status run(const struct ls_kernel_call *call) {
+    return check(call, ls_onednn_task_run(call->made, call));
+}
+
 const struct ls_kernel *ls_onednn_kernel(enum ls_op_id op) {
-    static const struct ls_kernel kernel = {"onednn", supports, make, unmake, run};
+    static const struct ls_kernel kernel = {"onednn", supports, make, unmake, kept, convert, run};
     return describers[op] ? &kernel : NULL;
 }
 

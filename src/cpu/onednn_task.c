@@ -63,6 +63,12 @@ static void grow(size_t *bytes, size_t wanted) {
     if (*bytes < wanted) *bytes = wanted;
 }
 
+// A reorder of a weight is run apart from the primitive, with no workspace.
+static bool is_kept(const struct ls_onednn_task *task, const struct ls_onednn_operand *operand) {
+    return task->weight && !operand->output && operand->index == 1 &&
+           dnnl_memory_desc_get_size(scratchpad_of(operand->reorder)) == 0;
+}
+
 dnnl_status_t ls_onednn_task_layout(struct ls_onednn_task *task) {
     if (task->columns) {
         task->workspace = aligned(ls_onednn_columns_workspace(&task->conv));
@@ -78,8 +84,14 @@ dnnl_status_t ls_onednn_task_layout(struct ls_onednn_task *task) {
         ls_dnnl_desc to = operand->output ? operand->lies : wanted;
         LS_DNNL_TRY(dnnl_reorder_primitive_desc_create(&operand->reorder, from, ls_onednn_engine(), to,
                                                        ls_onednn_engine(), task->attr));
+        const size_t bytes = aligned(dnnl_memory_desc_get_size(wanted));
+        operand->kept = is_kept(task, operand);
+        if (operand->kept) {
+            task->kept = bytes;
+            continue;
+        }
         operand->offset = used;
-        used += aligned(dnnl_memory_desc_get_size(wanted));
+        used += bytes;
         grow(&scratch, dnnl_memory_desc_get_size(scratchpad_of(operand->reorder)));
     }
     task->scratchpad_offset = used;
@@ -137,7 +149,8 @@ static dnnl_status_t point_all(struct ls_onednn_task *task, const struct ls_kern
         struct ls_onednn_operand *operand = &task->operands[i];
         void *at = operand->output ? call->out[operand->index] : (void *)call->in[operand->index];
         LS_DNNL_TRY(point(operand->outside, at));
-        if (operand->reorder) LS_DNNL_TRY(point(operand->inside, workspace + operand->offset));
+        if (operand->reorder)
+            LS_DNNL_TRY(point(operand->inside, operand->kept ? call->kept : workspace + operand->offset));
     }
     return workspace ? point(task->scratchpad, workspace + task->scratchpad_offset) : dnnl_success;
 }
@@ -145,7 +158,7 @@ static dnnl_status_t point_all(struct ls_onednn_task *task, const struct ls_kern
 static dnnl_status_t move(const struct ls_onednn_task *task, bool outputs) {
     for (int i = 0; i < task->n_operands; i++) {
         const struct ls_onednn_operand *operand = &task->operands[i];
-        if (!operand->reorder || operand->output != outputs) continue;
+        if (!operand->reorder || operand->kept || operand->output != outputs) continue;
         dnnl_exec_arg_t args[] = {
             {DNNL_ARG_FROM, outputs ? operand->inside : operand->outside},
             {DNNL_ARG_TO, outputs ? operand->outside : operand->inside},
@@ -154,6 +167,26 @@ static dnnl_status_t move(const struct ls_onednn_task *task, bool outputs) {
         LS_DNNL_TRY(dnnl_primitive_execute(operand->move, task->stream, 3, args));
     }
     return dnnl_success;
+}
+
+static dnnl_status_t convert_on_one_thread(struct ls_onednn_task *task, const struct ls_kernel_call *call) {
+    for (int i = 0; i < task->n_operands; i++) {
+        const struct ls_onednn_operand *operand = &task->operands[i];
+        if (!operand->kept) continue;
+        LS_DNNL_TRY(point(operand->outside, (void *)call->in[operand->index]));
+        LS_DNNL_TRY(point(operand->inside, call->kept));
+        dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, operand->outside}, {DNNL_ARG_TO, operand->inside}};
+        LS_DNNL_TRY(dnnl_primitive_execute(operand->move, task->stream, 2, args));
+    }
+    return dnnl_stream_wait(task->stream);
+}
+
+dnnl_status_t ls_onednn_task_convert(struct ls_onednn_task *task, const struct ls_kernel_call *call) {
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    dnnl_status_t status = convert_on_one_thread(task, call);
+    omp_set_num_threads(threads);
+    return status;
 }
 
 static dnnl_status_t run_on_one_thread(struct ls_onednn_task *task, const struct ls_kernel_call *call) {

@@ -3,6 +3,8 @@
 //
 //   workspace:  | operand as the primitive wants it | … | scratchpad, shared by reorders and primitive |
 //
+// A weight as the primitive wants it is not there: it is kept from lane to lane.
+//
 // A task is described (primitive descriptors and sizes alone, enough for `supports`), then made (primitives
 // and memory objects). Descriptors, primitives and runs all see one thread, whatever the calling thread is
 // set to: oneDNN picks blockings, and with them the order of sums, by the number of threads.
@@ -19,6 +21,7 @@ struct ls_onednn_operand {
     ls_dnnl_desc lies, asked;      // in the plan's memory; as the primitive was asked for. Owned
     dnnl_primitive_desc_t reorder; // NULL where the primitive takes it as it lies
     size_t offset;                 // in the workspace, of what the primitive reads or writes, after a reorder
+    bool kept;                     // … or it is kept
     // of a made task:
     dnnl_primitive_t move;
     dnnl_memory_t outside, inside; // the plan's memory; the primitive's: the same object without a reorder
@@ -29,10 +32,11 @@ struct ls_onednn_task {
     dnnl_primitive_desc_t hint, desc; // hint: of the forward convolution, for backward ones
     struct ls_onednn_operand operands[LS_ONEDNN_OPERANDS];
     int n_operands;
+    bool weight;  // in[1] is one
     bool relu;    // of output 0, afterwards: oneDNN's own turns NaN into 0
     bool columns; // … or no primitive at all: `conv` by columns, with workspace for those
     struct ls_onednn_conv conv;
-    size_t scratchpad_offset, workspace;
+    size_t scratchpad_offset, workspace, kept;
     // of a made task:
     dnnl_primitive_t primitive;
     dnnl_memory_t scratchpad;
@@ -68,6 +72,7 @@ dnnl_status_t ls_onednn_describe_matmul(struct ls_onednn_task *task, const struc
                                         const struct ls_node *node);
 
 dnnl_status_t ls_onednn_task_make(struct ls_onednn_task *task); // of a described task
+dnnl_status_t ls_onednn_task_convert(struct ls_onednn_task *task, const struct ls_kernel_call *call);
 dnnl_status_t ls_onednn_task_run(struct ls_onednn_task *task, const struct ls_kernel_call *call);
 void ls_onednn_task_clear(struct ls_onednn_task *task);
 

@@ -95,7 +95,7 @@ static bool processor_fits(void) {
 }
 
 const struct ls_kernel *ls_pairs_kernel(enum ls_op_id op) {
-    static const struct ls_kernel kernel = {"pairs", supports, NULL, NULL, run};
+    static const struct ls_kernel kernel = {.library = "pairs", .supports = supports, .run = run};
     return op == LS_OP_CONV_WEIGHT_GRAD && processor_fits() ? &kernel : NULL;
 }
 

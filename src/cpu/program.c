@@ -14,13 +14,14 @@ struct ls_program {
     struct ls_queue **queues;
     const struct ls_kernel **kernels; // [n_nodes]; NULL: a view
     void **made;                      // [n_queues][n_nodes]
-    double *seconds;                  // [n_queues][n_nodes], the caller's; NULL: nobody asks
+    double *seconds;                  // [n_queues][n_nodes + 1], the caller's; NULL: nobody asks
 };
 
+// A segment of a lane, or a part of the weights' conversion.
 struct segment {
     const struct ls_program *program;
-    void *const *made; // [n_nodes], of the queue that runs it
-    int index;
+    int queue; // that runs it: its place among the program's
+    int index, parts;
     struct ls_lane lane;
 };
 _Static_assert(sizeof(struct segment) <= LS_TASK_BYTES, "a segment fits into a task");
@@ -29,6 +30,15 @@ ls_status ls_cpu_node_workspace(const struct ls_device *device, const struct ls_
                                 const struct ls_node *node, size_t *workspace) {
     const struct ls_kernel *kernel;
     return ls_kernel_choose(ls_cpu_device_of(device)->choice, graph, node, &kernel, workspace);
+}
+
+size_t ls_cpu_node_kept(const struct ls_device *device, const struct ls_graph *graph,
+                        const struct ls_node *node) {
+    const struct ls_kernel *kernel;
+    size_t workspace;
+    if (ls_kernel_choose(ls_cpu_device_of(device)->choice, graph, node, &kernel, &workspace) != LS_OK)
+        return 0;
+    return ls_kernel_kept(kernel, graph, node);
 }
 
 void ls_cpu_unload(struct ls_program *program) {
@@ -95,23 +105,33 @@ failed:
     return status;
 }
 
-static ls_status run_node(const struct segment *segment, int i, char *const base[LS_REGIONS]) {
+static struct ls_kernel_call call_of(const struct segment *segment, int i, char *const base[LS_REGIONS]) {
     const struct ls_plan *plan = segment->program->plan;
     const struct ls_node *node = &plan->graph->nodes[i];
     struct ls_kernel_call call = {.graph = plan->graph, .node = node, .control = segment->lane.control};
     for (int k = 0; k < node->n_in; k++) call.in[k] = ls_place_at(base, &plan->places[node->in[k]]);
     for (int k = 0; k < node->n_out; k++) call.out[k] = ls_place_at(base, &plan->places[node->out[k]]);
     if (plan->workspace_bytes[i] > 0) call.workspace = ls_place_at(base, &plan->workspace[i]);
-    call.made = segment->made[i];
+    if (plan->kept_bytes[i] > 0) call.kept = ls_place_at(base, &plan->converted[i]);
+    call.made = segment->program->made[segment->queue * plan->graph->n_nodes + i];
+    return call;
+}
+
+static ls_status run_node(const struct segment *segment, int i, char *const base[LS_REGIONS]) {
+    const struct ls_kernel_call call = call_of(segment, i, base);
     ls_pulse_tick();
     return segment->program->kernels[i]->run(&call);
 }
 
+// Where the seconds of node i are added up, or, i being the number of nodes, those of `convert`.
+static double *seconds_at(const struct segment *segment, int i) {
+    return &segment->program->seconds[segment->queue * (segment->program->plan->graph->n_nodes + 1) + i];
+}
+
 static ls_status run_timed_node(const struct segment *segment, int i, char *const base[LS_REGIONS]) {
-    const struct ls_program *program = segment->program;
     const double start = ls_thread_time();
     ls_status status = run_node(segment, i, base);
-    program->seconds[segment->made - program->made + i] += ls_thread_time() - start;
+    *seconds_at(segment, i) += ls_thread_time() - start;
     return status;
 }
 
@@ -130,11 +150,32 @@ static ls_status run_segment(void *argument) {
     ls_lane_bases(&segment->lane, base);
     ls_status (*const run)(const struct segment *, int, char *const[LS_REGIONS]) =
         segment->program->seconds ? run_timed_node : run_node;
-    int begin = segment->index > 0 ? plan->segment_end[segment->index - 1] : 0;
+    int begin = segment->index > 0 ? plan->segment_end[segment->index - 1] : plan->n_casts;
     for (int i = begin; i < plan->segment_end[segment->index]; i++)
         if (segment->program->kernels[i]) LS_TRY(run(segment, i, base));
     bool last = segment->index == plan->n_segments - 1;
     if (last && plan->result != LS_NONE && segment->lane.result) copy_result(plan, &segment->lane, base);
+    return LS_OK;
+}
+
+// The part that takes the byte at which the weight's begin, of what all take together. So a weight's
+// conversions are all of one part.
+static ls_status convert_part(void *argument) {
+    const struct segment *segment = argument;
+    const struct ls_program *program = segment->program;
+    const struct ls_plan *plan = program->plan;
+    const double start = program->seconds ? ls_thread_time() : 0;
+    char *base[LS_REGIONS];
+    ls_lane_bases(&segment->lane, base);
+    for (int c = 0; c < plan->n_conversions; c++) {
+        const struct ls_conversion *conversion = &plan->conversions[c];
+        const size_t part = conversion->before * (size_t)segment->parts / (plan->converted_bytes + 1);
+        if (part != (size_t)segment->index) continue;
+        const struct ls_kernel_call call = call_of(segment, conversion->node, base);
+        const struct ls_kernel *kernel = program->kernels[conversion->node];
+        LS_TRY(conversion->node < plan->n_casts ? kernel->run(&call) : kernel->convert(&call));
+    }
+    if (program->seconds) *seconds_at(segment, plan->graph->n_nodes) += ls_thread_time() - start;
     return LS_OK;
 }
 
@@ -143,15 +184,26 @@ static ls_status not_loaded(void *argument) {
     return LS_FAIL(LS_SYSTEM, "a plan was run on a queue for which it was not loaded");
 }
 
-void ls_cpu_run(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane) {
+static void enqueue(struct ls_queue *queue, struct ls_program *program, ls_status (*function)(void *),
+                    struct segment *task) {
+    task->program = program;
     for (int q = 0; q < program->n_queues; q++) {
         if (program->queues[q] != queue) continue;
-        void *const *made = program->made + (size_t)q * (size_t)program->plan->graph->n_nodes;
-        struct segment task = {program, made, segment, *lane};
-        ls_queue_enqueue(queue, run_segment, &task, sizeof task);
+        task->queue = q;
+        ls_queue_enqueue(queue, function, task, sizeof *task);
         return;
     }
     ls_queue_enqueue(queue, not_loaded, NULL, 0);
+}
+
+void ls_cpu_convert(struct ls_queue *queue, struct ls_program *program, int part, int parts,
+                    const struct ls_lane *lane) {
+    if (program->plan->n_conversions == 0) return;
+    enqueue(queue, program, convert_part, &(struct segment){.index = part, .parts = parts, .lane = *lane});
+}
+
+void ls_cpu_run(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane) {
+    enqueue(queue, program, run_segment, &(struct segment){.index = segment, .lane = *lane});
 }
 
 void ls_cpu_profile(struct ls_program *program, double *seconds) {

@@ -17,8 +17,7 @@ static int64_t round_up(int64_t n, int64_t multiple) {
     return divide_up(n, multiple) * multiple;
 }
 
-// With one block windows are transformed a panel at a time, and with more, all before the first one. So one
-// block is the rule up to where its tiles take more room than all windows.
+// One block up to where its tiles take more room than all windows.
 void ls_winograd_cut(struct ls_winograd *conv) {
     conv->tiles_h = divide_up(conv->out_h, 2);
     conv->tiles_w = divide_up(conv->out_w, 2);
@@ -42,7 +41,7 @@ bool ls_winograd_pays(const struct ls_winograd *conv) {
 }
 
 // ---- the workspace
-// | zeros | x, transformed | y or dy, transformed | windows, a slot for each panel of channels |
+// | zeros | x, transformed | y or dy, transformed | of a gradient: of windows, a slot a panel of channels |
 struct workspace {
     const float *zeros;
     struct ls_winograd_matrix x, y;
@@ -63,9 +62,8 @@ static void carve_matrix(struct ls_winograd_matrix *m, float *at, int64_t *float
     m->data = carve(at, floats, LS_WINOGRAD_PLACES * ls_winograd_step(m));
 }
 
-// `rows` of the windows, and how many panels there are of them. at: NULL to know the size alone.
-static struct workspace lay_out(const struct ls_winograd *conv, float *at, int64_t y_columns, int64_t rows,
-                                int64_t panels) {
+// at: NULL to know the size alone.
+static struct workspace lay_out(const struct ls_winograd *conv, float *at, int64_t y_columns) {
     struct workspace space = {0};
     const int64_t most = conv->in > conv->out ? conv->in : conv->out;
     float *zeros = carve(at, &space.floats, most);
@@ -73,20 +71,21 @@ static struct workspace lay_out(const struct ls_winograd *conv, float *at, int64
     space.zeros = zeros;
     carve_matrix(&space.x, at, &space.floats, conv->block, conv->in);
     carve_matrix(&space.y, at, &space.floats, conv->block, y_columns);
-    const int64_t before = space.floats;
-    carve_matrix(&space.windows, at, &space.floats, rows, LS_WINOGRAD_PANEL);
-    if (conv->block == conv->tiles) return space;
-    space.slot = space.floats - before;
-    space.floats += space.slot * (panels - 1);
     return space;
 }
 
 static struct workspace lay_out_forward(const struct ls_winograd *conv, float *at) {
-    return lay_out(conv, at, LS_WINOGRAD_PANEL, conv->in, ls_winograd_panels(conv->out));
+    return lay_out(conv, at, LS_WINOGRAD_PANEL);
 }
 
 static struct workspace lay_out_grad(const struct ls_winograd *conv, float *at) {
-    return lay_out(conv, at, conv->out, conv->out, ls_winograd_panels(conv->in));
+    struct workspace space = lay_out(conv, at, conv->out);
+    const int64_t before = space.floats;
+    carve_matrix(&space.windows, at, &space.floats, conv->out, LS_WINOGRAD_PANEL);
+    if (conv->block == conv->tiles) return space;
+    space.slot = space.floats - before;
+    space.floats += space.slot * (ls_winograd_panels(conv->in) - 1);
+    return space;
 }
 
 size_t ls_winograd_workspace(const struct ls_winograd *conv) {
@@ -94,7 +93,7 @@ size_t ls_winograd_workspace(const struct ls_winograd *conv) {
     return (size_t)(forward > grad ? forward : grad) * sizeof(float);
 }
 
-// The windows of the panel that starts at `channel`, of so many channels.
+// The gradient of the windows of the panel that starts at `channel`, of so many channels.
 static struct ls_winograd_matrix windows_of(const struct workspace *space, int64_t channel,
                                             int64_t channels) {
     struct ls_winograd_matrix windows = space->windows;
@@ -103,17 +102,38 @@ static struct ls_winograd_matrix windows_of(const struct workspace *space, int64
     return windows;
 }
 
+// ---- windows, a matrix for each panel of channels
+static int64_t panel_floats(const struct ls_winograd *conv) {
+    const struct ls_winograd_matrix panel = {NULL, conv->in, LS_WINOGRAD_PANEL};
+    return round_up(LS_WINOGRAD_PLACES * ls_winograd_step(&panel), FLOATS_OF_A_LINE);
+}
+
+static struct ls_winograd_matrix panel_of(const struct ls_winograd *conv, float *windows, int64_t channel) {
+    return (struct ls_winograd_matrix){windows + channel / LS_WINOGRAD_PANEL * panel_floats(conv), conv->in,
+                                       ls_winograd_min(conv->out - channel, LS_WINOGRAD_PANEL)};
+}
+
+size_t ls_winograd_windows_bytes(const struct ls_winograd *conv) {
+    return (size_t)(ls_winograd_panels(conv->out) * panel_floats(conv)) * sizeof(float);
+}
+
+void ls_winograd_put_windows(const struct ls_winograd *conv, const float *w, bool turned, void *windows) {
+    for (int64_t channel = 0; channel < conv->out; channel += LS_WINOGRAD_PANEL) {
+        const struct ls_winograd_matrix u = panel_of(conv, windows, channel);
+        (turned ? ls_winograd_put_turned_w : ls_winograd_put_w)(conv, w, channel, &u);
+    }
+}
+
 // ---- block by block
-void ls_winograd_forward(const struct ls_winograd *conv, const float *x, const float *w, bool turned,
+void ls_winograd_forward(const struct ls_winograd *conv, const float *x, const void *windows,
                          const float *bias, bool relu, float *y, void *workspace) {
     const struct workspace space = lay_out_forward(conv, workspace);
     for (int64_t first = 0; first < conv->tiles; first += conv->block) {
         const int64_t count = ls_winograd_min(conv->tiles - first, conv->block);
         ls_winograd_put_x(conv, x, space.zeros, first, count, &space.x);
         for (int64_t channel = 0; channel < conv->out; channel += LS_WINOGRAD_PANEL) {
-            const struct ls_winograd_matrix u = windows_of(&space, channel, conv->out);
+            const struct ls_winograd_matrix u = panel_of(conv, (float *)windows, channel);
             const struct ls_winograd_matrix m = {space.y.data, space.y.rows, u.columns};
-            if (first == 0) (turned ? ls_winograd_put_turned_w : ls_winograd_put_w)(conv, w, channel, &u);
             ls_winograd_multiply(count, &space.x, &u, &m);
             ls_winograd_take_y(conv, &m, channel, first, count, bias, relu, y);
         }

@@ -37,12 +37,14 @@ void ls_winograd_cut(struct ls_winograd *conv);
 // Is it worth it? A matter of channels and the image's size; the number of images does not count.
 bool ls_winograd_pays(const struct ls_winograd *conv);
 
+// All windows, transformed. w is [out][3][3][in]; or, where `turned`, [in][3][3][out] with its windows turned
+// by half: for the gradient of x, where x is dy and pads are 2 - pad. At a multiple of 64 bytes.
+size_t ls_winograd_windows_bytes(const struct ls_winograd *conv);
+void ls_winograd_put_windows(const struct ls_winograd *conv, const float *w, bool turned, void *windows);
 // Bytes of workspace, at a multiple of 64 bytes, for either of the two below.
 size_t ls_winograd_workspace(const struct ls_winograd *conv);
-// y [images][out_h][out_w][out] = x * w + bias, then relu. w is [out][3][3][in]; or, where `turned`,
-// [in][3][3][out] with its windows turned by half: the gradient of x, where x is dy and pads are 2 - pad.
-// bias: NULL for none.
-void ls_winograd_forward(const struct ls_winograd *conv, const float *x, const float *w, bool turned,
+// y [images][out_h][out_w][out] = x * w + bias, then relu. bias: NULL for none.
+void ls_winograd_forward(const struct ls_winograd *conv, const float *x, const void *windows,
                          const float *bias, bool relu, float *y, void *workspace);
 // dw [out][3][3][in]
 void ls_winograd_weight_grad(const struct ls_winograd *conv, const float *x, const float *dy, float *dw,

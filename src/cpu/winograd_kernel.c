@@ -46,28 +46,49 @@ static struct ls_winograd convolution_of(const struct ls_graph *graph, const str
     return conv;
 }
 
+// Windows that are no weight are transformed at every run, behind the rest of the workspace.
+static bool has_own_windows(const struct ls_graph *graph, const struct ls_node *node) {
+    return node->op->id != LS_OP_CONV_WEIGHT_GRAD && !ls_graph_is_weight(graph, node->in[1]);
+}
+
 static bool supports(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace) {
     if (!fits(graph, node, window_of(node))) return false;
     const struct ls_winograd conv = convolution_of(graph, node);
     if (!ls_winograd_pays(&conv)) return false;
     *workspace = ls_winograd_workspace(&conv);
+    if (has_own_windows(graph, node)) *workspace += ls_winograd_windows_bytes(&conv);
     return true;
+}
+
+static size_t kept(const struct ls_graph *graph, const struct ls_node *node) {
+    if (node->op->id == LS_OP_CONV_WEIGHT_GRAD || has_own_windows(graph, node)) return 0;
+    const struct ls_winograd conv = convolution_of(graph, node);
+    return ls_winograd_windows_bytes(&conv);
+}
+
+static ls_status convert(const struct ls_kernel_call *call) {
+    const struct ls_winograd conv = convolution_of(call->graph, call->node);
+    ls_winograd_put_windows(&conv, call->in[1], is_turned(call->node), call->kept);
+    return LS_OK;
 }
 
 static ls_status run(const struct ls_kernel_call *call) {
     const struct ls_node *node = call->node;
     const struct ls_winograd conv = convolution_of(call->graph, node);
-    if (node->op->id == LS_OP_CONV_WEIGHT_GRAD)
+    if (node->op->id == LS_OP_CONV_WEIGHT_GRAD) {
         ls_winograd_weight_grad(&conv, call->in[0], call->in[1], call->out[0], call->workspace);
-    else
-        ls_winograd_forward(&conv, call->in[0], call->in[1], is_turned(node),
-                            node->n_in > 2 ? call->in[2] : NULL, node->op->id == LS_OP_CONV_RELU,
-                            call->out[0], call->workspace);
+        return LS_OK;
+    }
+    char *windows = call->kept ? call->kept : (char *)call->workspace + ls_winograd_workspace(&conv);
+    if (!call->kept) ls_winograd_put_windows(&conv, call->in[1], is_turned(node), windows);
+    ls_winograd_forward(&conv, call->in[0], windows, node->n_in > 2 ? call->in[2] : NULL,
+                        node->op->id == LS_OP_CONV_RELU, call->out[0], call->workspace);
     return LS_OK;
 }
 
 const struct ls_kernel *ls_winograd_kernel(enum ls_op_id op, const struct ls_plain *level) {
-    static const struct ls_kernel kernel = {"winograd", supports, NULL, NULL, run};
+    static const struct ls_kernel kernel = {
+        .library = "winograd", .supports = supports, .kept = kept, .convert = convert, .run = run};
     if (level != &ls_plain_v4) return NULL;
     switch (op) {
     case LS_OP_CONV:

@@ -27,8 +27,9 @@ struct ls_lane {
     float *output; // the lane's output buffer
     const void *raw, *augment, *target, *weight;
     const struct ls_lane_control *control;
-    void *arena;  // plan->arena_bytes; one for each queue that runs lanes
-    void *result; // evaluation: where plan->result is copied to at the end (f32), or NULL
+    void *converted; // plan->converted_bytes, which `convert` fills; one for all lanes
+    void *arena;     // plan->arena_bytes; one for each queue that runs lanes
+    void *result;    // evaluation: where plan->result is copied to at the end (f32), or NULL
 };
 
 // What all ranks decide alike from the reduced gradient; lies in device memory, made by `decide`.
@@ -190,16 +191,24 @@ struct ls_device_api {
     // Can this node run here? If so, *workspace is what it needs. If not, an error that names op and types.
     ls_status (*node_workspace)(const struct ls_device *device, const struct ls_graph *graph,
                                 const struct ls_node *node, size_t *workspace);
+    // Bytes that the node's kernel makes of its weight, in[1], and keeps for all lanes until weights change;
+    // 0: it reads the weight as it is. NULL: so do all.
+    size_t (*node_kept)(const struct ls_device *device, const struct ls_graph *graph,
+                        const struct ls_node *node);
     // Makes a plan ready; `queues` of them will run it, each with an arena of its own. The plan outlives the
     // program.
     ls_status (*load)(struct ls_device *device, const struct ls_plan *plan, struct ls_queue *const *queues,
                       int n_queues, struct ls_program **program);
     void (*unload)(struct ls_program *program);
+    // Enqueues part `part` of `parts` of plan->conversions: what lanes then read instead of the weights,
+    // until those change. Of the lane, its params, converted and arena are used.
+    void (*convert)(struct ls_queue *queue, struct ls_program *program, int part, int parts,
+                    const struct ls_lane *lane);
     // Enqueues segment `segment` of the plan for a lane, whose struct is copied.
     void (*run)(struct ls_queue *queue, struct ls_program *program, int segment, const struct ls_lane *lane);
     // From now on each run of a node adds the seconds that it had a processor to seconds[place of the queue
-    // in `load` * nodes + node]; NULL: no more. Only while nothing of the program is enqueued. NULL where the
-    // device cannot tell.
+    // in `load` * (nodes + 1) + node], and of a part of `convert` to the place behind the nodes; NULL: no
+    // more. Only while nothing of the program is enqueued. NULL where the device cannot tell.
     void (*profile)(struct ls_program *program, double *seconds);
 };
 

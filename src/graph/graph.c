@@ -125,6 +125,17 @@ ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_
     return param;
 }
 
+bool ls_graph_casts_weight(const struct ls_graph *graph, const struct ls_node *node) {
+    return (node->op->flags & LS_OP_RETYPE) && ls_info(graph, node->in[0])->kind == LS_PARAM &&
+           ls_info(graph, node->out[0])->kind == LS_ACTIVATION;
+}
+
+bool ls_graph_is_weight(const struct ls_graph *graph, ls_value value) {
+    const struct ls_value_info *info = ls_info(graph, value);
+    return info->kind == LS_PARAM ||
+           (info->producer >= 0 && ls_graph_casts_weight(graph, &graph->nodes[info->producer]));
+}
+
 ls_value ls_graph_find(const struct ls_graph *graph, const char *name) {
     for (ls_value value = 0; value < graph->n_values; value++)
         if (strcmp(graph->values[value].name, name) == 0) return value;

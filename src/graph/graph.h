@@ -136,6 +136,9 @@ void ls_graph_set_producers(struct ls_graph *graph);
 static inline struct ls_value_info *ls_info(const struct ls_graph *graph, ls_value value) {
     return &graph->values[value];
 }
+// Is it a parameter, or what a node casts a parameter to? Such a value changes with updates alone.
+bool ls_graph_is_weight(const struct ls_graph *graph, ls_value value);
+bool ls_graph_casts_weight(const struct ls_graph *graph, const struct ls_node *node);
 // The value of that name, or LS_NONE.
 ls_value ls_graph_find(const struct ls_graph *graph, const char *name);
 

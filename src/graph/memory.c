@@ -15,9 +15,11 @@ size_t ls_value_bytes(const struct ls_graph *graph, ls_value value) {
     return (size_t)ls_shape_count(&info->shape) * ls_dtype_bytes(info->dtype);
 }
 
-// The root of what lies in the arena is an activation; of anything else, a parameter, an input, an output.
-static bool in_arena(const struct ls_graph *graph, ls_value root) {
-    return ls_info(graph, root)->kind == LS_ACTIVATION;
+// The root of what lies in the arena is an activation; of anything else, a parameter, a weight's cast, an
+// input, an output.
+static bool in_arena(const struct ls_plan *plan, ls_value root) {
+    const struct ls_value_info *info = ls_info(plan->graph, root);
+    return info->kind == LS_ACTIVATION && info->producer >= plan->n_casts;
 }
 
 static ls_status share_views(struct liveness *live) {
@@ -49,7 +51,7 @@ static bool may_overwrite(const struct liveness *live, int i) {
     const struct ls_node *node = &graph->nodes[i];
     if (!(node->op->flags & LS_OP_ELEMENTWISE) || (node->op->flags & LS_OP_VIEW)) return false;
     ls_value from = live->root[node->in[0]], to = node->out[0];
-    return in_arena(graph, from) && in_arena(graph, to) && live->last[from] == i &&
+    return in_arena(live->plan, from) && in_arena(live->plan, to) && live->last[from] == i &&
            ls_value_bytes(graph, from) == ls_value_bytes(graph, to);
 }
 
@@ -71,8 +73,7 @@ static int make_blocks(const struct liveness *live, struct ls_block *blocks, int
     const struct ls_graph *graph = plan->graph;
     int n = 0;
     for (ls_value v = 0; v < graph->n_values; v++) {
-        bool dead = ls_info(graph, v)->producer < 0;
-        if (!in_arena(graph, v) || live->root[v] != v || dead) continue;
+        if (!in_arena(plan, v) || live->root[v] != v) continue;
         block_of[v] = n;
         blocks[n++] = (struct ls_block){
             .bytes = ls_value_bytes(graph, v), .first = ls_info(graph, v)->producer, .last = live->last[v]};
@@ -90,7 +91,7 @@ static void take_places(struct ls_plan *plan, const struct liveness *live, const
     const struct ls_graph *graph = plan->graph;
     for (ls_value v = 0; v < graph->n_values; v++) {
         ls_value root = live->root[v];
-        if (in_arena(graph, root))
+        if (in_arena(plan, root))
             plan->places[v] = (struct ls_place){LS_REGION_ARENA, blocks[block_of[root]].offset};
         else
             plan->places[v] = plan->places[root];

@@ -20,6 +20,11 @@ size_t ls_blocks_bound(const struct ls_block *blocks, int n);
 
 size_t ls_value_bytes(const struct ls_graph *graph, ls_value value);
 
+// Fills in n_casts, the places of what is made of weights, converted_bytes, and conversions. Needs the final
+// order of the nodes, and kept_bytes. `cast_bytes`: the most that a cast takes whose readers all keep what
+// they make of it: it lies at the arena's begin, while nothing else does.
+void ls_plan_place_converted(struct ls_plan *plan, size_t *cast_bytes);
+
 // Fills in the plan's places of activations and workspaces, arena_bytes and activation_bytes. Needs the
 // final order of the nodes, the places of all other values, and workspace_bytes.
 ls_status ls_plan_place_arena(struct ls_plan *plan);

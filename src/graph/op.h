@@ -17,6 +17,7 @@ enum ls_op_flags {
     LS_OP_FUSED = 4,       // made by the fusion pass only: no gradient
     LS_OP_HALF = 8,        // the mixed precision pass may give it bf16 activations and weights
     LS_OP_LIST = 16,       // the node has a list of numbers
+    LS_OP_RETYPE = 32,     // the output is the input in another type
 };
 
 struct ls_gradient;

@@ -92,15 +92,18 @@ static ls_status place_value(struct ls_plan *plan, ls_value value, size_t width)
     return LS_OK;
 }
 
-static ls_status ask_workspaces(struct ls_plan *plan, const struct ls_device *device) {
+// What every node needs of memory, of its own and for what its kernel makes of its weight.
+static ls_status ask_device(struct ls_plan *plan, const struct ls_device *device) {
     const struct ls_graph *graph = plan->graph;
     for (int i = 0; i < graph->n_nodes; i++) {
         const struct ls_node *node = &graph->nodes[i];
         if (node->op->flags & LS_OP_VIEW) continue;
         ls_status status = device->api->node_workspace(device, graph, node, &plan->workspace_bytes[i]);
-        if (status == LS_OK) continue;
-        ls_error_prefix("node \"%s\" on device %s", node->name, device->api->kind);
-        return status;
+        if (status != LS_OK) {
+            ls_error_prefix("node \"%s\" on device %s", node->name, device->api->kind);
+            return status;
+        }
+        if (device->api->node_kept) plan->kept_bytes[i] = device->api->node_kept(device, graph, node);
     }
     return LS_OK;
 }
@@ -122,9 +125,13 @@ static ls_status fill_plan(struct ls_plan *plan, const struct ls_device *device,
     plan->places = LS_ARENA_NEW(&plan->memory, struct ls_place, graph->n_values);
     plan->workspace = LS_ARENA_NEW(&plan->memory, struct ls_place, graph->n_nodes);
     plan->workspace_bytes = LS_ARENA_NEW(&plan->memory, size_t, graph->n_nodes);
+    plan->kept_bytes = LS_ARENA_NEW(&plan->memory, size_t, graph->n_nodes);
     for (ls_value v = 0; v < graph->n_values; v++) LS_TRY(place_value(plan, v, width));
-    LS_TRY(ask_workspaces(plan, device));
+    LS_TRY(ask_device(plan, device));
+    size_t cast_bytes;
+    ls_plan_place_converted(plan, &cast_bytes);
     LS_TRY(ls_plan_place_arena(plan));
+    if (plan->arena_bytes < cast_bytes) plan->arena_bytes = cast_bytes;
     for (int i = 0; i < graph->n_nodes; i++) plan->flops += ls_node_flops(graph, &graph->nodes[i]);
     return ls_plan_make_buckets(plan, options->bucket_bytes, width);
 }
@@ -175,4 +182,5 @@ void ls_lane_bases(const struct ls_lane *lane, char *base[LS_REGIONS]) {
     base[LS_REGION_TARGET] = (char *)lane->target;
     base[LS_REGION_WEIGHT] = (char *)lane->weight;
     base[LS_REGION_CONTROL] = (char *)lane->control;
+    base[LS_REGION_CONVERTED] = lane->converted;
 }

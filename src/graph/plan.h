@@ -79,6 +79,7 @@ enum ls_region {
     LS_REGION_TARGET,
     LS_REGION_WEIGHT,
     LS_REGION_CONTROL,
+    LS_REGION_CONVERTED, // weights as kernels want them, of all lanes of a rank
     LS_REGIONS,
 };
 
@@ -94,6 +95,13 @@ static inline void *ls_place_at(char *const base[LS_REGIONS], const struct ls_pl
     return base[place->region] + place->offset;
 }
 
+// What is made of the weights once after each update, before lanes run: a cast (nodes [0, plan->n_casts)), or
+// what the kernel of a node makes of its weight, in[1]. Those of one weight stand one after the other.
+struct ls_conversion {
+    int node;
+    size_t before; // bytes that are made of the weights in front: queues share the work by it
+};
+
 struct ls_plan {
     const struct ls_graph *graph;   // after all passes; owned by the plan
     const struct ls_layout *layout; // the plan's own, freed with it, or the one in the options
@@ -101,12 +109,18 @@ struct ls_plan {
     struct ls_place *places;    // [graph->n_values]
     struct ls_place *workspace; // [graph->n_nodes], in the arena
     size_t *workspace_bytes;    // [graph->n_nodes]
-    size_t arena_bytes;         // one per queue that runs lanes
-    size_t activation_bytes;    // the most that activations alone take at one node, for the report
+    struct ls_place *converted; // [graph->n_nodes]: what the node's kernel makes of its weight
+    size_t *kept_bytes;         // [graph->n_nodes], of it; 0: nothing
+    size_t converted_bytes;     // of all that is made of the weights; one a rank
+    int n_casts;                // of weights: the first nodes, which no segment runs
+    struct ls_conversion *conversions;
+    int n_conversions;
+    size_t arena_bytes;      // one per queue that runs lanes
+    size_t activation_bytes; // the most that activations alone take at one node, for the report
     size_t raw_bytes, augment_bytes, target_bytes, weight_bytes; // input of one lane
     struct ls_bucket *buckets; // in the order in which backward finishes them
     int n_buckets;             // 0 in an evaluation plan; its metrics are in the output buffer all the same
-    int *segment_end;          // [n_buckets or 1]: nodes [segment_end[i-1], segment_end[i]) finish bucket i
+    int *segment_end; // [n_buckets or 1]: nodes [segment_end[i-1] or n_casts, segment_end[i]) finish bucket i
     int n_segments;
     double flops;    // of one lane
     ls_value result; // evaluation: probabilities or predictions, f32 [N, …]

@@ -1,7 +1,8 @@
 // The order of nodes. Nodes come in an order that works: forward as the model was written, backward in
 // reverse. A node that makes nothing but gradients of parameters (or statistics) moves up to where its inputs
 // are first there: its bucket is finished earlier, and what it reads is released earlier, while it keeps no
-// activation memory itself. All else stays in place, so the order is a function of the graph alone.
+// activation memory itself. Casts of weights come first of all, as they are run once for all lanes. All else
+// stays in place, so the order is a function of the graph alone.
 #include "graph/passes.h"
 #include "graph/rewrite.h"
 
@@ -72,6 +73,8 @@ ls_status ls_pass_schedule(struct ls_graph *graph) {
                                 .order = LS_ARENA_NEW(&scratch, int, graph->n_nodes)};
     find_live(&schedule, LS_ARENA_NEW(&scratch, bool, graph->n_values));
     for (ls_value v = 0; v < graph->n_values; v++) schedule.made[v] = ls_info(graph, v)->producer < 0;
+    for (int i = 0; i < graph->n_nodes; i++)
+        if (schedule.live[i] && ls_graph_casts_weight(graph, &graph->nodes[i])) append(&schedule, i);
     for (int i = 0; i < graph->n_nodes; i++) {
         if (!schedule.live[i] || schedule.done[i]) continue;
         append(&schedule, i);

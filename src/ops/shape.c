@@ -66,6 +66,7 @@ const struct ls_op ls_cast_op = {
     .min_in = 1,
     .max_in = 1,
     .n_out = 1,
+    .flags = LS_OP_RETYPE,
     .n_attrs = 1,
     .attrs = cast_attrs,
     .infer = cast_infer,

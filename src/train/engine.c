@@ -68,11 +68,11 @@ ls_status ls_engine_profile(struct ls_engine *engine, double *seconds) {
     return LS_OK;
 }
 
-// Segments of all lanes and their input, folds of all waves, reductions, norms, updates, and what the trainer
-// adds.
+// Conversions, segments of all lanes and their input, folds of all waves, reductions, norms, updates, and
+// what the trainer adds.
 int64_t ls_engine_spans_a_step(const struct ls_engine *engine) {
     const int64_t lanes = engine->lanes.end - engine->lanes.begin, segments = engine->train->n_segments;
-    return lanes * (segments + 1) + engine->fold->n_waves * segments + segments + 2 * engine->n_queues + 4;
+    return lanes * (segments + 1) + engine->fold->n_waves * segments + segments + 3 * engine->n_queues + 4;
 }
 
 // ---- what is enqueued
@@ -232,6 +232,7 @@ static void enqueue_gradients(struct ls_engine *engine, const struct ls_batch *b
     engine->begun = (engine->begun + 1) % LS_STEPS_AT_ONCE;
     set_controls(engine, batch, control);
     for (int q = 0; q < engine->n_queues; q++) api->wait(engine->queue[q], engine->updated);
+    ls_engine_convert(engine, engine->train_program, engine->replica.params);
     for (int w = 0; w < engine->fold->n_waves; w++)
         enqueue_wave(engine, &engine->fold->waves[w], batch, w + 1 == engine->fold->n_waves);
     // Exposed is the time from the end of the last lane to that of the last reduction.
@@ -313,12 +314,13 @@ ls_status ls_engine_evaluate(struct ls_engine *engine, const struct ls_batch *ba
     const struct ls_plan *plan = engine->eval;
     const size_t result_floats =
         plan->result == LS_NONE ? 0 : (size_t)ls_shape_count(&ls_info(plan->graph, plan->result)->shape);
+    const struct ls_replica *replica = &engine->replica;
+    ls_engine_convert(engine, engine->eval_program, replica->average ? replica->average : replica->params);
     for (int c = 0; c < chunks; c++) {
         const int q = c % engine->n_queues;
         struct ls_lane lane = ls_engine_input(engine, plan, q, batch, c, engine->control);
         lane.output = engine->buffers[q];
-        if (engine->replica.average)
-            lane.params = engine->replica.average, lane.states = engine->replica.average_states;
+        if (replica->average) lane.params = replica->average, lane.states = replica->average_states;
         if (results) lane.result = results + (size_t)c * result_floats;
         api->run(engine->queue[q], engine->eval_program, 0, &lane);
         ls_engine_input_read(engine, q);

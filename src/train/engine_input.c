@@ -75,6 +75,7 @@ struct ls_lane ls_engine_input(struct ls_engine *engine, const struct ls_plan *p
         .target = (const char *)batch->targets + (size_t)chunk * plan->target_bytes,
         .weight = batch->weight + (size_t)chunk * (size_t)plan->lane_batch,
         .control = control,
+        .converted = engine->converted,
         .arena = engine->arena[q],
     };
     if (!engine->device->host_memory) stage(engine, plan, q, &lane);

@@ -82,6 +82,7 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
         .lanes = ls_lanes_of(rank, ranks, lanes_total),
         .slots = slots_of(recipe),
         .averages = recipe->train.ema > 0,
+        .converted = larger(train->converted_bytes, eval->converted_bytes),
         .arena = larger(train->arena_bytes, eval->arena_bytes),
         .params = layout->param_floats * sizeof(float),
         .states = layout->state_floats * sizeof(float),
@@ -120,6 +121,7 @@ static struct ls_memory device_memory(const struct ls_engine_sizes *sizes) {
     const size_t queues = (size_t)sizes->queues, audits = sizes->marks > 0;
     struct ls_memory memory = {
         .weights = rounded(sizes->params) + rounded(sizes->states),
+        .converted = rounded(sizes->converted),
         .gradients = ((size_t)sizes->buffers + audits) * rounded(sizes->output) + rounded(sizes->marks),
         .optimizer = (size_t)sizes->slots * rounded(sizes->slot) +
                      sizes->averages * (rounded(sizes->params) + rounded(sizes->states)) +
@@ -129,8 +131,8 @@ static struct ls_memory device_memory(const struct ls_engine_sizes *sizes) {
         .staging = (size_t)sizes->stages * rounded(sizes->stage.bytes),
         .communication = rounded(sizes->scratch),
     };
-    memory.device = memory.weights + memory.gradients + memory.optimizer + memory.workspace + memory.staging +
-                    memory.communication;
+    memory.device = memory.weights + memory.converted + memory.gradients + memory.optimizer +
+                    memory.workspace + memory.staging + memory.communication;
     return memory;
 }
 

@@ -112,6 +112,8 @@ static ls_status open_parts(struct ls_engine *engine) {
     LS_TRY(ls_fold_make(engine->lanes.begin, engine->lanes.end, engine->lanes_total, engine->n_queues,
                         &engine->fold));
     LS_TRY(ls_engine_open_replica(engine));
+    if (engine->sizes.converted > 0)
+        LS_TRY(engine->api->alloc(engine->device, engine->sizes.converted, &engine->converted));
     LS_TRY(open_decision(engine));
     LS_TRY(open_tables(engine));
     LS_TRY(open_audit(engine));
@@ -202,6 +204,7 @@ void ls_engine_close(struct ls_engine *engine) {
     if (engine->decided) api->event_close(engine->decided);
     if (engine->updated) api->event_close(engine->updated);
     ls_engine_close_trust(engine);
+    api->free(engine->device, engine->converted);
     if (engine->fold) ls_fold_free(engine->fold);
     ls_engine_close_input(engine);
     ls_engine_close_replica(engine);

@@ -1,6 +1,7 @@
 // The engine's parts: opening and closing (engine_open.c), what it takes (engine_memory.c), its input
 // (engine_input.c) and replica (engine_replica.c), its steps (engine.c) and their updates (engine_update.c),
-// trust ratios (engine_trust.c), moving averages (engine_average.c), recomputing a lane (engine_audit.c).
+// trust ratios (engine_trust.c), moving averages (engine_average.c), what is made of the weights for all
+// lanes (engine_convert.c), recomputing a lane (engine_audit.c).
 #pragma once
 
 #include "device/device.h"
@@ -32,6 +33,7 @@ struct ls_engine_sizes {
     int queues, buffers, slots, stages; // how many of each
     bool averages;                      // of params and states, one each
     int chunks;                         // of an evaluation, a round
+    size_t converted;                   // of the weights, for all lanes
     size_t arena, params, states, slot, output, block_sums, ranges, state_table;
     size_t update_blocks, ratios; // of LARS and LAMB: how many blocks, and bytes; 0: no trust ratios
     size_t marks;                 // 0: no audits, and no output of a lane that is computed again
@@ -60,8 +62,10 @@ struct ls_engine {
     struct ls_queue *queue[LS_MAX_QUEUES], *comm_queue;
     void *arena[LS_MAX_QUEUES];
     struct ls_program *train_program, *eval_program;
-    struct ls_event **segment_done; // [queue * segments + segment]
-    struct ls_event **folded;       // [segment]
+    void *converted;                        // what they make of the weights,
+    const struct ls_program *converted_for; // which of them; NULL: not of the weights of now
+    struct ls_event **segment_done;         // [queue * segments + segment]
+    struct ls_event **folded;               // [segment]
     struct ls_event *reduced, *decided;
     struct ls_event *share_done[LS_MAX_QUEUES]; // of what all queues do together, this queue's part
     struct ls_event *updated;                   // the last step is applied: weights, statistics, its outcome
@@ -120,6 +124,11 @@ struct ls_lane ls_engine_input(struct ls_engine *engine, const struct ls_plan *p
                                const struct ls_lane_control *control);
 // The queue's work so far was the last that reads the input of its lane.
 void ls_engine_input_read(struct ls_engine *engine, int q);
+
+// ---- engine_convert.c
+// Enqueues what makes `program` ready to run with these weights, where that is not done yet; behind it follow
+// its lanes, on any queue.
+void ls_engine_convert(struct ls_engine *engine, struct ls_program *program, const float *params);
 
 // ---- engine_replica.c
 ls_status ls_engine_open_replica(struct ls_engine *engine); // with the initial weights

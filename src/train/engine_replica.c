@@ -61,6 +61,7 @@ static ls_status copy_all(struct ls_engine *engine, bool up) {
     struct pair pairs[MOST_PAIRS];
     const int n = pairs_of(engine, pairs);
     engine->mirrored = true;
+    if (up) engine->converted_for = NULL;
     if (engine->device->host_memory) return LS_OK;
     for (int i = 0; i < n; i++) {
         float *device = *pairs[i].device, *host = *pairs[i].host;

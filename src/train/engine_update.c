@@ -128,4 +128,5 @@ void ls_engine_update(struct ls_engine *engine, const struct ls_step_control *co
     gather_shares(engine);
     api->record(engine->queue[0], engine->updated);
     engine->mirrored = false;
+    engine->converted_for = NULL;
 }

@@ -7,6 +7,7 @@
 struct ls_memory {
     // Of the device's memory:
     size_t weights;     // parameters and running statistics
+    size_t converted;   // what kernels make of the weights, once for all lanes
     size_t gradients;   // output buffers of the tree
     size_t optimizer;   // its slots, moving averages, and what the update reads beside
     size_t activations; // of all queues

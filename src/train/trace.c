@@ -146,11 +146,12 @@ int ls_trace_row_of_copies(const struct ls_trace *trace) {
 // ---- the file ----
 
 const char *ls_trace_kind_name(enum ls_trace_kind kind) {
-    static const char *const names[] = {[LS_SPAN_SEGMENT] = "lane",          [LS_SPAN_FOLD] = "fold",
-                                        [LS_SPAN_REDUCE] = "all-reduce",     [LS_SPAN_UPDATE] = "update",
-                                        [LS_SPAN_COPY] = "copy input",       [LS_SPAN_STEP] = "step",
-                                        [LS_SPAN_WAIT] = "wait for data",    [LS_SPAN_EVALUATE] = "evaluate",
-                                        [LS_SPAN_CHECKPOINT] = "checkpoint", [LS_SPAN_NORM] = "norm"};
+    static const char *const names[] = {[LS_SPAN_SEGMENT] = "lane",           [LS_SPAN_FOLD] = "fold",
+                                        [LS_SPAN_REDUCE] = "all-reduce",      [LS_SPAN_UPDATE] = "update",
+                                        [LS_SPAN_COPY] = "copy input",        [LS_SPAN_STEP] = "step",
+                                        [LS_SPAN_WAIT] = "wait for data",     [LS_SPAN_EVALUATE] = "evaluate",
+                                        [LS_SPAN_CHECKPOINT] = "checkpoint",  [LS_SPAN_NORM] = "norm",
+                                        [LS_SPAN_CONVERT] = "convert weights"};
     return names[kind];
 }
 

@@ -16,6 +16,7 @@
 #include "base/begin.h"
 
 enum ls_trace_kind {
+    LS_SPAN_CONVERT, // weights, once for all lanes
     LS_SPAN_SEGMENT, // forward or backward of lane `first`, segment `second`
     LS_SPAN_FOLD,    // of bucket `first`
     LS_SPAN_REDUCE,  // of bucket `first`, `bytes`

@@ -56,4 +56,4 @@ static ls_status run(const struct ls_kernel_call *call) {
     return ops[call->node->op->id]->run[type_of(call->graph, call->node)](call);
 }
 
-const struct ls_kernel LS_LEVEL(plain_kernel) = {"plain", supports, NULL, NULL, run};
+const struct ls_kernel LS_LEVEL(plain_kernel) = {.library = "plain", .supports = supports, .run = run};

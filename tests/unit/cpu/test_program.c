@@ -24,9 +24,11 @@ static void ok(ls_status status) {
     if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
 }
 
+static enum ls_cpu_kernels kernels = LS_CPU_PLAIN;
+
 static int open_device(void **state) {
     (void)state;
-    if (ls_cpu_open(&(struct ls_cpu_options){2, LS_CPU_PLAIN}, &device) != LS_OK) return -1;
+    if (ls_cpu_open(&(struct ls_cpu_options){2, kernels}, &device) != LS_OK) return -1;
     api = device->api;
     return 0;
 }
@@ -79,10 +81,11 @@ struct run {
     float *params;
 };
 
-static void open_run(struct run *run, enum ls_mode mode, const struct ls_layout *layout) {
+static void open_run_in(struct run *run, enum ls_mode mode, const struct ls_layout *layout,
+                        ls_dtype precision) {
     struct ls_graph graph;
     build(&graph, mode);
-    struct ls_plan_options options = {LS_F32, 256, layout};
+    struct ls_plan_options options = {precision, 256, layout};
     ok(ls_plan_make(&graph, device, &options, &run->plan));
     for (int q = 0; q < 2; q++) ok(api->queue_open(device, q ? "lane 1" : "lane 0", &run->queues[q]));
     ok(api->load(device, run->plan, run->queues, 2, &run->program));
@@ -95,6 +98,7 @@ static void open_run(struct run *run, enum ls_mode mode, const struct ls_layout 
     float *weight = alloc(run->plan->weight_bytes);
     int32_t *target = alloc(run->plan->target_bytes);
     struct ls_lane_control *control = alloc(sizeof *control);
+    void *converted = alloc(run->plan->converted_bytes);
     for (size_t i = 0; i < l->state_floats; i++) states[i] = 0.5f;
     for (int i = 0; i < RAW; i++) raw[i] = random_at((uint64_t)i, 99);
     for (int i = 0; i < BATCH; i++) target[i] = i % CLASSES, weight[i] = 1;
@@ -107,13 +111,19 @@ static void open_run(struct run *run, enum ls_mode mode, const struct ls_layout 
                                         .target = target,
                                         .weight = weight,
                                         .control = control,
+                                        .converted = converted,
                                         .arena = alloc(run->plan->arena_bytes),
                                         .result = alloc(BATCH * CLASSES * sizeof(float))};
 }
 
+static void open_run(struct run *run, enum ls_mode mode, const struct ls_layout *layout) {
+    open_run_in(run, mode, layout, LS_F32);
+}
+
 static void close_run(struct run *run) {
     const struct ls_lane *lane = &run->lane[0];
-    const void *shared[] = {lane->params, lane->states, lane->raw, lane->target, lane->weight, lane->control};
+    const void *shared[] = {lane->params, lane->states,  lane->raw,      lane->target,
+                            lane->weight, lane->control, lane->converted};
     for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) api->free(device, (void *)shared[i]);
     for (int q = 0; q < 2; q++) {
         api->free(device, run->lane[q].output);
@@ -125,9 +135,20 @@ static void close_run(struct run *run) {
     ls_plan_free(run->plan);
 }
 
-static void run_lane(struct run *run, int q) {
+static void run_segments(struct run *run, int q) {
     memset(run->lane[q].arena, 0xff, run->plan->arena_bytes);
     for (int s = 0; s < run->plan->n_segments; s++) api->run(run->queues[q], run->program, s, &run->lane[q]);
+}
+
+static void convert(struct run *run, int parts) {
+    memset(run->lane[0].converted, 0xff, run->plan->converted_bytes);
+    for (int q = 0; q < parts; q++) api->convert(run->queues[q], run->program, q, parts, &run->lane[q]);
+    for (int q = 0; q < parts; q++) ok(api->sync(run->queues[q]));
+}
+
+static void run_lane(struct run *run, int q) {
+    if (q == 0) convert(run, 1);
+    run_segments(run, q);
 }
 
 static double loss_of(struct run *run) {
@@ -186,6 +207,56 @@ static void test_gradient_is_the_slope(void **state) {
     close_run(&run);
 }
 
+// Does a node read this value itself, once its kernel has what it keeps?
+static bool is_read(const struct ls_plan *plan, ls_value value) {
+    for (int i = plan->n_casts; i < plan->graph->n_nodes; i++)
+        for (int k = 0; k < plan->graph->nodes[i].n_in; k++)
+            if (plan->graph->nodes[i].in[k] == value && !(k == 1 && plan->kept_bytes[i] > 0)) return true;
+    return false;
+}
+
+// Parameters that all readers have converted become NaN; returns how many.
+static int spoil_converted(struct run *run) {
+    const struct ls_plan *plan = run->plan;
+    int n = 0;
+    for (ls_value v = 0; v < plan->graph->n_values; v++) {
+        const struct ls_value_info *info = ls_info(plan->graph, v);
+        if (info->kind != LS_PARAM || is_read(plan, v)) continue;
+        memset((char *)run->params + plan->places[v].offset, 0xff,
+               (size_t)ls_shape_count(&info->shape) * sizeof(float));
+        n++;
+    }
+    return n;
+}
+
+// No lane converts a weight again: it finds what was made of it before, by whichever queue.
+static void test_lanes_share_what_is_converted(void **state) {
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        if ((how & 1) && kernels != LS_CPU_PLAIN && !ls_cpu_has_bf16()) continue;
+        struct run run;
+        open_run_in(&run, LS_TRAIN, NULL, how & 1 ? LS_BF16 : LS_F32);
+        const size_t bytes = run.plan->layout->output_floats * sizeof(float);
+        convert(&run, 1);
+        run_segments(&run, 0);
+        ok(api->sync(run.queues[0]));
+        float *expected = malloc(bytes);
+        assert_non_null(expected);
+        memcpy(expected, run.lane[0].output, bytes);
+        convert(&run, 1 + how / 2);
+        const int spoiled = spoil_converted(&run);
+        assert_true(spoiled > 2 || !(how & 1));
+        for (int lane = 0; lane < 4; lane++) {
+            memset(run.lane[lane % 2].output, 0, bytes);
+            run_segments(&run, lane % 2);
+            ok(api->sync(run.queues[lane % 2]));
+            assert_memory_equal(run.lane[lane % 2].output, expected, bytes);
+        }
+        free(expected);
+        close_run(&run);
+    }
+}
+
 static void test_result_of_evaluation(void **state) {
     (void)state;
     struct run train, eval;
@@ -200,7 +271,7 @@ static void test_result_of_evaluation(void **state) {
     assert_true(fabs(loss - (double)metric) < 1e-4);
     void *result = eval.lane[1].result;
     eval.lane[1].result = NULL; // not wanted
-    run_lane(&eval, 1);
+    run_segments(&eval, 1);
     ok(api->sync(eval.queues[1]));
     eval.lane[1].result = result;
     close_run(&eval);
@@ -235,9 +306,13 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queues_agree),
         cmocka_unit_test(test_gradient_is_the_slope),
+        cmocka_unit_test(test_lanes_share_what_is_converted),
         cmocka_unit_test(test_result_of_evaluation),
         cmocka_unit_test(test_other_queue_is_refused),
         cmocka_unit_test(test_bad_target_names_the_node),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    const struct CMUnitTest library_tests[] = {cmocka_unit_test(test_lanes_share_what_is_converted)};
+    const int failed = cmocka_run_group_tests(tests, open_device, close_device);
+    kernels = LS_CPU_AUTO;
+    return failed + cmocka_run_group_tests(library_tests, open_device, close_device);
 }

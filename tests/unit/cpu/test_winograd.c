@@ -163,7 +163,11 @@ static void test_forward(void **state) {
             float *y = malloc((size_t)(d.n_y + 1) * sizeof *y);
             assert_non_null(y);
             memset(y, 0xff, (size_t)(d.n_y + 1) * sizeof *y);
-            ls_winograd_forward(&d.conv, d.x, d.w, turned, bias ? d.bias : NULL, relu, y, d.workspace);
+            void *windows = aligned_alloc(LS_ALIGN, ls_winograd_windows_bytes(&d.conv));
+            assert_non_null(windows);
+            ls_winograd_put_windows(&d.conv, d.w, turned, windows);
+            ls_winograd_forward(&d.conv, d.x, windows, bias ? d.bias : NULL, relu, y, d.workspace);
+            free(windows);
             check_forward(&d, turned, bias, relu, y);
             assert_true(isnan(y[d.n_y]));
             free(y);

@@ -81,6 +81,61 @@ static void every_model_keeps_its_values(void **state) {
     }
 }
 
+// Every weight is converted once, a cast before what is made of it, and no two lie on each other.
+static void check_conversions(const struct ls_plan *plan) {
+    const struct ls_graph *graph = plan->graph;
+    int *done = calloc((size_t)graph->n_nodes + 1, sizeof *done), n = 0;
+    size_t before = 0, sum = 0;
+    assert_non_null(done);
+    for (int c = 0; c < plan->n_conversions; c++) {
+        const int i = plan->conversions[c].node;
+        const bool cast = i < plan->n_casts;
+        const ls_value to = graph->nodes[i].out[0], from = graph->nodes[i].in[1];
+        assert_true(plan->conversions[c].before >= before && plan->conversions[c].before <= sum + 255);
+        before = plan->conversions[c].before;
+        done[i]++;
+        if (!cast && ls_info(graph, from)->kind != LS_PARAM) {
+            assert_true(done[ls_info(graph, from)->producer]);
+            if (lies_in_arena(plan, from)) assert_true(range_of(plan, from).end <= plan->arena_bytes);
+        }
+        const struct ls_place place = cast ? plan->places[to] : plan->converted[i];
+        if (place.region == LS_REGION_ARENA) continue;
+        assert_int_equal(place.region, LS_REGION_CONVERTED);
+        assert_true(place.offset >= sum); // behind all before it
+        sum = place.offset + (cast ? range_of(plan, to).end - range_of(plan, to).begin : plan->kept_bytes[i]);
+    }
+    assert_true(sum <= plan->converted_bytes && plan->converted_bytes <= sum + 255);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const bool once = i < plan->n_casts || plan->kept_bytes[i] > 0;
+        assert_int_equal(done[i], once);
+        n += once;
+    }
+    assert_int_equal(n, plan->n_conversions);
+    free(done);
+}
+
+static void weights_are_converted_once(void **state) {
+    (void)state;
+    for (int how = 0; how < 16; how++) {
+        const bool half = how & 1, keeps = how & 2, evaluates = how & 4, vit = how & 8;
+        const enum ls_mode mode = evaluates ? LS_EVAL : LS_TRAIN;
+        struct ls_graph graph = vit ? model("vit_s16", mode, 1, 224, 10) : model("resnet18", mode, 2, 32, 10);
+        struct ls_plan *plan;
+        assert_int_equal(
+            ls_plan_make(&graph, keeps ? &keeping_device : &fake_device, half ? &bf16 : &f32, &plan), LS_OK);
+        check_plan_memory(plan);
+        check_conversions(plan);
+        assert_int_equal(plan->n_casts > 0, half);
+        assert_int_equal(plan->n_conversions > plan->n_casts, keeps);
+        for (int i = 0; i < plan->n_casts && !vit; i++) { // a cast that kernels read stays
+            const struct ls_node *cast = &plan->graph->nodes[i];
+            const bool passes = plan->places[cast->out[0]].region == LS_REGION_ARENA;
+            assert_int_equal(passes, keeps && strncmp(cast->name, "fc", 2) != 0);
+        }
+        ls_plan_free(plan);
+    }
+}
+
 static void an_arena_is_hardly_larger_than_what_lives_in_it(void **state) {
     (void)state;
     const struct {
@@ -599,6 +654,7 @@ static void ranks_share_the_lanes_out(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_keeps_its_values),
+        cmocka_unit_test(weights_are_converted_once),
         cmocka_unit_test(an_arena_is_hardly_larger_than_what_lives_in_it),
         cmocka_unit_test(bf16_needs_little_more_than_half),
         cmocka_unit_test(a_plan_is_a_function_of_its_graph),

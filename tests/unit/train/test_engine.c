@@ -24,7 +24,7 @@
 enum { STEPS = 3, LANES = 8, QUEUES = 3, LANE_SAMPLES = 2, SAMPLES = LANES * LANE_SAMPLES };
 enum { SIZE = 8, PIXELS = SIZE * SIZE, CLASSES = 10, MOST_QUEUES = 8, NAP_MICROSECONDS = 1000 };
 
-#define RECIPE(optimizer)                                                                                    \
+#define RECIPE(precision, optimizer)                                                                         \
     "seed: 3\n"                                                                                              \
     "model: {zoo: cnn, classes: 10, dropout: 0.25}\n"                                                        \
     "data: {train: synthetic}\n"                                                                             \
@@ -34,6 +34,7 @@ enum { SIZE = 8, PIXELS = SIZE * SIZE, CLASSES = 10, MOST_QUEUES = 8, NAP_MICROS
     "  lanes: 8\n"                                                                                           \
     "  clip: 0.5\n" /* so the norm and the decision reach the parameters */                                  \
     "  bucket: 64KiB\n"                                                                                      \
+    "  precision: " precision "\n"                                                                           \
     "  loss: cross_entropy\n"                                                                                \
     "  optimizer: " optimizer "\n"                                                                           \
     "  ema: 0.9\n"                                                                                           \
@@ -57,6 +58,7 @@ static struct {
     struct ls_queue *queue[MOST_QUEUES];
     int n_queues;
     bool far, ahead, drains, closes_early;
+    int converted; // parts of the weights, so far
 } late;
 
 static ls_status nap(void *argument) {
@@ -183,6 +185,17 @@ static void late_average(struct ls_queue *queue, const struct ls_average *averag
     late.real->average(queue, &moved);
 }
 
+static void late_convert(struct ls_queue *queue, struct ls_program *program, int part, int parts,
+                         const struct ls_lane *lane) {
+    delay(queue);
+    late.converted++;
+    struct ls_lane moved = *lane;
+    moved.params = there(lane->params);
+    moved.converted = there(lane->converted);
+    moved.arena = there(lane->arena);
+    late.real->convert(queue, program, part, parts, &moved);
+}
+
 static void late_run(struct ls_queue *queue, struct ls_program *program, int segment,
                      const struct ls_lane *lane) {
     delay(queue);
@@ -193,6 +206,7 @@ static void late_run(struct ls_queue *queue, struct ls_program *program, int seg
     moved.states = there(lane->states);
     moved.output = there(lane->output);
     moved.control = there(lane->control);
+    moved.converted = there(lane->converted);
     moved.arena = there(lane->arena);
     late.real->run(queue, program, segment, &moved);
 }
@@ -211,6 +225,7 @@ static struct ls_device_api late_api(const struct ls_device_api *real) {
     api.update_ratios = late_update_ratios;
     api.update_states = late_update_states;
     api.average = late_average;
+    api.convert = late_convert;
     api.run = late_run;
     return api;
 }
@@ -410,6 +425,18 @@ static void test_a_host_that_is_late(void **state) {
     late.drains = false;
 }
 
+// However many lanes a queue has, it converts its part of the weights once a step, and once an evaluation.
+// The queue that has no lanes is the one of communication.
+static void test_weights_are_converted_once(void **state) {
+    (void)state;
+    const int times = recipe.train.precision == LS_BF16 ? 2 * STEPS : 0;
+    late.ahead = false;
+    late.starved = 0;
+    late.converted = 0;
+    check("converted", 0, LATE);
+    assert_int_equal(late.converted, times * (late.n_queues - 1));
+}
+
 // What is enqueued runs before what it leads to is freed; freed memory is overwritten (main).
 static void test_closed_with_work_under_way(void **state) {
     (void)state;
@@ -451,13 +478,13 @@ static int set_up(const char *text) {
 
 static int set_up_sgd(void **state) {
     (void)state;
-    return set_up(RECIPE("{sgd: {momentum: 0.9, weight_decay: 0.001}}"));
+    return set_up(RECIPE("bf16", "{sgd: {momentum: 0.9, weight_decay: 0.001}}"));
 }
 
 // With a pass over blocks before the update, and ratios that all queues wait for.
 static int set_up_lamb(void **state) {
     (void)state;
-    return set_up(RECIPE("{lamb: {weight_decay: 0.001}}"));
+    return set_up(RECIPE("fp32", "{lamb: {weight_decay: 0.001}}"));
 }
 
 static int tear_down(void **state) {
@@ -482,6 +509,7 @@ int main(void) {
         cmocka_unit_test(test_starved_queues),
         cmocka_unit_test(test_starved_queues_while_the_host_runs_ahead),
         cmocka_unit_test(test_a_host_that_is_late),
+        cmocka_unit_test(test_weights_are_converted_once),
         cmocka_unit_test(test_closed_with_work_under_way),
         cmocka_unit_test(test_random_delays),
     };
