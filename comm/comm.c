@@ -261,5 +261,8 @@ ls_status ls_comm_sum_u64(struct ls_comm *comm, uint64_t *values, int n) {
 ls_status ls_comm_sum_f32(struct ls_comm *comm, float *values, size_t n) {
     const struct ls_comm_state *state = comm->state;
     if (!state) return LS_OK;
-    return ls_mpi_sum_f32(comm, state->mpi, values, n, "the sum over ranks");
+    ls_pulse_enter("the sum of floats over ranks", n * sizeof *values);
+    const ls_status status = ls_mpi_sum_f32(comm, state->mpi, values, n, "the sum of floats over ranks");
+    ls_pulse_leave();
+    return status;
 }

@@ -51,6 +51,7 @@ ls_status ls_mpi_sum_f32(struct ls_comm *comm, MPI_Comm on, float *values, size_
         const int count = (int)(n - at < piece ? n - at : piece);
         LS_TRY(ls_mpi_check(comm, MPI_Allreduce(MPI_IN_PLACE, values + at, count, MPI_FLOAT, MPI_SUM, on),
                             what));
+        ls_pulse_tick();
     }
     return LS_OK;
 }

@@ -8,7 +8,8 @@ static void print_bytes(const char *what, size_t bytes, const char *why) {
     printf("  %-16s %12s  %s\n", what, ls_format_bytes(text, (double)bytes), why);
 }
 
-static void print_memory(const struct ls_memory *memory) {
+static void print_memory(const struct ls_planning *planning) {
+    const struct ls_memory *memory = &planning->memory;
     printf("memory of rank 0:\n");
     print_bytes("weights", memory->weights, "parameters and running statistics");
     if (memory->converted) print_bytes("converted", memory->converted, "the weights as kernels read them");
@@ -17,7 +18,8 @@ static void print_memory(const struct ls_memory *memory) {
     print_bytes("activations", memory->activations, "of all lanes side by side");
     print_bytes("workspace", memory->workspace, "of the kernels, beyond the activations");
     if (memory->staging) print_bytes("staging", memory->staging, "input of the next lane, on the device");
-    print_bytes("communication", memory->communication, "");
+    print_bytes("communication", memory->communication,
+                planning->shares_memory ? "on several hosts; nothing where all ranks share one" : "");
     if (memory->host) print_bytes("device", memory->device, "all of the above");
     print_bytes("input", memory->input, "ring of batches");
     print_bytes("checkpoint", memory->checkpoint, "the copy that is written while training goes on");
@@ -42,9 +44,10 @@ static void print_plan(const struct ls_planning *planning, int ranks) {
     printf("ranks: %d, up to %d of %d lanes each, %d side by side, on %s\n", ranks, planning->most_lanes,
            planning->lanes, planning->side_by_side, planning->device);
     if (planning->reduction != LS_PLANNING_ALONE)
-        printf("reduction: %s; a rank sends up to %s a step\n", reductions[planning->reduction],
+        printf("reduction: %s; %sa rank sends up to %s a step\n", reductions[planning->reduction],
+               planning->shares_memory ? "on one host in memory that ranks share, on several " : "",
                ls_format_bytes(bytes, planning->sent_bytes));
-    print_memory(&planning->memory);
+    print_memory(planning);
     if (planning->limited) printf("fits device.memory\n");
 }
 

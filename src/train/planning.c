@@ -66,6 +66,7 @@ static void fill(const struct ls_recipe *recipe, const struct ls_model *model, c
         device->compute_queues < planning->most_lanes ? device->compute_queues : planning->most_lanes;
     snprintf(planning->model, sizeof planning->model, "%.63s", recipe->model.zoo);
     snprintf(planning->device, sizeof planning->device, "%.127s", device->name);
+    planning->shares_memory = ranks > 1 && device->host_memory && !recipe->train.fast;
     plan_reduction(recipe, ranks, plan->layout->output_floats, planning);
 }
 

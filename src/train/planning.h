@@ -36,7 +36,8 @@ struct ls_planning {
     int side_by_side;      // lanes of a rank that run at a time
     char device[128];
     enum ls_planning_reduction reduction;
-    double sent_bytes;       // by the rank that sends most, a step
+    double sent_bytes;       // by the rank that sends most, a step, where ranks send messages
+    bool shares_memory;      // ranks of one host send none: they sum where all of them see the gradients
     struct ls_memory memory; // of rank 0
     bool limited;            // there is a limit of memory, and it fits
 };

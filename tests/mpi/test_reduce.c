@@ -59,7 +59,8 @@ static struct holding fold_lanes(const struct world *world, int lanes, int width
                 holding.buffers[wave->buffer[q]][e] = lane_value(wave->first_lane + q, e);
         for (int i = 0; i < wave->n_adds; i++)
             for (size_t e = 0; e < floats; e++)
-                holding.buffers[wave->adds[i].to][e] += holding.buffers[wave->adds[i].from][e];
+                holding.buffers[wave->adds[i].to][e] =
+                    add_left(holding.buffers[wave->adds[i].to][e], holding.buffers[wave->adds[i].from][e]);
     }
     return holding;
 }

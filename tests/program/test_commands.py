@@ -193,7 +193,10 @@ class Commands(lockstep.Case):
 
     def test_plan(self):
         recipe = lockstep.recipe(self.folder)
-        self.assertIn("total", self.ok("plan", recipe, "--ranks", 3))
+        plan = self.ok("plan", recipe, "--ranks", 3)
+        self.assertIn("total", plan)
+        self.assertIn("on one host in memory that ranks share, on several a rank sends up to", plan)
+        self.assertNotIn("share", self.ok("plan", recipe, "--ranks", 3, "train.reduce=fast"))
         total = float(self.ok("plan", recipe).split("total")[1].split()[0])
         message = self.bad("plan", recipe, "--device-memory", f"{int(total * 0.93 * 1024)}KiB")
         # Under sanitizers each trial plan leaves its memory behind, and none fits.

@@ -60,7 +60,7 @@ static void check_values(const struct ls_fold *fold, int begin, int end, int lan
         const struct ls_tree_node *node = &fold->nodes[i];
         assert_true(holds[node->buffer]);
         for (size_t e = 0; e < ELEMENTS; e++)
-            assert_true(same_value(buffer[node->buffer][e], tree_value(node->level, node->index, lanes, e)));
+            assert_true(same_number(buffer[node->buffer][e], tree_value(node->level, node->index, lanes, e)));
     }
     free(buffer);
     free(holds);

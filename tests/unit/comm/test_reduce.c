@@ -154,7 +154,7 @@ static void fold_and_reduce(struct player *player, size_t floats, const size_t *
                 if (last)
                     rehearsal_add(&player->queue, to, to, from, count);
                 else
-                    for (size_t e = 0; e < count; e++) to[e] += from[e];
+                    for (size_t e = 0; e < count; e++) to[e] = add_left(to[e], from[e]);
             }
             if (last) ls_reduce(player->reducer, player->buffers, offset, count, &player->queue);
         }
