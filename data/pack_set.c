@@ -382,8 +382,8 @@ static ls_status write_once(struct ls_pack_work *work, const struct slice *slice
     int64_t good = good_ones(work, slice);
     *broken = 0;
     if (good == 0)
-        return LS_FAIL(LS_INPUT, "shard %d of '%s': all of its %lld %s are broken", about->shard,
-                       about->split, (long long)slice->n, work->source->noun);
+        return LS_FAIL(LS_INPUT, "%s: all of the %lld %s for shard %d of '%s' are broken", work->source->path,
+                       (long long)slice->n, work->source->noun, about->shard, about->split);
     LS_TRY(ls_shard_writer_open(temporary, about, good, &writer));
     ls_status status = write_slice(work, slice, writer, broken);
     if (status == LS_OK && *broken == 0) {

@@ -177,7 +177,7 @@ static ls_status read_file(const struct value *v) {
 static ls_status read_patterns(const struct value *v) {
     struct ls_list *field = v->field;
     bool list = v->node->kind == LS_YAML_LIST;
-    if (list && !v->node->first && !v->key->preset) return wrong(v, v->node, "an empty list");
+    if (list && !v->node->first && !v->key->preset) return wrong(v, v->node, "");
     field->items = LS_ARENA_NEW(&v->recipe->memory_arena, const char *, list ? count(v->node) : 1);
     field->n = 0;
     if (!list) return read_path(v, v->node, true, &field->items[field->n++]);

@@ -81,7 +81,7 @@ static void wrong_types(void **state) {
     must_refuse(MODEL "data: {train: a.h5, augment: true}\n" TRAIN, NULL, "data.augment: expected a section");
     must_refuse(MODEL "data: {train: [[a.h5]]}\n" TRAIN, NULL,
                 "data.train: expected a path, a glob, or a list");
-    must_refuse(MODEL "data: {train: []}\n" TRAIN, NULL, "(an empty list)");
+    must_refuse(MODEL "data: {train: []}\n" TRAIN, NULL, "found an empty list");
     must_refuse(MODEL "data: {train: ''}\n" TRAIN, NULL, "data.train: expected");
     must_refuse(MODEL "data: {train: [a, '']}\n" TRAIN, NULL, "data.train: expected");
     must_refuse(MODEL "data: {train: a, normalize: {mean: 0.5}}\n" TRAIN, NULL,
