@@ -58,7 +58,7 @@ enum ls_op_id {
     LS_OP_RELU_GRAD,           // y, dy -> dy where y > 0, else 0 (NaN in y: dy)
     LS_OP_CLIP,                // x -> min(max(x, low), high); NaN stays NaN
     LS_OP_CLIP_GRAD,           // y, dy -> dy where low < y < high, both rounded to the type of y, else 0
-    LS_OP_SIGMOID,             // x -> 1 / (1 + exp(-x)), without overflow; the exponential is f64
+    LS_OP_SIGMOID,             // x -> 1 / (1 + exp(-x)), without overflow
     LS_OP_SIGMOID_GRAD,        // y, dy -> dy * (y * (1 - y))
     LS_OP_LEAKY_RELU,          // x -> x where x > 0, else slope * x; NaN stays NaN
     LS_OP_LEAKY_RELU_GRAD,     // y, dy -> dy where y > 0, else slope * dy (NaN in y: dy)

@@ -1,8 +1,8 @@
-// Activations beside relu, clip and sigmoid. The result may take the place of the first input.
+// Activations beside relu and clip. The result may take the place of the first input.
 #include "cpu/plain/functions.h"
 #include "cpu/plain/plain.h"
 
-// ---- what is transcendental is f64: y, or dy's factor, of an element
+// ---- gelu is f64 for every type, so that what is stored is rounded once: y, or dy's factor, of an element
 
 static inline double gelu_of(double x) {
     return x * plain_normal(x);
@@ -30,14 +30,21 @@ static inline double gelu_tanh_slope(double x) {
     return s + 2 * x * (s * (1 - s)) * slope_of_u(x);
 }
 
-// What the kernels of a type take for silu.
+// What the kernels of a type take.
 #define SIGMOID_f32  plain_sigmoid_f32
 #define SIGMOID_f64  plain_sigmoid
 #define SIGMOID_bf16 plain_sigmoid_f32
+#define TANH_f32     plain_tanh_f32
+#define TANH_f64     plain_tanh
+#define TANH_bf16    plain_tanh_f32
+
+enum { PIECE = 512 };
 
 #define PLAIN_FAMILY "cpu/plain/activation.inc"
 #include "cpu/plain/each_type.h"
 
+PLAIN_OP(sigmoid, "x:x", NULL);
+PLAIN_OP(sigmoid_grad, "xx:x", NULL);
 PLAIN_OP(leaky_relu, "x:x", NULL);
 PLAIN_OP(leaky_relu_grad, "xx:x", NULL);
 PLAIN_OP(tanh, "x:x", NULL);

@@ -1,14 +1,29 @@
-// Softmax and the losses. All sums are f64: they are short beside the layers before them.
+// Softmax and the losses. All sums are f64.
 #include "cpu/plain/functions.h"
 #include "cpu/plain/plain.h"
 
 #include <math.h>
 
-// Of a row x: its first maximum and the sum of exp(x - maximum).
-struct row_sum {
-    double greatest, sum;
-    int64_t where;
-};
+// What the kernels of a type take.
+#define EXP_f32      plain_exp_f32
+#define EXP_f64      plain_exp
+#define EXP_bf16     plain_exp_f32
+#define SIGMOID_f32  plain_sigmoid_f32
+#define SIGMOID_f64  plain_sigmoid
+#define SIGMOID_bf16 plain_sigmoid_f32
+#define LOG1P_f32    plain_log1p_f32
+#define LOG1P_f64    plain_log1p
+#define LOG1P_bf16   plain_log1p_f32
+
+// Sums and maxima go through so many at a time, each for every LANES-th number: vectors of any length give
+// the same bits.
+enum { LANES = 16, PIECE = 256 };
+
+static double fold(const double *lane) {
+    double sum = 0;
+    for (int l = 0; l < LANES; l++) sum += lane[l];
+    return sum;
+}
 
 // Element i of an input that is f32 or f64.
 static double wide_input(const struct ls_kernel_call *call, int input, int64_t i) {
@@ -68,12 +83,7 @@ static ls_status shares_of(const struct ls_kernel_call *call, int augment, int64
                      shares);
 }
 
-// A target between 0 and 1, smoothed.
-static double smoothed(double target, double smoothing) {
-    return (1 - smoothing) * target + smoothing / 2;
-}
-
-// Of softmax: the last axis, and all before it.
+// Of softmax and cross-entropy: the last axis, and all before it.
 static struct plain_dims rows_of(const struct ls_graph *graph, const struct ls_node *node) {
     const struct ls_shape *x = &ls_info(graph, node->in[0])->shape;
     const int64_t last = x->dim[x->rank - 1];
@@ -81,7 +91,7 @@ static struct plain_dims rows_of(const struct ls_graph *graph, const struct ls_n
 }
 
 static size_t row_workspace(const struct ls_graph *graph, const struct ls_node *node) {
-    return (size_t)rows_of(graph, node).c * sizeof(double);
+    return (size_t)plain_round_up(rows_of(graph, node).c, LANES) * plain_wide_bytes(graph, node->in[0]);
 }
 
 // The losses of predictions: what a value counts that is `apart` from its target, and by what it changes with
@@ -117,8 +127,8 @@ static ls_status rank_flags(const struct ls_kernel_call *call) {
 
 PLAIN_OP(softmax, "x:x", row_workspace);
 PLAIN_OP(softmax_grad, "xx:x", NULL);
-PLAIN_OP(cross_entropy, "xiwi:www", NULL);
-PLAIN_OP(cross_entropy_grad, "xiwwi:x", NULL);
+PLAIN_OP(cross_entropy, "xiwi:www", row_workspace);
+PLAIN_OP(cross_entropy_grad, "xiwwi:x", row_workspace);
 PLAIN_OP(mse, "xww:www", NULL);
 PLAIN_OP(mse_grad, "xwww:x", NULL);
 PLAIN_OP(mae, "xww:www", NULL);

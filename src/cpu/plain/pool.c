@@ -43,6 +43,17 @@ static int64_t divisor_of(const struct window *p, struct part rows, struct part 
     return (rows.end - rows.begin) * (columns.end - columns.begin);
 }
 
+// The windows that see a pixel, along one axis: `last`, in which it has the least place, down to `first`.
+struct span {
+    int64_t first, last;
+};
+
+static struct span windows_over(int64_t pixel, int64_t stride, int64_t pad, int64_t kernel, int64_t windows) {
+    const int64_t behind = pixel + pad - kernel; // where a window would end in front of it
+    return (struct span){behind < 0 ? 0 : behind / stride + 1,
+                         plain_min((pixel + pad) / stride, windows - 1)};
+}
+
 #define PLAIN_FAMILY "cpu/plain/pool.inc"
 #include "cpu/plain/each_type.h"
 

@@ -11,5 +11,12 @@ static void axes_of(const struct plain_dims *x, const struct plain_dims *y, bool
 #define PLAIN_FAMILY "cpu/plain/resize.inc"
 #include "cpu/plain/each_type.h"
 
+// Of the gradient: the taps of each column; a row of dy, and one of dx, in the kernel's type.
+static size_t grad_workspace(const struct ls_graph *graph, const struct ls_node *node) {
+    const struct plain_dims y = plain_dims(graph, node->in[0]), x = plain_dims(graph, node->out[0]);
+    return (size_t)y.w * sizeof(struct ls_taps) +
+           (size_t)((y.w + x.w) * x.c) * plain_wide_bytes(graph, node->in[0]);
+}
+
 PLAIN_OP(resize, "x:x", NULL);
-PLAIN_OP(resize_grad, "x:x", NULL);
+PLAIN_OP(resize_grad, "x:x", grad_workspace);
