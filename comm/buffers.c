@@ -38,10 +38,3 @@ void ls_transport_close_buffers(struct ls_transport *transport, struct ls_device
         buffers[i] = NULL;
     }
 }
-
-size_t ls_transport_shared_bytes(const struct ls_transport *transport) {
-    size_t bytes = 0;
-    const struct ls_window *window = transport->segment ? transport->segment->buffers : NULL;
-    for (; window; window = window->next) bytes += window->bytes[window->rank];
-    return bytes;
-}

@@ -29,6 +29,11 @@ size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_
     return scratch_floats(rank, ranks, lanes, fast, max_count) * sizeof(float);
 }
 
+// Its slice of each node of the others.
+size_t ls_reducer_seen_bytes(int rank, int ranks, int lanes, size_t count) {
+    return ls_slices_scratch(rank, ranks, lanes, count) * sizeof(float);
+}
+
 double ls_reduce_traffic(int rank, int ranks, int lanes, bool fast, size_t count) {
     const double all = (double)count, share = all / ranks, of_others = all - share;
     const enum ls_reduce_algorithm algorithm = ls_reduce_choose(ranks, lanes, fast);

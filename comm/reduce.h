@@ -66,6 +66,9 @@ void ls_reducer_close(struct ls_reducer *reducer);
 // What ls_reducer_open will allocate on the device for this rank, at most: nothing where ranks share memory.
 // Needs no device or transport: for `plan`.
 size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_t max_count);
+// Of `count` floats that are reduced in memory that the ranks share: what this rank reads and writes of the
+// others' buffers. The system counts it as this rank's too, as it does what one process alone has.
+size_t ls_reducer_seen_bytes(int rank, int ranks, int lanes, size_t count);
 enum ls_reduce_algorithm ls_reduce_choose(int ranks, int lanes, bool fast);
 // Floats that a rank sends for a slice of `count` floats, where ranks send messages: in memory that they
 // share they send none.

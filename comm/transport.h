@@ -58,6 +58,5 @@ ls_status ls_transport_open_buffers(struct ls_transport *transport, struct ls_de
 // Before the transport is closed. Buffers that are NULL were not opened.
 void ls_transport_close_buffers(struct ls_transport *transport, struct ls_device *device, int n,
                                 float **buffers);
-size_t ls_transport_shared_bytes(const struct ls_transport *transport); // this rank's own, of all its buffers
 
 #include "base/end.h"

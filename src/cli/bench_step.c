@@ -134,7 +134,7 @@ static ls_status timed_steps(const struct bench *bench, struct ls_comm *comm, st
     }
     qsort(seconds, (size_t)bench->steps, sizeof *seconds, compare);
     outcome->median = seconds[bench->steps / 2];
-    outcome->peak_bytes = ls_peak_bytes(engine);
+    outcome->peak_bytes = ls_peak_bytes();
     free(seconds);
     return status;
 }
@@ -200,7 +200,7 @@ static ls_status with_engine(const struct bench *bench, struct ls_comm *comm, co
     struct ls_batch batch = {0};
     ls_status status = ls_model_make(recipe, sample, device, &model);
     struct ls_memory memory = {0};
-    if (status == LS_OK) memory = ls_memory_of(recipe, &model, NULL, NULL, device, comm->rank, comm->size);
+    if (status == LS_OK) memory = ls_memory_of(recipe, &model, NULL, NULL, device, comm);
     const struct ls_engine_spec spec = {device, comm, &model, recipe};
     status = ls_comm_agree(comm, status);
     if (status == LS_OK) status = ls_comm_agree(comm, make_batch(bench, comm, device, sample, &batch));

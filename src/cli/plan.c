@@ -19,7 +19,7 @@ static void print_memory(const struct ls_planning *planning) {
     print_bytes("workspace", memory->workspace, "of the kernels, beyond the activations");
     if (memory->staging) print_bytes("staging", memory->staging, "input of the next lane, on the device");
     print_bytes("communication", memory->communication,
-                planning->shares_memory ? "on several hosts; nothing where all ranks share one" : "");
+                planning->shares_memory ? "what it sees of other ranks' gradients: it is there once" : "");
     if (memory->host) print_bytes("device", memory->device, "all of the above");
     print_bytes("input", memory->input, "ring of batches");
     print_bytes("checkpoint", memory->checkpoint, "the copy that is written while training goes on");

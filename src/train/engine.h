@@ -26,10 +26,10 @@ struct ls_engine_spec {
     const struct ls_recipe *recipe;
 };
 
-// What this rank takes.
+// What this rank takes. Of the communicator, sizes and the rank alone are looked at.
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
-                              struct ls_device *device, int rank, int ranks);
+                              struct ls_device *device, const struct ls_comm *comm);
 struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order, int64_t batch_samples);
 // Its batches lie where the device copies from at full speed.
 void ls_reader_for_device(struct ls_reader_spec *spec, struct ls_device *device);
@@ -126,9 +126,9 @@ void ls_replica_begin_average(const struct ls_replica *replica, const struct ls_
 struct ls_replica ls_engine_replica(const struct ls_engine *engine);
 ls_status ls_engine_download(struct ls_engine *engine);
 ls_status ls_engine_upload(struct ls_engine *engine);
-// Resident memory of this process, shared libraries, files and what other ranks share with it aside: at its
-// highest, with this engine, and now. 0 where /proc is not there.
-int64_t ls_peak_bytes(const struct ls_engine *engine);
+// Resident memory of this process: at its highest, shared libraries and files aside; now, what ranks share
+// aside too. 0 where /proc is not there.
+int64_t ls_peak_bytes(void);
 int64_t ls_resident_bytes(void);
 
 #include "base/end.h"

@@ -74,12 +74,12 @@ static int buffers_of(struct ls_lane_range lanes, int lanes_total, int queues) {
 }
 
 struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const struct ls_model *model,
-                                       const struct ls_device *device, int rank, int ranks) {
+                                       const struct ls_device *device, const struct ls_comm *comm) {
     const struct ls_plan *train = model->train, *eval = model->eval;
     const struct ls_layout *layout = train->layout;
     const int lanes_total = (int)recipe->train.lanes;
     struct ls_engine_sizes sizes = {
-        .lanes = ls_lanes_of(rank, ranks, lanes_total),
+        .lanes = ls_lanes_of(comm->rank, comm->size, lanes_total),
         .slots = slots_of(recipe),
         .averages = recipe->train.ema > 0,
         .converted = larger(train->converted_bytes, eval->converted_bytes),
@@ -105,8 +105,12 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
         sizes.ratios = (size_t)layout->n_trained * sizeof(float);
     }
     if (recipe->train.audit_every > 0) sizes.marks = (size_t)train->n_segments * sizeof(uint64_t);
-    sizes.scratch =
-        ls_reducer_scratch_bytes(rank, ranks, lanes_total, recipe->train.fast, ls_largest_bucket(train));
+    const bool fast = recipe->train.fast;
+    if (device->host_memory && !fast && comm->local_size == comm->size)
+        sizes.seen = ls_reducer_seen_bytes(comm->rank, comm->size, lanes_total, layout->output_floats);
+    else
+        sizes.scratch =
+            ls_reducer_scratch_bytes(comm->rank, comm->size, lanes_total, fast, ls_largest_bucket(train));
     return sizes;
 }
 
@@ -129,7 +133,7 @@ static struct ls_memory device_memory(const struct ls_engine_sizes *sizes) {
                      rounded(sizes->ranges) + rounded(sizes->state_table) + trust_bytes(sizes),
         .workspace = queues * rounded(sizes->arena), // the activations' part of it is not told apart here
         .staging = (size_t)sizes->stages * rounded(sizes->stage.bytes),
-        .communication = rounded(sizes->scratch),
+        .communication = rounded(sizes->scratch) + rounded(sizes->seen),
     };
     memory.device = memory.weights + memory.converted + memory.gradients + memory.optimizer +
                     memory.workspace + memory.staging + memory.communication;
@@ -161,8 +165,8 @@ static size_t input_bytes(const struct ls_recipe *recipe, const struct ls_engine
 
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
-                              struct ls_device *device, int rank, int ranks) {
-    const struct ls_engine_sizes sizes = ls_engine_sizes(recipe, model, device, rank, ranks);
+                              struct ls_device *device, const struct ls_comm *comm) {
+    const struct ls_engine_sizes sizes = ls_engine_sizes(recipe, model, device, comm);
     struct ls_memory memory = device_memory(&sizes);
     memory.activations =
         (size_t)sizes.queues * larger(model->train->activation_bytes, model->eval->activation_bytes);
@@ -170,9 +174,9 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     const size_t replica =
         (sizes.params + sizes.states) * (size_t)(1 + sizes.averages) + (size_t)sizes.slots * sizes.slot;
     memory.input = input_bytes(recipe, &sizes, model->train->lane_batch, train, test);
-    if (test) memory.input += ls_evaluator_bytes(model->eval, test, recipe->train.lanes, ranks);
-    if (rank == 0) memory.checkpoint = replica;
-    if (!device->host_memory) memory.mirror = replica + ls_transport_host_bytes(recipe, device, ranks);
+    if (test) memory.input += ls_evaluator_bytes(model->eval, test, recipe->train.lanes, comm->size);
+    if (comm->rank == 0) memory.checkpoint = replica;
+    if (!device->host_memory) memory.mirror = replica + ls_transport_host_bytes(recipe, device, comm->size);
     memory.program = program_bytes(device, model, sizes.queues);
     memory.host = memory.input + memory.checkpoint + memory.mirror + memory.program;
     memory.total = memory.device + memory.host;
@@ -206,30 +210,37 @@ void ls_reader_for_device(struct ls_reader_spec *spec, struct ls_device *device)
     spec->context = device;
 }
 
-// The figure of /proc/self/status on the line `key`, in bytes, less what is mapped from files or shared.
-static int64_t private_bytes(const char *key) {
+// Figures of /proc/self/status, in bytes: resident now, or at most, and what of it is mapped from files, or
+// shared with other processes.
+struct resident {
+    int64_t now, peak, files, shared;
+};
+
+static bool read_resident(struct resident *resident) {
     FILE *file = fopen("/proc/self/status", "r");
-    if (!file) return 0;
-    int64_t figure = 0, files = 0, shared = 0;
+    if (!file) return false;
+    struct {
+        const char *key;
+        int64_t *bytes;
+    } const figures[] = {{"VmRSS:", &resident->now},
+                         {"VmHWM:", &resident->peak},
+                         {"RssFile:", &resident->files},
+                         {"RssShmem:", &resident->shared}};
     char line[256];
-    while (fgets(line, sizeof line, file)) {
-        const char *colon = strchr(line, ':');
-        if (!colon) continue;
-        const size_t length = (size_t)(colon - line);
-        const int64_t kilobytes = strtoll(colon + 1, NULL, 10);
-        if (length == strlen(key) && strncmp(line, key, length) == 0) figure = kilobytes;
-        if (strncmp(line, "RssFile", length) == 0) files = kilobytes;
-        if (strncmp(line, "RssShmem", length) == 0) shared = kilobytes;
-    }
+    while (fgets(line, sizeof line, file))
+        for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+            if (strncmp(line, figures[i].key, strlen(figures[i].key)) == 0)
+                *figures[i].bytes = strtoll(line + strlen(figures[i].key), NULL, 10) * 1024;
     fclose(file);
-    return (figure - files - shared) * 1024;
+    return true;
 }
 
-int64_t ls_peak_bytes(const struct ls_engine *engine) {
-    const int64_t peak = private_bytes("VmHWM");
-    return peak > 0 ? peak + (int64_t)ls_transport_shared_bytes(engine->transport) : 0;
+int64_t ls_peak_bytes(void) {
+    struct resident resident = {0};
+    return read_resident(&resident) ? resident.peak - resident.files : 0;
 }
 
 int64_t ls_resident_bytes(void) {
-    return private_bytes("VmRSS");
+    struct resident resident = {0};
+    return read_resident(&resident) ? resident.now - resident.files - resident.shared : 0;
 }

@@ -156,8 +156,7 @@ ls_status ls_engine_open(const struct ls_engine_spec *spec, struct ls_engine **o
     engine->eval = spec->model->eval;
     engine->layout = spec->model->train->layout;
     engine->lanes_total = (int)spec->recipe->train.lanes;
-    engine->sizes =
-        ls_engine_sizes(spec->recipe, spec->model, spec->device, spec->comm->rank, spec->comm->size);
+    engine->sizes = ls_engine_sizes(spec->recipe, spec->model, spec->device, spec->comm);
     engine->lanes = engine->sizes.lanes;
     engine->n_queues = engine->sizes.queues;
     ls_status status = ls_comm_agree(spec->comm, open_parts(engine));

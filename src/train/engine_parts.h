@@ -38,7 +38,8 @@ struct ls_engine_sizes {
     size_t update_blocks, ratios; // of LARS and LAMB: how many blocks, and bytes; 0: no trust ratios
     size_t marks;                 // 0: no audits, and no output of a lane that is computed again
     struct ls_stage_layout stage;
-    size_t scratch; // of the reducer
+    size_t scratch; // of the reducer, where ranks send messages
+    size_t seen;    // of other ranks' buffers, where they share them
 };
 
 // What the host learns of a step: pinned memory, filled by copies and calls that are enqueued.
@@ -110,7 +111,7 @@ struct ls_engine {
 
 size_t ls_largest_bucket(const struct ls_plan *plan); // floats
 struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const struct ls_model *model,
-                                       const struct ls_device *device, int rank, int ranks);
+                                       const struct ls_device *device, const struct ls_comm *comm);
 // Of the device's memory, each allocation rounded up as a reservation is carved.
 size_t ls_engine_device_bytes(const struct ls_engine_sizes *sizes);
 

@@ -71,14 +71,14 @@ static void fill(const struct ls_recipe *recipe, const struct ls_model *model, c
 }
 
 static ls_status plan_on(struct ls_device *device, const struct ls_recipe *recipe,
-                         const struct inputs *inputs, int ranks, struct ls_planning *planning) {
+                         const struct inputs *inputs, const struct ls_comm *comm,
+                         struct ls_planning *planning) {
     struct ls_model model;
     ls_status status = ls_model_make(recipe, &inputs->sample, device, &model);
     if (status == LS_OK) {
-        fill(recipe, &model, device, ranks, planning);
-        planning->memory =
-            ls_memory_of(recipe, &model, inputs->train ? ls_dataset_info(inputs->train) : NULL,
-                         inputs->test ? ls_dataset_info(inputs->test) : NULL, device, 0, ranks);
+        fill(recipe, &model, device, comm->size, planning);
+        planning->memory = ls_memory_of(recipe, &model, inputs->train ? ls_dataset_info(inputs->train) : NULL,
+                                        inputs->test ? ls_dataset_info(inputs->test) : NULL, device, comm);
         planning->made = true;
         status = ls_memory_check(recipe, &inputs->sample, device, &planning->memory);
         planning->limited = status == LS_OK && device->memory_limit > 0;
@@ -95,10 +95,10 @@ static ls_status plan_recipe(const struct ls_planning_request *request, const st
                        recipe->train.lanes, ranks);
     LS_TRY(find_shape(request, recipe, inputs));
     // Ranks of one host share its cores, as they would in training.
-    const struct ls_comm alone = {.size = ranks, .local_size = ranks};
+    const struct ls_comm comm = {.size = ranks, .local_size = ranks};
     struct ls_device *device = NULL;
-    LS_TRY(ls_device_choose(recipe, &alone, false, &device));
-    const ls_status status = plan_on(device, recipe, inputs, ranks, planning);
+    LS_TRY(ls_device_choose(recipe, &comm, false, &device));
+    const ls_status status = plan_on(device, recipe, inputs, &comm, planning);
     device->api->close(device);
     return status;
 }

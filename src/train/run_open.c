@@ -52,9 +52,9 @@ static ls_status scan_data(struct ls_run *run) {
 static ls_status make_model(struct ls_run *run) {
     const struct ls_sample_shape sample = ls_sample_shape_of(ls_dataset_info(run->train));
     LS_TRY(ls_model_make(&run->recipe, &sample, run->device, &run->model));
-    const struct ls_memory memory = ls_memory_of(&run->recipe, &run->model, ls_dataset_info(run->train),
-                                                 run->test ? ls_dataset_info(run->test) : NULL, run->device,
-                                                 run->comm->rank, run->comm->size);
+    const struct ls_memory memory =
+        ls_memory_of(&run->recipe, &run->model, ls_dataset_info(run->train),
+                     run->test ? ls_dataset_info(run->test) : NULL, run->device, run->comm);
     LS_TRY(ls_memory_check(&run->recipe, &sample, run->device, &memory));
     const struct ls_layout *layout = run->model.train->layout;
     char bytes[32], frozen[48] = "";

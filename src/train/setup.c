@@ -169,6 +169,7 @@ static int64_t memory_there(const struct ls_device *device) {
 // The largest number of samples a lane whose whole plan fits; 0 if not even one does.
 static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
                             struct ls_device *device) {
+    const struct ls_comm alone = {.size = 1, .local_size = 1};
     int64_t fits = 0, fails = recipe->train.batch / recipe->train.lanes;
     while (fails - fits > 1) {
         struct ls_recipe tried = *recipe;
@@ -177,7 +178,7 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
         struct ls_model model;
         bool fit = ls_model_make(&tried, sample, device, &model) == LS_OK;
         if (fit) {
-            const struct ls_memory memory = ls_memory_of(&tried, &model, NULL, NULL, device, 0, 1);
+            const struct ls_memory memory = ls_memory_of(&tried, &model, NULL, NULL, device, &alone);
             fit = (int64_t)memory.device <= memory_there(device);
         }
         ls_model_free(&model);

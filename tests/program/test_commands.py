@@ -139,8 +139,8 @@ class Commands(lockstep.Case):
     @unittest.skipIf(lockstep.QUICK, "sanitizers keep shadow memory")
     def test_memory_is_as_planned(self):
         words = ("--model", "resnet18", "--size", 64, "--batch", 32, "--lanes", 2, "--steps", 2, "--json")
-        for threads in (1, 2):
-            found = json.loads(self.ok("bench", "step", *words, "--threads", threads))
+        for ranks, threads in ((1, 1), (1, 2), (2, 1)):
+            found = json.loads(self.ok("bench", "step", *words, "--threads", threads, ranks=ranks))
             self.assertLess(abs(found["peak_bytes"] / found["plan_bytes"] - 1), 0.05, found)
 
     def test_check_sets(self):
