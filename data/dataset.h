@@ -12,9 +12,9 @@
 // What targets are to be read as, whatever their number type.
 enum ls_targets {
     LS_TARGETS_AS_STORED, // integers, one a sample: classes; everything else: values
-    LS_TARGETS_CLASSES,   // the same, but rows of several numbers are one-hot: a 1 in the place of the class
-    LS_TARGETS_LABELS,    // a 0 or 1 for each label
-    LS_TARGETS_VALUES,    // numbers
+    LS_TARGETS_CLASSES, // one a sample: whole numbers of any type; rows are one-hot: a 1 in the class's place
+    LS_TARGETS_LABELS,  // a 0 or 1 for each label
+    LS_TARGETS_VALUES,  // numbers
 };
 
 struct ls_dataset_spec {

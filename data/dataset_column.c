@@ -102,13 +102,19 @@ static ls_status refuse_not_finite(const struct ls_shard *shard, const struct ls
 static ls_status refuse_class(const struct ls_shard *shard, const struct ls_column *column, int64_t row,
                               ls_dtype type, const void *value) {
     char digits[32];
-    if (type == LS_U64)
+    if (type == LS_F64) {
+        snprintf(digits, sizeof digits, "%.17g", *(const double *)value);
+    } else if (!ls_is_integer(type)) {
+        float number = 0;
+        ls_widen(type, value, 1, &number);
+        snprintf(digits, sizeof digits, "%.9g", (double)number);
+    } else if (type == LS_U64)
         snprintf(digits, sizeof digits, "%llu", (unsigned long long)*(const uint64_t *)value);
     else if (type == LS_U32)
         snprintf(digits, sizeof digits, "%lu", (unsigned long)*(const uint32_t *)value);
     else
         snprintf(digits, sizeof digits, "%lld", (long long)*(const int64_t *)value);
-    return LS_FAIL(LS_INPUT, "%s: %s[%lld] is %s, expected a class (an integer of 32 bits)", shard->path,
+    return LS_FAIL(LS_INPUT, "%s: %s[%lld] is %s, expected a class (a whole number of 32 bits)", shard->path,
                    column->name, (long long)row, digits);
 }
 
@@ -180,11 +186,13 @@ static ls_status convert(const struct ls_shard *shard, const struct ls_column *c
                         (const char *)in + (size_t)bad * ls_dtype_bytes(from));
 }
 
-// What HDF5 is asked to convert to: the delivered type, except for integers that may not fit in a class.
+// What HDF5 is asked to convert to: the delivered type, except for numbers that may be no class.
 static ls_dtype library_type(const struct ls_column *column) {
     bool wide = column->stored == LS_U32 || column->stored == LS_U64 || column->stored == LS_I64;
     if (column->rows_hold == LS_ROWS_ONE_HOT) return LS_F32;
     if (column->delivered == LS_I32 && wide) return column->stored;
+    if (column->delivered == LS_I32 && !ls_is_integer(column->stored))
+        return column->stored == LS_F64 ? LS_F64 : LS_F32;
     return column->delivered;
 }
 

@@ -69,6 +69,20 @@ void ls_widen(ls_dtype type, const void *in, int64_t n, float *out) {
     }                                                                                                        \
     break
 
+static bool is_whole(double x) {
+    return x >= INT32_MIN && x <= INT32_MAX && x == (double)(int32_t)x;
+}
+
+static int64_t narrow_halves(ls_dtype type, const void *in, int64_t n, int32_t *out) {
+    for (int64_t i = 0; i < n; i++) {
+        float x = 0;
+        ls_widen(type, (const uint16_t *)in + i, 1, &x);
+        if (!is_whole((double)x)) return i;
+        out[i] = (int32_t)x;
+    }
+    return n;
+}
+
 int64_t ls_narrow(ls_dtype type, const void *in, int64_t n, int32_t *out) {
     switch (type) {
     case LS_U8: NARROW(uint8_t, true);
@@ -79,7 +93,9 @@ int64_t ls_narrow(ls_dtype type, const void *in, int64_t n, int32_t *out) {
     case LS_I32: NARROW(int32_t, true);
     case LS_U64: NARROW(uint64_t, x <= INT32_MAX);
     case LS_I64: NARROW(int64_t, x >= INT32_MIN && x <= INT32_MAX);
-    default: return 0;
+    case LS_F32: NARROW(float, is_whole((double)x));
+    case LS_F64: NARROW(double, is_whole(x));
+    default: return narrow_halves(type, in, n, out);
     }
     return n;
 }

@@ -173,8 +173,9 @@ ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char
     info->has_target = true;
     info->target_values = found->rank == 2 ? found->dim[1] : 1;
     const bool number = targets == LS_TARGETS_LABELS || targets == LS_TARGETS_VALUES;
-    const bool one_hot = targets == LS_TARGETS_CLASSES && info->target_values > 1;
-    info->target_is_class = one_hot || (!number && ls_is_integer(found->type) && info->target_values == 1);
+    const bool classes = targets == LS_TARGETS_CLASSES, one_hot = classes && info->target_values > 1;
+    const bool one = info->target_values == 1 && (classes || ls_is_integer(found->type));
+    info->target_is_class = one_hot || (!number && one);
     *column = ls_column_of(arena, name, found, info->target_values, info->target_is_class ? LS_I32 : LS_F32);
     if (targets == LS_TARGETS_LABELS) column->rows_hold = LS_ROWS_LABELS;
     if (one_hot) {

@@ -171,7 +171,7 @@ const struct ls_key ls_schema[] = {
            .set = set_precision, .help = "of matrix products and activations; weights are always f32"),
     RESULT("train.loss", CHOICE, AT(train.loss), .preset = "cross_entropy", .help = "what is made small"),
     OPTION("train.loss.cross_entropy", LS_RECIPE_CROSS_ENTROPY,
-           "targets are classes, one a sample: integers from 0, or one-hot rows"),
+           "targets are classes, one a sample: whole numbers from 0, or one-hot rows"),
     RESULT("train.loss.cross_entropy.smoothing", NUMBER, AT(train.smoothing), .preset = "0", RANGE(0, 1),
            .below = true, .help = "part of a target spread over all classes"),
     OPTION("train.loss.binary_cross_entropy", LS_RECIPE_BINARY_CROSS_ENTROPY,

@@ -164,14 +164,14 @@ WAYS = {
     "big-endian i16": (of_type(">i2", ">i8"), "by pread; converted"),
     "f16": (of_type("f2", "u1"), "by pread; converted"),
     "bool labels' type": (of_type("u1", "i2"), "by pread"),
-    "f32": (of_type("<f4"), "by pread"),
+    "f32, classes of f64": (of_type("<f4", "<f8"), "by pread"),
     "big-endian f64": (of_type(">f8", ">i4"), "by pread; converted"),
     "u64": (of_type("<u8", "u8"), "by pread; converted"),
     "compact": (compact, "through H5Dread"),
     "chunk of a sample": (datasets(chunks=(1, 16, 16, 1)), "by pread of chunks"),
     "chunks of 7": (datasets(chunks=(7, 16, 16, 1)), "by pread of chunks"),
     "chunks of 7 behind a block": (behind_a_block(chunks=(7, 16, 16, 1)), "by pread of chunks"),
-    "chunks of f32, other order": (of_type(">f4", chunks=(7, 16, 16, 1)), "by pread of chunks"),
+    "chunks of f32, classes of f16, other order": (of_type(">f4", ">f2", chunks=(7, 16, 16, 1)), "by pread of chunks"),
     "extendible": (datasets(chunks=(7, 16, 16, 1), maxshape=(None, 16, 16, 1)), "by pread of chunks"),
     "headers of 1.8": (lambda path, x, y: datasets(chunks=(7, 16, 16, 1))(path, x, y, libver=("v108", "v108")), "by pread of chunks"),
     "chunks backwards": (backwards, "by pread of chunks"),
@@ -239,13 +239,13 @@ class Layouts(lockstep.Case):
                 first = first or found
                 self.assertEqual(found, first)
 
-    def refused(self, path, *words):
+    def refused(self, path, *words, dataset="images"):
         recipe = lockstep.recipe(self.folder, {"train.steps": 3, "train.batch": 64, "data.train": str(path)})
         result = lockstep.run("train", recipe, "--out", self.folder / "refused")
         self.assertEqual(result.returncode, 2, result.stdout + result.stderr)
         error = [line for line in result.stderr.splitlines() if line.startswith("lockstep: error: ")]
         self.assertEqual(len(error), 1, result.stderr)
-        for word in (str(path), "images", *words):
+        for word in (str(path), dataset, *words):
             self.assertIn(word, error[0])
 
     def flip(self, path, offset, bits=1):
@@ -283,6 +283,31 @@ class Layouts(lockstep.Case):
         with h5py.File(path, "w") as file:
             file["labels"], file["images"] = y, h5py.ExternalLink("b.h5", "x")
         self.refused(path, "'images' is a link to 'x' in 'b.h5', which is not there")
+
+    def test_what_is_no_class(self):
+        """Classes may be stored as floating-point numbers, if they are whole."""
+        x, y = lockstep.images(60, size=16)
+        path = self.folder / "a.h5"
+        for wrong in (2.5, 3e9, float("nan")):
+            for kind in ("f8", ">f2"):
+                if wrong == 3e9 and kind == ">f2":
+                    continue
+                labels = y.astype(kind)
+                labels[7] = wrong
+                for options in ({}, {"compression": "gzip", "chunks": (5,)}):
+                    with h5py.File(path, "w") as file:
+                        file["images"] = x
+                        file.create_dataset("labels", data=labels, **options)
+                    self.refused(path, f"labels[7] is {float(labels[7]):.17g}, expected a class (a whole number of 32 bits)", dataset="labels")
+                source = h5py.VirtualSource(self.folder / "labels.h5", "labels", shape=(60,), dtype=kind)
+                layout = h5py.VirtualLayout(shape=(60,), dtype=kind)
+                layout[:] = source
+                with h5py.File(self.folder / "labels.h5", "w") as file:
+                    file["labels"] = labels
+                with h5py.File(path, "w") as file:
+                    file["images"] = x
+                    file.create_virtual_dataset("labels", layout)
+                self.refused(path, f"labels[7] is {float(labels[7]):.17g}, expected a class (a whole number of 32 bits)", dataset="labels")
 
     def test_what_is_no_data(self):
         x, y = lockstep.images(60, size=4)

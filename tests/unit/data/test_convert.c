@@ -64,6 +64,17 @@ static void test_narrow(void **state) {
     const int8_t small[] = {-1, 2, 3};
     assert_int_equal(ls_narrow(LS_I8, small, 3, out), 3);
     assert_int_equal(out[0], -1);
+    const double whole[] = {2147483647, -2147483648, 0.5};
+    assert_int_equal(ls_narrow(LS_F64, whole, 3, out), 2);
+    assert_int_equal(out[0], 2147483647);
+    assert_int_equal(out[1], INT32_MIN);
+    const double beyond[] = {2147483648.0};
+    assert_int_equal(ls_narrow(LS_F64, beyond, 1, out), 0);
+    const float infinite[] = {3, INFINITY};
+    assert_int_equal(ls_narrow(LS_F32, infinite, 2, out), 1);
+    const uint16_t halves[] = {0xc200, 0x3e00}; // -3, 1.5
+    assert_int_equal(ls_narrow(LS_F16, halves, 2, out), 1);
+    assert_int_equal(out[0], -3);
 }
 
 static void test_first_not_finite(void **state) {

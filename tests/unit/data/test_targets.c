@@ -162,11 +162,13 @@ static void integers_are_what_is_asked_for(void **state) {
                                 : targets[k] == (float)numbers[order[k]]);
         ls_dataset_close(set);
     }
-    // A single number that is no integer is no class, whatever is asked for.
-    write_targets(LS_F32, numbers, DIM(ROWS, 1));
-    struct ls_dataset *set = open_as(LS_TARGETS_CLASSES, false);
-    assert_false(ls_dataset_info(set)->target_is_class);
-    ls_dataset_close(set);
+    // Other numbers are classes where classes are asked for: that they are whole shows when they are read.
+    for (int i = 0; i < 2; i++) {
+        write_targets(LS_F32, numbers, DIM(ROWS, 1));
+        struct ls_dataset *set = open_as(all[i], false);
+        assert_int_equal(ls_dataset_info(set)->target_is_class, all[i] == LS_TARGETS_CLASSES);
+        ls_dataset_close(set);
+    }
 }
 
 int main(void) {
