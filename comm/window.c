@@ -1,5 +1,6 @@
-#define _GNU_SOURCE // memfd_create
 #include "comm/window.h"
+
+#include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,7 @@ static bool sign(int fd, struct offer *offer) {
 static void make_offer(size_t bytes, struct offer *offer) {
     *offer = (struct offer){.pid = (int)getpid(), .fd = -1, .bytes = bytes};
     if (!may_have(file_bytes(bytes))) return;
-    const int fd = memfd_create("lockstep", MFD_CLOEXEC);
+    const int fd = ls_file_in_memory();
     if (fd < 0) return;
     if (fill(fd, file_bytes(bytes)) && sign(fd, offer))
         offer->fd = fd;

@@ -54,7 +54,7 @@ ls_status ls_picture_may_write(const char *path) {
     if (!file) return LS_FAIL(LS_INPUT, "%s: is there, and cannot be read: %s", path, strerror(errno));
     const size_t n = fread(begin, 1, sizeof begin, file);
     fclose(file);
-    if (n == sizeof begin && memcmp(begin, png_mark, sizeof begin) == 0) return LS_OK;
+    if (n == 0 || (n == sizeof begin && memcmp(begin, png_mark, sizeof begin) == 0)) return LS_OK;
     return LS_FAIL(LS_INPUT, "%s: is there, and is no PNG: remove it, or write to another", path);
 }
 

@@ -12,6 +12,8 @@ ls_status ls_make_folders(const char *path); // like mkdir -p
 // May a file of this name be made? LS_INPUT where its folder is missing or closed to us, or where it is a
 // folder.
 ls_status ls_file_may_write(const char *path);
+// An empty file in memory, without a name: its descriptor, or -1 and errno.
+int ls_file_in_memory(void);
 // Locks the open file for writing, for as long as it is open and whatever else this process opens and closes.
 // Works over NFS as far as any lock does. 0, or an error number: EAGAIN where another process has it.
 int ls_file_lock(int fd);

@@ -10,16 +10,16 @@
 // Once it has created the file, the library does not write to the disk itself: where a write of its fails, it
 // keeps the file and the space, and crashes when the program ends. Metadata is small, and a file in memory
 // takes it always.
-#define _GNU_SOURCE // memfd_create, dup3, sync_file_range
+#define _GNU_SOURCE // dup3, sync_file_range
 #include "h5/internal.h"
 
+#include "base/file.h"
 #include "base/pulse.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -45,7 +45,7 @@ ls_status ls_h5_disk_open(struct ls_h5_disk *disk, const char *path) {
     disk->file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (disk->file < 0) return LS_FAIL(LS_SYSTEM, "%s: cannot create: %s", path, strerror(errno));
     LS_TRY(ls_h5_disk_require_room(path, 0, 0));
-    disk->memory = memfd_create("lockstep", MFD_CLOEXEC);
+    disk->memory = ls_file_in_memory();
     if (disk->memory < 0)
         return LS_FAIL(LS_SYSTEM, "%s: cannot make a file in memory: %s", path, strerror(errno));
     return LS_OK;

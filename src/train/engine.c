@@ -68,11 +68,11 @@ ls_status ls_engine_profile(struct ls_engine *engine, double *seconds) {
     return LS_OK;
 }
 
-// Conversions, segments of all lanes and their input, folds of all waves, reductions, norms, updates, and
-// what the trainer adds.
+// Conversions, also of an audit, segments of all lanes and their input, folds of all waves, reductions,
+// norms, updates, and what the trainer adds.
 int64_t ls_engine_spans_a_step(const struct ls_engine *engine) {
     const int64_t lanes = engine->lanes.end - engine->lanes.begin, segments = engine->train->n_segments;
-    return lanes * (segments + 1) + engine->fold->n_waves * segments + segments + 3 * engine->n_queues + 4;
+    return lanes * (segments + 1) + engine->fold->n_waves * segments + segments + 4 * engine->n_queues + 4;
 }
 
 // ---- what is enqueued

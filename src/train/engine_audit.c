@@ -29,6 +29,7 @@ ls_status ls_engine_recompute(struct ls_engine *engine, const struct ls_batch *b
     engine->control[spare] = ls_engine_control(engine, batch->first_position);
     struct ls_lane lane = ls_engine_input(engine, engine->train, 0, batch, 0, &engine->control[spare]);
     lane.output = engine->audit_output;
+    engine->converted_for = NULL; // what converted a weight wrongly is not to be believed again
     ls_engine_convert(engine, engine->train_program, lane.params);
     for (int s = 0; s < engine->train->n_segments; s++) {
         engine->api->run(engine->queue[0], engine->train_program, s, &lane);

@@ -4,10 +4,11 @@
 
 // What follows on any queue starts when all queues have come here.
 static void meet(const struct ls_engine *engine) {
-    for (int q = 0; q < engine->n_queues; q++) engine->api->record(engine->queue[q], engine->share_done[q]);
-    for (int q = 0; q < engine->n_queues; q++)
-        for (int other = 0; other < engine->n_queues; other++)
-            if (other != q) engine->api->wait(engine->queue[q], engine->share_done[other]);
+    const struct ls_device_api *api = engine->api;
+    for (int q = 1; q < engine->n_queues; q++) api->record(engine->queue[q], engine->share_done[q]);
+    for (int q = 1; q < engine->n_queues; q++) api->wait(engine->queue[0], engine->share_done[q]);
+    api->record(engine->queue[0], engine->share_done[0]);
+    for (int q = 1; q < engine->n_queues; q++) api->wait(engine->queue[q], engine->share_done[0]);
 }
 
 // Of a step: a trace has an evaluation as one span, of the host.

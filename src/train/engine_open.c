@@ -1,4 +1,5 @@
 // Opening and closing the engine.
+#include "base/log.h"
 #include "train/engine_parts.h"
 #include "train/groups.h"
 #include "train/transport.h"
@@ -133,6 +134,10 @@ static ls_status open_reduction(struct ls_engine *engine, const struct ls_engine
     const bool fast = engine->recipe->train.fast;
     LS_TRY(ls_transport_open_buffers(engine->transport, engine->device, fast, engine->sizes.buffers,
                                      engine->sizes.output / sizeof(float), engine->buffers));
+    if (engine->sizes.seen > 0 && !engine->transport->segment)
+        ls_note("the ranks of this host get no memory that all of them see (ulimit -f, containers, or too "
+                "little is "
+                "free): they send gradients as messages, which takes longer");
     return ls_reducer_open(engine->transport, engine->device, engine->fold, engine->lanes_total, fast,
                            ls_largest_bucket(engine->train), &engine->reducer);
 }

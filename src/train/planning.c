@@ -80,7 +80,7 @@ static ls_status plan_on(struct ls_device *device, const struct ls_recipe *recip
         planning->memory = ls_memory_of(recipe, &model, inputs->train ? ls_dataset_info(inputs->train) : NULL,
                                         inputs->test ? ls_dataset_info(inputs->test) : NULL, device, comm);
         planning->made = true;
-        status = ls_memory_check(recipe, &inputs->sample, device, &planning->memory);
+        status = ls_memory_check(recipe, &inputs->sample, device, comm, &planning->memory);
         planning->limited = status == LS_OK && device->memory_limit > 0;
     }
     ls_model_free(&model);

@@ -55,7 +55,7 @@ static ls_status make_model(struct ls_run *run) {
     const struct ls_memory memory =
         ls_memory_of(&run->recipe, &run->model, ls_dataset_info(run->train),
                      run->test ? ls_dataset_info(run->test) : NULL, run->device, run->comm);
-    LS_TRY(ls_memory_check(&run->recipe, &sample, run->device, &memory));
+    LS_TRY(ls_memory_check(&run->recipe, &sample, run->device, run->comm, &memory));
     const struct ls_layout *layout = run->model.train->layout;
     char bytes[32], frozen[48] = "";
     if (layout->frozen) snprintf(frozen, sizeof frozen, ", %" PRId64 " of them frozen", layout->frozen);

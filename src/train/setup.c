@@ -168,8 +168,7 @@ static int64_t memory_there(const struct ls_device *device) {
 
 // The largest number of samples a lane whose whole plan fits; 0 if not even one does.
 static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
-                            struct ls_device *device) {
-    const struct ls_comm alone = {.size = 1, .local_size = 1};
+                            struct ls_device *device, const struct ls_comm *comm) {
     int64_t fits = 0, fails = recipe->train.batch / recipe->train.lanes;
     while (fails - fits > 1) {
         struct ls_recipe tried = *recipe;
@@ -178,7 +177,7 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
         struct ls_model model;
         bool fit = ls_model_make(&tried, sample, device, &model) == LS_OK;
         if (fit) {
-            const struct ls_memory memory = ls_memory_of(&tried, &model, NULL, NULL, device, &alone);
+            const struct ls_memory memory = ls_memory_of(&tried, &model, NULL, NULL, device, comm);
             fit = (int64_t)memory.device <= memory_there(device);
         }
         ls_model_free(&model);
@@ -191,11 +190,12 @@ static int64_t largest_lane(const struct ls_recipe *recipe, const struct ls_samp
 }
 
 ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
-                          struct ls_device *device, const struct ls_memory *memory) {
+                          struct ls_device *device, const struct ls_comm *comm,
+                          const struct ls_memory *memory) {
     const int64_t there = memory_there(device);
     if (there <= 0 || (int64_t)memory->device <= there) return LS_OK;
     char needed[32], limit[32], how[768];
-    const int64_t lane = largest_lane(recipe, sample, device);
+    const int64_t lane = largest_lane(recipe, sample, device, comm);
     ls_format_bytes(needed, (double)memory->device);
     ls_format_bytes(limit, (double)there);
     if (device->memory_limit > 0)

@@ -25,7 +25,8 @@ ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recip
 
 // Refuses a plan that does not fit device.memory, naming by how much and the largest lane that would fit.
 ls_status ls_memory_check(const struct ls_recipe *recipe, const struct ls_sample_shape *sample,
-                          struct ls_device *device, const struct ls_memory *memory);
+                          struct ls_device *device, const struct ls_comm *comm,
+                          const struct ls_memory *memory);
 
 // Fills the engine's replica, averages included, from a checkpoint: rank 0 reads the file, all receive.
 // `state` may be NULL. `slots`: the optimizer's too.
