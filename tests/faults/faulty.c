@@ -5,6 +5,7 @@
 // at: join       the first collective call, in which the ranks meet
 //     start      the first one after the recipe was read
 //     forward    the first segment of a lane of the step (step counts those done)
+//     convert    a conversion of the weights
 //     reduce     the first bucket's all-reduce
 //     evaluate   a collective call of an evaluation
 //     checkpoint before a checkpoint's first byte; rename: once it is whole, before it gets its name
@@ -13,7 +14,8 @@
 //     sleep                     `ms` milliseconds, in every step from then on
 //     nan                       a NaN in a lane's gradient (at=forward)
 //     flip                      one wrong bit in every gradient from then on (at=forward): a device that
-//                               computes wrongly; glitch: in one gradient only
+//                               computes wrongly; glitch: in one gradient only,
+//                               or (at=convert) in one weight as kernels read it
 //     weights                   one bit of a parameter (at=forward)
 //     skip                      takes no part in the collective call (at=evaluate) or bucket (at=reduce)
 //     size                      sends less than the others expect (at=reduce)
@@ -120,6 +122,14 @@ static void run(struct ls_queue *queue, struct ls_program *program, int segment,
     if (flips || (now && (is("nan") || is("glitch")))) sound->call(queue, harm, &output, sizeof output);
 }
 
+static void convert(struct ls_queue *queue, struct ls_program *program, int part, int parts,
+                    const struct ls_lane *lane) {
+    sound->convert(queue, program, part, parts, lane);
+    float *converted = lane->converted;
+    if (ls_pulse_read().phase == LS_TRAINING && strikes("convert"))
+        sound->call(queue, harm, &converted, sizeof converted);
+}
+
 ls_status __real_ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool say,
                                   struct ls_device **device);
 ls_status __wrap_ls_device_choose(const struct ls_recipe *recipe, const struct ls_comm *comm, bool say,
@@ -132,6 +142,7 @@ ls_status __wrap_ls_device_choose(const struct ls_recipe *recipe, const struct l
     sound = (*device)->api;
     faulty = *sound;
     faulty.run = run;
+    faulty.convert = convert;
     (*device)->api = &faulty;
     return LS_OK;
 }

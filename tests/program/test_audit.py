@@ -54,6 +54,13 @@ class Audit(lockstep.Case):
                 self.assertIn(f"audit at step {step + 1}: rank 0 (host {HOST}) computes wrongly",
                               self.find(ranks, 1, f"rank=0 step={step} at=forward do=glitch"))
 
+    def test_a_weight_that_was_converted_wrongly(self):
+        for ranks in (1, 2):
+            with self.subTest(ranks=ranks):
+                self.assertIn(f"rank 0 (host {HOST}) computes wrongly",
+                              self.find(ranks, 1, "rank=0 step=0 at=convert do=glitch",
+                                        ["device.threads=1"]))
+
     def test_what_was_saved_since_the_last_audit_is_not_resumed_from(self):
         words = ["checkpoint.every=1 steps", "checkpoint.keep=1", "eval.every=0", "train.audit_every=3"]
         params = lockstep.done_line(self.train(self.recipe, out="undisturbed"))["params"]
