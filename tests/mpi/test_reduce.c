@@ -97,7 +97,7 @@ static struct holding reduce_all(struct world *world, int lanes, int width, bool
 static void check_ordered(struct world *world, int lanes, int width) {
     struct holding holding = reduce_all(world, lanes, width, false);
     const float *sum = holding.buffers[holding.fold->nodes[0].buffer];
-    for (size_t e = 0; e < total_count(); e++) CHECK(same_value(sum[e], tree_sum(lanes, e)));
+    for (size_t e = 0; e < total_count(); e++) CHECK(same_number(sum[e], tree_sum(lanes, e)));
     let_go(world, &holding);
 }
 
