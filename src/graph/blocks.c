@@ -5,10 +5,6 @@
 
 #include <stdlib.h>
 
-static size_t rounded(size_t bytes) {
-    return (bytes + LS_ARENA_ALIGN - 1) / LS_ARENA_ALIGN * LS_ARENA_ALIGN;
-}
-
 static int larger_first(const void *left, const void *right) {
     const struct ls_block *a = *(struct ls_block *const *)left, *b = *(struct ls_block *const *)right;
     if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
@@ -22,7 +18,7 @@ static bool alive_together(const struct ls_block *a, const struct ls_block *b) {
 
 // `placed` is sorted by offset. The tightest gap that holds `bytes`, or the first byte behind everything.
 static size_t tightest_gap(struct ls_block *const *placed, int n, const struct ls_block *block) {
-    size_t end = 0, best = 0, best_room = SIZE_MAX, bytes = rounded(block->bytes);
+    size_t end = 0, best = 0, best_room = SIZE_MAX, bytes = ls_arena_aligned(block->bytes);
     for (int i = 0; i < n; i++) {
         if (!alive_together(placed[i], block)) continue;
         if (placed[i]->offset >= end) {
@@ -32,7 +28,7 @@ static size_t tightest_gap(struct ls_block *const *placed, int n, const struct l
                 best_room = room;
             }
         }
-        size_t behind = placed[i]->offset + rounded(placed[i]->bytes);
+        size_t behind = placed[i]->offset + ls_arena_aligned(placed[i]->bytes);
         if (behind > end) end = behind;
     }
     return best_room == SIZE_MAX ? end : best;
@@ -55,7 +51,7 @@ size_t ls_blocks_place(struct ls_block *blocks, int n) {
     for (int i = 0; i < n; i++) {
         order[i]->offset = tightest_gap(placed, i, order[i]);
         insert_by_offset(placed, i, order[i]);
-        size_t end = order[i]->offset + rounded(order[i]->bytes);
+        size_t end = order[i]->offset + ls_arena_aligned(order[i]->bytes);
         if (end > total) total = end;
     }
     ls_arena_free(&scratch);
@@ -69,7 +65,7 @@ size_t ls_blocks_bound(const struct ls_block *blocks, int n) {
         size_t live = 0;
         for (int j = 0; j < n; j++) {
             bool alive = blocks[j].first <= blocks[i].first && blocks[i].first <= blocks[j].last;
-            if (alive) live += rounded(blocks[j].bytes);
+            if (alive) live += ls_arena_aligned(blocks[j].bytes);
         }
         if (live > most) most = live;
     }

@@ -14,10 +14,6 @@ static int count_casts(const struct ls_graph *graph) {
     return n;
 }
 
-static size_t aligned(size_t bytes) {
-    return (bytes + LS_ARENA_ALIGN - 1) / LS_ARENA_ALIGN * LS_ARENA_ALIGN;
-}
-
 static bool keeps(const struct ls_plan *plan, int i, ls_value weight) {
     return plan->kept_bytes[i] > 0 && plan->graph->nodes[i].in[1] == weight;
 }
@@ -33,7 +29,7 @@ static bool all_readers_keep(const struct ls_plan *plan, ls_value weight) {
 
 static struct ls_place take(struct ls_plan *plan, size_t bytes) {
     const struct ls_place place = {LS_REGION_CONVERTED, plan->converted_bytes};
-    plan->converted_bytes += aligned(bytes);
+    plan->converted_bytes += ls_arena_aligned(bytes);
     return place;
 }
 

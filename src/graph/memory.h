@@ -5,6 +5,10 @@
 
 enum { LS_ARENA_ALIGN = 256 }; // what CUDA's own allocator promises; the CPU asks for less
 
+static inline size_t ls_arena_aligned(size_t bytes) {
+    return (bytes + LS_ARENA_ALIGN - 1) / LS_ARENA_ALIGN * LS_ARENA_ALIGN;
+}
+
 // Memory that is needed from node `first` to node `last`, both included.
 struct ls_block {
     size_t bytes;

@@ -130,8 +130,8 @@ static void run_ranks(int size, double timeout, rank_work work) {
         waitpid(ranks[r], NULL, 0);
     }
     size_t length = 0;
-    for (ssize_t n; (n = read(speech[0], outcome.said + length, sizeof outcome.said - 1 - length)) > 0;)
-        length += (size_t)n;
+    for (ssize_t n = 1; n > 0 && length<sizeof outcome.said - 1; length += n> 0 ? (size_t)n : 0)
+        n = read(speech[0], outcome.said + length, sizeof outcome.said - 1 - length);
     outcome.said[length] = 0;
     close(speech[0]);
 }
