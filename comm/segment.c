@@ -17,9 +17,11 @@ ls_status ls_segment_open(struct ls_comm *comm, struct ls_segment **opened) {
     LS_TRY(ls_window_open(comm, sizeof(struct ls_share), &shares));
     if (!shares) return LS_OK;
     struct ls_segment *segment = calloc(1, sizeof *segment);
-    if (!segment) {
+    const ls_status status = ls_comm_agree(comm, segment ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory"));
+    if (!segment || status != LS_OK) {
+        free(segment);
         ls_window_close(shares);
-        return LS_FAIL(LS_SYSTEM, "out of memory");
+        return status;
     }
     segment->comm = comm;
     segment->shares = shares;

@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -34,13 +33,6 @@ static size_t file_bytes(size_t bytes) {
 
 // ---- making ----
 
-// To ask for more would end the process by a signal.
-static bool may_have(size_t bytes) {
-    struct rlimit limit;
-    return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
-           (limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur);
-}
-
 // All of it now, so that none is missing later, and near this rank's processor.
 static bool fill(int fd, size_t bytes) {
     int error = EINTR;
@@ -60,7 +52,7 @@ static bool sign(int fd, struct offer *offer) {
 
 static void make_offer(size_t bytes, struct offer *offer) {
     *offer = (struct offer){.pid = (int)getpid(), .fd = -1, .bytes = bytes};
-    if (!may_have(file_bytes(bytes))) return;
+    if (file_bytes(bytes) > ls_file_most_bytes()) return;
     const int fd = ls_file_in_memory();
     if (fd < 0) return;
     if (fill(fd, file_bytes(bytes)) && sign(fd, offer))
@@ -144,8 +136,9 @@ ls_status ls_window_open(struct ls_comm *comm, size_t bytes, struct ls_window **
     struct ls_window *window = new_window(comm);
     struct offer *offers = calloc((size_t)comm->size, sizeof *offers);
     uint64_t missing = 1;
-    const ls_status status =
-        window && offers ? join(comm, window, offers, bytes, &missing) : LS_FAIL(LS_SYSTEM, "out of memory");
+    ls_status status = window && offers ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
+    status = ls_comm_agree(comm, status);
+    if (status == LS_OK && window && offers) status = join(comm, window, offers, bytes, &missing);
     free(offers);
     if (missing > 0)
         ls_window_close(window);

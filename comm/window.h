@@ -13,6 +13,6 @@ struct ls_window {
 
 // Collective. `bytes` of this rank's own, zeroed; ranks may ask for different sizes. NULL on all ranks where
 // one of them does not get its own or does not find another's: the system has no such memory, or allows no
-// file of that size, or the ranks are in several containers.
+// file of that size, or the ranks are in several containers. An error is agreed on.
 ls_status ls_window_open(struct ls_comm *comm, size_t bytes, struct ls_window **window);
 void ls_window_close(struct ls_window *window); // takes NULL

@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +23,12 @@
 int ls_file_in_memory(void) {
     const int file = memfd_create("lockstep", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
     return file >= 0 || errno != EINVAL ? file : memfd_create("lockstep", MFD_CLOEXEC);
+}
+
+uint64_t ls_file_most_bytes(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return UINT64_MAX;
+    return limit.rlim_cur;
 }
 
 bool ls_file_exists(const char *path) {

@@ -4,6 +4,7 @@
 #include "base/status.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/begin.h"
 
@@ -14,6 +15,9 @@ ls_status ls_make_folders(const char *path); // like mkdir -p
 ls_status ls_file_may_write(const char *path);
 // An empty file in memory, without a name: its descriptor, or -1 and errno.
 int ls_file_in_memory(void);
+// Bytes that a file may have at most, in memory too, by the limit of this process (ulimit -f); UINT64_MAX:
+// any number. To write more would end the process by a signal.
+uint64_t ls_file_most_bytes(void);
 // Locks the open file for writing, for as long as it is open and whatever else this process opens and closes.
 // Works over NFS as far as any lock does. 0, or an error number: EAGAIN where another process has it.
 int ls_file_lock(int fd);

@@ -20,7 +20,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,13 +30,11 @@ static ls_status cannot_write(const char *path, int error) {
     return LS_FAIL(LS_SYSTEM, "%s: cannot write: %s", path, strerror(error));
 }
 
-// A limit to the size of files (ulimit -f) binds files in memory too, and must not be run into.
 ls_status ls_h5_disk_require_room(const char *path, int64_t size, int64_t more) {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return LS_OK;
-    if ((double)size + (double)more + METADATA_TO_COME <= (double)limit.rlim_cur) return LS_OK;
+    const uint64_t most = ls_file_most_bytes();
+    if ((double)size + (double)more + METADATA_TO_COME <= (double)most) return LS_OK;
     return LS_FAIL(LS_SYSTEM, "%s: cannot write: the limit to the size of files is %llu bytes", path,
-                   (unsigned long long)limit.rlim_cur);
+                   (unsigned long long)most);
 }
 
 ls_status ls_h5_disk_open(struct ls_h5_disk *disk, const char *path) {

@@ -112,6 +112,8 @@ static ls_status open_parts(struct ls_engine *engine) {
     LS_TRY(ls_engine_open_input(engine));
     LS_TRY(ls_fold_make(engine->lanes.begin, engine->lanes.end, engine->lanes_total, engine->n_queues,
                         &engine->fold));
+    engine->buffers = calloc((size_t)engine->sizes.buffers, sizeof(float *));
+    if (!engine->buffers) return LS_FAIL(LS_SYSTEM, "out of memory");
     LS_TRY(ls_engine_open_replica(engine));
     if (engine->sizes.converted > 0)
         LS_TRY(engine->api->alloc(engine->device, engine->sizes.converted, &engine->converted));
@@ -128,9 +130,8 @@ static ls_status open_parts(struct ls_engine *engine) {
 static ls_status open_reduction(struct ls_engine *engine, const struct ls_engine_spec *spec) {
     LS_TRY(ls_comm_agree_same(spec->comm, LS_INPUT, "what libraries chose for the model's operations",
                               engine->device->choices));
-    LS_TRY(ls_transport_choose(spec->recipe, spec->comm, engine->device, &engine->transport));
-    engine->buffers = calloc((size_t)engine->sizes.buffers, sizeof(float *));
-    if (!engine->buffers) return LS_FAIL(LS_SYSTEM, "out of memory");
+    LS_TRY(ls_comm_agree(spec->comm,
+                         ls_transport_choose(spec->recipe, spec->comm, engine->device, &engine->transport)));
     const bool fast = engine->recipe->train.fast;
     LS_TRY(ls_transport_open_buffers(engine->transport, engine->device, fast, engine->sizes.buffers,
                                      engine->sizes.output / sizeof(float), engine->buffers));
@@ -187,7 +188,7 @@ void ls_engine_close(struct ls_engine *engine) {
     const struct ls_device_api *api = engine->api;
     drain(engine);
     if (engine->reducer) ls_reducer_close(engine->reducer);
-    if (engine->buffers)
+    if (engine->buffers && engine->transport)
         ls_transport_close_buffers(engine->transport, engine->device, engine->sizes.buffers, engine->buffers);
     if (engine->transport) engine->transport->api->close(engine->transport);
     if (engine->train_program) api->unload(engine->train_program);

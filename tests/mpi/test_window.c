@@ -1,12 +1,23 @@
 // ranks: 1 2 3
 // Memory of each rank that all see: what one writes the others read, sizes may differ, and a rank that can
-// have none makes all go without, none of them ended by a signal. What is reduced then goes by messages.
+// have none makes all go without, none of them ended by a signal. What is reduced then goes by messages. Out
+// of memory for what describes it, one rank ends all with its error.
 #include "comm/comm.h"
 #include "comm/segment.h"
 #include "mpi/check.h"
 #include "unit/comm/rehearsal.h"
 
 #include <sys/resource.h>
+
+// The linker gives Lockstep this one, and MPI the C library's: the calls of this thread that fail.
+static _Thread_local int fails_at; // 1: the next
+void *__real_calloc(size_t n, size_t bytes);
+void *__wrap_calloc(size_t n, size_t bytes);
+
+void *__wrap_calloc(size_t n, size_t bytes) {
+    if (fails_at > 0 && --fails_at == 0) return NULL;
+    return __real_calloc(n, bytes);
+}
 
 static size_t bytes_of(int rank) {
     return 1 + (size_t)rank * 5000;
@@ -24,6 +35,36 @@ static void check_seen_by_all(struct ls_comm *comm) {
     for (int r = 0; r < comm->size; r++)
         for (size_t i = 0; i < bytes_of(r); i++) CHECK(window->memory[r][i] == 1 + r);
     ls_window_close(window);
+}
+
+// The last rank gets none for each of the four things that are allocated here.
+static void check_out_of_memory(struct ls_comm *comm) {
+    for (int at = 1; at <= 4; at++) {
+        struct ls_window *window;
+        fails_at = comm->rank == comm->size - 1 ? at : 0;
+        CHECK(ls_window_open(comm, 4096, &window) == LS_SYSTEM);
+        CHECK(fails_at == 0);
+        CHECK(!window);
+    }
+    fails_at = comm->rank == comm->size - 1 ? 5 : 0; // the window is there; what holds it is not
+    struct ls_segment *segment;
+    CHECK(ls_segment_open(comm, &segment) == (comm->size == 1 ? LS_OK : LS_SYSTEM));
+    CHECK(!segment);
+    fails_at = 0;
+}
+
+// The last rank may have no more of its address space than it has: it cannot map what it made.
+static void check_unmapped(struct ls_comm *comm) {
+    enum { LARGE = 64 << 20 };
+    struct rlimit before, small;
+    struct ls_window *window;
+    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    small = before;
+    small.rlim_cur = 1;
+    if (comm->rank == comm->size - 1) CHECK(setrlimit(RLIMIT_AS, &small) == 0);
+    CHECK(ls_window_open(comm, LARGE, &window) == LS_OK);
+    CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+    CHECK(!window);
 }
 
 // The last rank may have no file of more than a page.
@@ -54,7 +95,9 @@ int main(void) {
     for (int round = 0; round < 2; round++) {
         check_seen_by_all(&comm);
         check_limit(&comm);
+        check_out_of_memory(&comm);
     }
+    check_unmapped(&comm);
     ls_comm_close(&comm);
     return 0;
 }
