@@ -23,9 +23,9 @@ struct ls_watchdog {
     int wake;   // an eventfd
     pthread_t thread;
     pid_t launcher;
-    // [comm->size], and one more of polled:
-    struct ls_wire
-        *wires; // to all members at the hub; of a member to hub and deputy, of the deputy to members
+    // [comm->size], and one more of polled. A wire leads from the hub to each member, from a member to hub
+    // and deputy, from the deputy to members.
+    struct ls_wire *wires;
     struct watched *ranks;
     struct ls_witness *witnesses;
     struct pollfd *polled;

@@ -7,8 +7,7 @@
 
 struct ls_class_index {
     int64_t classes;
-    int64_t
-        *begin; // [classes + 1]: the samples of class c are samples[begin[c]] to samples[begin[c + 1] - 1],
+    int64_t *begin;    // [classes + 1]: the samples of class c are samples[begin[c] … begin[c + 1] - 1]
     uint32_t *samples; // [all], global indices, in their order
     int32_t *present;  // [n_present]: the classes that have samples, in their order
     int64_t n_present;

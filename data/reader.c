@@ -1,7 +1,8 @@
 // Batches, read ahead. A slot of the ring goes round:
 //
-//   free ──request──> pending: parts taken by threads ──last part done──> next ──> the caller's ──release──>
-//   free
+//   free ──request──> pending: parts taken by threads ──last part done──> next ──> the caller's
+//     ^                                                                                  │
+//     └─────────────────────────────────────release──────────────────────────────────────┘
 //
 // A batch is cut into parts, so that several threads read one batch; what a part holds is a function of its
 // position alone, so it does not matter which thread reads it, or when.

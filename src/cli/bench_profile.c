@@ -1,8 +1,7 @@
 // What is printed, and how it is defined:
 //
 //   ms        time that threads had a processor for an op in a step, divided by the rank's lane threads:
-//   these
-//             add up to the step
+//             these add up to the step
 //   share     of the step
 //   GFLOP/s   operations of all the rank's lanes (LS_OP's `flops`) by that time; of a convolution as it is
 //             defined, also where a kernel makes fewer

@@ -2,12 +2,11 @@
 // pairs to an f32 (AVX-512 BF16): here, pairs of pixels side by side in a row, whose channels are laid out in
 // turn first.
 //
-//   x   [tap across][panel of 32 channels][segment][row][pair][32][2]     a tap is x moved by its column of
-//   the window; dy  [block of 8 channels][segment][row][pair][8][2]                   rows of the window are
-//   rows of x further down
+//   x   [tap across][panel of 32 channels][segment][row][pair][32][2]
+//   dy  [block of 8 channels][segment][row][pair][8][2]
+//   dw  [out][row, column of the window][in] += sum over segments, rows, pairs of dyᵀ x
 //
-//   dw [out][row, column of the window][in] += sum over segments, rows, pairs of dyᵀ x
-//
+// A tap across is x moved by its column of the window; rows of the window are rows of x further down.
 // A segment is a few rows of an image; as many segments as fill the cache are summed at once, in the order in
 // which they lie. What lies on padding, and behind the last pixel of an odd row, is zero.
 #pragma once
@@ -21,9 +20,8 @@ enum { LS_PAIRS_PANEL = 32, LS_PAIRS_BLOCK = 8, LS_PAIRS_GROUP = 64 }; // GROUP:
 
 struct ls_pairs {
     int64_t images, in_h, in_w, in_c, out_h, out_w, out_c, kernel_h, kernel_w, pad_h, pad_w;
-    int64_t
-        pixels;    // of all rows: of a 1x1 window, rows are pieces of all images, and the last may be shorter
-    int64_t pairs; // of a row
+    int64_t pixels; // of all rows; with a 1x1 window rows are pieces of all images, the last maybe shorter
+    int64_t pairs;  // of a row
     int64_t band, group; // rows of a segment; segments at once
 };
 

@@ -49,9 +49,9 @@ ls_status ls_node_infer(const struct ls_graph *graph, const struct ls_node *node
                         struct ls_value_info out[LS_MAX_OUT]);
 double ls_node_flops(const struct ls_graph *graph, const struct ls_node *node);
 
-// ---- for gradient rules
-// ------------------------------------------------------------------------------------- While backward is
-// emitted: gradient of each forward value, LS_NONE until something flowed into it.
+// ---- for gradient rules ----
+
+// While backward is emitted: gradient of each forward value, LS_NONE until something flowed into it.
 struct ls_gradient {
     struct ls_graph *graph;
     ls_value *of;       // [n forward values]
@@ -67,7 +67,7 @@ ls_value ls_gradient_out(const struct ls_gradient *gradient, const struct ls_nod
 // is not wanted.
 ls_status ls_gradient_flow(struct ls_gradient *gradient, ls_value value, ls_value contribution);
 
-// ---- an op alone, outside a model: for tests and measurements of kernels
+// ---- an op alone, outside a model: for tests and measurements of kernels ----
 
 struct ls_alone {
     int n_in;

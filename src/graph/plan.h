@@ -13,11 +13,12 @@ struct ls_lane; // device/device.h
 
 enum { LS_ALIGN = 64, LS_ALIGN_FLOATS = LS_ALIGN / 4 };
 
-// ---- flat memory
-// -------------------------------------------------------------------------------------------- All parameters
-// lie in one f32 buffer in the order in which backward finishes their gradients, frozen ones behind them; the
-// lane's output buffer has the layout of those that are trained, followed by the tail: statistics, then the
-// metrics. Each item starts at a multiple of LS_ALIGN_FLOATS floats; the gaps are zero and stay zero.
+// ---- flat memory ----
+
+// All parameters lie in one f32 buffer in the order in which backward finishes their gradients, frozen ones
+// behind them; the lane's output buffer has the layout of those that are trained, followed by the tail:
+// statistics, then the metrics. Each item starts at a multiple of LS_ALIGN_FLOATS floats; the gaps are zero
+// and stay zero.
 struct ls_item {
     const char *name;
     struct ls_shape shape; // in meaning (out, in, h, w); memory is NHWC
@@ -41,8 +42,8 @@ enum ls_metric {
 struct ls_layout {
     struct ls_item *params, *states;
     int n_params, n_states;
-    int n_trained,
-        n_followed;        // the first so many of each have a gradient, a statistic; the others are frozen
+    // The first so many of params have a gradient, of states a statistic; the others are frozen.
+    int n_trained, n_followed;
     size_t param_floats;   // length of the parameter buffer, gaps included
     size_t state_floats;   // length of the running statistics
     size_t trained_floats; // length of what is trained of the parameters: of an optimizer's slot
@@ -57,18 +58,18 @@ struct ls_bucket {
     size_t offset, count; // floats
 };
 
-// ---- what a lane reads
-// -------------------------------------------------------------------------------------- The part that the
-// kernels read from device memory and the host fills in for each lane.
+// ---- what a lane reads ----
+
+// The part that the kernels read from device memory and the host fills in for each lane.
 struct ls_lane_control {
-    uint64_t seed; // of the run: key of dropout
-    uint64_t
-        first_position; // of the lane's first sample in the endless stream of samples: counter of dropout
-    float loss_seed;    // loss scale / global batch
-    float stop, fault;  // this rank's, in its first lane; 0 in every other
+    uint64_t seed;           // of the run: key of dropout
+    uint64_t first_position; // of the lane's first sample in the stream of samples: counter of dropout
+    float loss_seed;         // loss scale / global batch
+    float stop, fault;       // this rank's, in its first lane; 0 in every other
 };
 
-// ---- the plan
+// ---- the plan ----
+
 enum ls_region {
     LS_REGION_ARENA,  // activations and workspaces of the lane
     LS_REGION_PARAMS, // offset in bytes from the parameter buffer

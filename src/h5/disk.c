@@ -2,8 +2,7 @@
 //
 //   the disk     | data of images .......... | data of labels ... |      by pwrite, as it comes
 //   in memory    | metadata |                |        | metadata |       all that the library writes
-//   finished     | metadata | images ....... | labels | metadata |       the rest copied from memory between
-//   the data
+//   finished     | metadata | images ....... | labels | metadata |       the rest copied in from memory
 //
 //   large data   | left the page cache | on its way to the disk ..... |  more to come
 //

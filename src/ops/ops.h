@@ -38,10 +38,8 @@ enum ls_op_id {
     LS_OP_CONV,
     LS_OP_CONV_INPUT_GRAD, // dy, w -> dx; attributes of the convolution, and height and width of x
     // x, w [C, O/groups, KH, KW] (lies C,KH,KW,O/groups) -> y [N,O,OH,OW], OH and OW the attributes size_h
-    // and
-    // size_w: the convolution with these attributes and this w that takes y's shape to x's, the other way. y
-    // is
-    // what LS_OP_CONV_INPUT_GRAD makes of x and w.
+    // and size_w: the convolution with these attributes and this w that takes y's shape to x's, the other
+    // way. y is what LS_OP_CONV_INPUT_GRAD makes of x and w.
     LS_OP_CONV_TRANSPOSE,
     LS_OP_CONV_WEIGHT_GRAD,   // x, dy -> dw f32; attributes of the convolution, and kernel height and width
     LS_OP_LINEAR,             // x [N,F], w [O,F], optional bias f32 [O] -> y [N,O] = x wᵀ + bias
@@ -65,12 +63,11 @@ enum ls_op_id {
     LS_OP_TANH,                // x -> tanh(x)
     LS_OP_TANH_GRAD,           // y, dy -> dy * ((1 - y) * (1 + y))
     // x -> x P(x) (Hendrycks, Gimpel 2016), P(x) = erfc(-x / sqrt(2)) / 2, the normal distribution's; where
-    // the
-    // attribute tanh is 1, their approximation: P(x) = (1 + tanh(u)) / 2 = sigmoid(2u), u = sqrt(2 / pi) *
-    // (x + 0.044715 x^3)
+    // the attribute tanh is 1, their approximation: P(x) = (1 + tanh(u)) / 2 = sigmoid(2u), u =
+    // sqrt(2 / pi) * (x + 0.044715 x^3)
     LS_OP_GELU,
-    // x, dy -> dy * (P(x) + x p(x)), p the derivative of P: exp(-x^2 / 2) / sqrt(2 pi), or with tanh 2 P(x)
-    // (1 - P(x)) du/dx
+    // x, dy -> dy * (P(x) + x p(x)), p the derivative of P: exp(-x^2 / 2) / sqrt(2 pi), or with tanh
+    // 2 P(x) (1 - P(x)) du/dx
     LS_OP_GELU_GRAD,
     LS_OP_SILU,            // x -> x * sigmoid(x)
     LS_OP_SILU_GRAD,       // x, dy -> dy * (s * (1 + x * (1 - s))), s = sigmoid(x)
@@ -85,18 +82,16 @@ enum ls_op_id {
     LS_OP_GLOBAL_AVG_POOL,      // x -> y [N,C,1,1]
     LS_OP_GLOBAL_AVG_POOL_GRAD, // dy -> dx; height and width of x
     // a, b -> a + b. Shapes broadcast as in numpy, over the axes as shapes name them (N, C, H, W); where they
-    // differ,
-    // the rank is 2 or more, and rank 4 goes with rank 4 alone.
+    // differ, the rank is 2 or more, and rank 4 goes with rank 4 alone.
     LS_OP_ADD,
     LS_OP_MUL, // a, b -> a * b, shapes as of add
     // x, optional factor -> f32 (f64 among f64) of the shape that the attributes say: x, or x * factor, whose
-    // shape
-    // broadcasts to x's, summed over what that shape lacks. The gradient of add and mul by what was spread.
+    // shape broadcasts to x's, summed over what that shape lacks. The gradient of add and mul by what was
+    // spread.
     LS_OP_SUM_TO,
     // x -> y [N,C,OH,OW], OH and OW the attributes height and width. Place (i, j) of y sees a row and a
-    // column
-    // of x, or with bilinear two of each, as ops/resample.h has them for i and j: y is their pixel, or the
-    // mean of their four by the products of the weights, the columns' taken first.
+    // column of x, or with bilinear two of each, as ops/resample.h has them for i and j: y is their pixel, or
+    // the mean of their four by the products of the weights, the columns' taken first.
     LS_OP_RESIZE,
     LS_OP_RESIZE_GRAD, // dy -> dx; size_h and size_w of x
     LS_OP_FLATTEN,     // x [N,C,H,W] -> [N, H*W*C], a view: features in memory order
@@ -137,42 +132,46 @@ enum ls_op_id {
     // target smoothed: q = (1 - s) * target + s / 2. Score: 1 where, for every label, x > 0 just where
     // target > 1/2; else 0.
     LS_OP_BINARY_CROSS_ENTROPY,
-    LS_OP_BINARY_CROSS_ENTROPY_GRAD, // logits, target, weight, seed -> dlogits, = seed * weight / L *
-                                     // (sigmoid(x) - q)
-    LS_OP_RANK_FLAGS,                // -> stop, fault (scalars f32): the lane control's
+    // logits, target, weight, seed -> dlogits, = seed * weight / L * (sigmoid(x) - q)
+    LS_OP_BINARY_CROSS_ENTROPY_GRAD,
+    LS_OP_RANK_FLAGS, // -> stop, fault (scalars f32): the lane control's
+
     // ---- values that only move, of any float type and rank; an axis is one of the shape, from 0 on
+
     LS_OP_RESHAPE,   // x -> y of the shape dim0, dim1, … (0 ends it), a view: the numbers lie as they lay
     LS_OP_TRANSPOSE, // x -> y: axis i of y is axis axis<i> of x
     LS_OP_CONCAT,    // 2 to 8 inputs, alike but along `axis` -> y, one behind the other along it
     LS_OP_SLICE,     // x -> y: places begin to begin + size - 1 of x along `axis`
     LS_OP_PAD,       // x -> y of `size` places along `axis`, x from `begin` on and 0 elsewhere
     LS_OP_REPEAT,    // x [1, …] -> y [times, …]
+
     // ---- attention
+
     // a, b of rank 2, 3 or 5, equal but for their last two axes -> y = scale * a' b', a product for each
-    // place
-    // of the axes before: a' [m,k] is the last two of a, or, with transpose_a, these [k,m] transposed; b'
-    // [k,n] likewise. The sum is scaled.
+    // place of the axes before: a' [m,k] is the last two of a, or, with transpose_a, these [k,m] transposed;
+    // b' [k,n] likewise. The sum is scaled.
     LS_OP_MATMUL,
     // x of rank 2 and more, scale [C], shift [C] -> y = (x - mean) / sqrt(var + epsilon) * scale + shift,
-    // over
-    // the C numbers that lie side by side: the last axis, of an image the channels. var is biased.
+    // over the C numbers that lie side by side: the last axis, of an image the channels. var is biased.
     LS_OP_LAYERNORM,
     LS_OP_LAYERNORM_GRAD, // x, dy, scale -> dx, dscale, dshift
     // The same with a mean and a variance for each sample and each of `groups` groups of channels.
     LS_OP_GROUPNORM,
     LS_OP_GROUPNORM_GRAD, // x, dy, scale -> dx, dscale, dshift
     LS_OP_EMBEDDING,      // index i32 [N] or [N,L], table [V,D] -> y [N,D] or [N,L,D]: rows of the table
-    // index, dy -> dtable f32 [V,D], V the attribute rows: rows of dy added in the order of the index, in
-    // f32,
-    // to 0
+    // index, dy -> dtable f32 [V,D], V the attribute rows: rows of dy added in f32 to 0, in the order
+    // of the index
     LS_OP_EMBEDDING_GRAD,
-    // ---- made by the fusion pass ----
+
+    // ---- made by the fusion pass
+
     LS_OP_CONV_RELU,
     LS_OP_LINEAR_RELU,
     // As LS_OP_BATCHNORM, y = relu(…), or where the attribute most is not 0, clip from 0 to that (relu6).
     LS_OP_BATCHNORM_RELU,
-    LS_OP_BATCHNORM_RELU_GRAD, // x, dy, scale, shift, mean, var -> dx, dscale, dshift: dy counts where relu
-                               // or clip let it through, which is computed again from x
+    // x, dy, scale, shift, mean, var -> dx, dscale, dshift: dy counts where relu or clip let it
+    // through, which is computed again from x
+    LS_OP_BATCHNORM_RELU_GRAD,
     LS_OP_BATCHNORM_EVAL_RELU,
     LS_OP_ADD_RELU,
     LS_OP_BATCHNORM_ADD_RELU, // x, scale, shift, b -> y = relu(… + b), rounded once, mean, var
@@ -224,12 +223,13 @@ enum { LS_MATMUL_TRANSPOSE_A, LS_MATMUL_TRANSPOSE_B, LS_MATMUL_SCALE };
 enum { LS_GROUPNORM_GROUPS, LS_GROUPNORM_EPSILON }; // layernorm: 1 group
 enum { LS_EMBEDDING_ROWS };
 
-// ---- builders, for models
-// --------------------------------------------------------------------------------------- Each appends nodes
-// to the graph and returns the result; names get the graph's scope in front ("layer1.0." + "conv1").
-// Parameters are named as PyTorch names them (conv1.weight, bn1.running_mean). Weights start uniform in
-// ±sqrt(6 / fan_in) for convolutions (He et al. 2015, fan-in, gain of relu) and ±1/sqrt(fan_in) for linear
-// layers and their biases.
+// ---- builders, for models ----
+
+// Each appends nodes to the graph and returns the result; names get the graph's scope in front ("layer1.0." +
+// "conv1"). Parameters are named as PyTorch names them (conv1.weight, bn1.running_mean). Weights start
+// uniform in ±sqrt(6 / fan_in) for convolutions (He et al. 2015, fan-in, gain of relu) and ±1/sqrt(fan_in)
+// for linear layers and their biases.
+
 struct ls_input_spec {
     int64_t batch, channels, height, width;
     int64_t out_height, out_width; // of the centre that is shown, or of the crop; 0: the whole
@@ -287,8 +287,8 @@ ls_value ls_avg_pool_to(struct ls_graph *graph, ls_value x, int64_t height, int6
 // To height x width pixels: the nearest pixel, or bilinear between centres (PyTorch's interpolate with
 // align_corners false, whose "nearest" this is). x itself where it has that size.
 ls_value ls_resize(struct ls_graph *graph, ls_value x, int64_t height, int64_t width, bool bilinear);
-ls_value ls_upsample(struct ls_graph *graph, ls_value x, int64_t factor,
-                     bool bilinear); // factor times as many
+// The same to `factor` times as many in both directions.
+ls_value ls_upsample(struct ls_graph *graph, ls_value x, int64_t factor, bool bilinear);
 ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_mul(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_flatten(struct ls_graph *graph, ls_value x);

@@ -25,8 +25,8 @@ struct ls_checkpoint_state {
     uint64_t skipped_in_row; // … just now
     uint64_t samples, batch, lanes;
     uint64_t data_identity, data_content; // of data.train: names and sizes; what is in it
-    double
-        best_score; // the best accuracy, of labels the best F1, of values minus the least loss; NAN: none yet
+    // The best accuracy; of labels the best F1, of values minus the least loss; NAN: none yet.
+    double best_score;
     uint64_t best_step;
     uint64_t evaluated_step; // of the last evaluation; 0: none
     double last_loss;        // of the last evaluation, or, where there was none, of the last step

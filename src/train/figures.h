@@ -37,9 +37,8 @@ struct ls_figures {
     enum ls_outputs kind;
     float min_confidence; // below it the model abstains
     struct ls_figure_counts counts;
-    float largest; // of values: the largest absolute error
-    uint64_t
-        *confusion; // [outputs][outputs]: true class, predicted class; NULL where there are more than 2048
+    float largest;       // of values: the largest absolute error
+    uint64_t *confusion; // [outputs][outputs]: true class, predicted class; NULL of more than 2048 outputs
 };
 
 // `confusion`: count the confusion matrix of classes, too.

@@ -7,11 +7,13 @@
 //
 //   base/status.h         what functions return; the calling thread's error
 //   base/log.h            where notes and warnings go: nowhere, until the program says
-//   base/version.h        ls_version, and the number of the binary interface; train/libraries.h: those
-//   beneath comm/comm.h           the ranks: open, agree on errors, end ops/ops.h             ops, and the
-//   functions that models are built with; graph/graph.h: what they build zoo/zoo.h             the models
-//   that recipes name, and ls_zoo_add for one of your own train/trainer.h       ls_train: a run, from a
-//   recipe to its checkpoints; train/stop.h: the wish to stop train/planning.h      what a run would take
+//   base/version.h        ls_version, and the number of the binary interface
+//   train/libraries.h     the libraries beneath, with their versions
+//   comm/comm.h           the ranks: open, agree on errors, end
+//   ops/ops.h             ops, and the functions that models are built with; graph/graph.h: what they build
+//   zoo/zoo.h             the models that recipes name, and ls_zoo_add for one of your own
+//   train/trainer.h       ls_train: a run, from a recipe to its checkpoints; train/stop.h: the wish to stop
+//   train/planning.h      what a run would take
 //   train/session.h       a checkpoint opened for use: evaluation, and what the model says, piece by piece
 //   train/predict.h       a checkpoint over files of samples, into a file
 //   train/figures.h       accuracy, calibration, confusion, F1, errors
