@@ -2,7 +2,6 @@
 #include "cuda/internal.h"
 
 #include "base/text.h"
-#include "cuda/gpus.h"
 #include "cuda/kernels/flat.h"
 #include "cuda/lib/lib.h"
 #include "cuda/range.h"

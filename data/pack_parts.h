@@ -58,9 +58,6 @@ ls_status ls_pack_set_shape(struct ls_pack_source *source, int rank, const int64
                             const char *text, bool *channels_first);
 void ls_pack_channels_last(const struct ls_shard_shape *shape, int64_t n, const void *in, void *out);
 
-// Calls `take` for each line that is not blank, without what ends it; `number` from 1 on.
-ls_status ls_pack_lines(const char *path, ls_status (*take)(void *context, int number, char *line),
-                        void *context);
 // The names of classes from a file, a line each.
 ls_status ls_pack_read_class_names(struct ls_pack_source *source, const char *path);
 

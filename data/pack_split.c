@@ -10,8 +10,9 @@ static const size_t MOST_LIST_BYTES = (size_t)1 << 30;
 
 // ---- lines of a file
 
-ls_status ls_pack_lines(const char *path, ls_status (*take)(void *context, int number, char *line),
-                        void *context) {
+// Calls `take` for each line that is not blank, without what ends it; `number` from 1 on.
+static ls_status take_lines(const char *path, ls_status (*take)(void *context, int number, char *line),
+                            void *context) {
     char *text;
     size_t bytes;
     LS_TRY(ls_file_read(path, MOST_LIST_BYTES, &text, &bytes));
@@ -53,7 +54,7 @@ static ls_status take_class(void *context, int number, char *line) {
 
 ls_status ls_pack_read_class_names(struct ls_pack_source *source, const char *path) {
     struct class_list list = {.source = source, .path = path};
-    LS_TRY(ls_pack_lines(path, take_class, &list));
+    LS_TRY(take_lines(path, take_class, &list));
     if (list.n == 0) return LS_FAIL(LS_INPUT, "%s: expected the names of classes, a line each", path);
     source->class_names = list.names;
     source->n_class_names = list.n;
@@ -93,7 +94,7 @@ static ls_status take_sample(void *context, int number, char *line) {
 static ls_status split_by_list(const struct ls_pack_source *source, const char *path,
                                struct ls_pack_tests *tests) {
     struct test_list list = {source, path, tests};
-    LS_TRY(ls_pack_lines(path, take_sample, &list));
+    LS_TRY(take_lines(path, take_sample, &list));
     if (tests->n) return LS_OK;
     return LS_FAIL(LS_INPUT, "%s: expected %s of the test split, a line each, found none", path,
                    source->noun);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/status.h"
-#include "base/text.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
 #include "cli/doctor.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "base/version.h"
 #include "cli/cli.h"
 #include "cli/world.h"

@@ -8,11 +8,10 @@ enum { LS_DOCTOR_FACTS = 7, LS_DOCTOR_HOSTS = 64 };
 // One host's word on itself.
 struct ls_doctor_host {
     char name[64];
-    char fact[LS_DOCTOR_FACTS][128]; // by ls_doctor_fact_name; equal where all is well
+    char fact[LS_DOCTOR_FACTS][128]; // versions and machine; equal where all is well
     double clock;                    // seconds since 1970, at one moment for all
 };
 
-const char *ls_doctor_fact_name(int fact); // "MPI", "kernel", …
 void ls_doctor_look(struct ls_doctor_host *host, const struct ls_comm *comm,
                     const char *processor); // but for the clock
 // Prints a warning for each host that differs from most; returns how many.

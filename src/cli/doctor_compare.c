@@ -14,10 +14,6 @@ static const double CLOCKS_APART_S = 1; // what time stamps of files and logs sh
 static const char *const names[LS_DOCTOR_FACTS] = {"lockstep", "MPI",       "HDF5", "oneDNN",
                                                    "kernel",   "processor", "GPU"};
 
-const char *ls_doctor_fact_name(int fact) {
-    return names[fact];
-}
-
 void ls_doctor_look(struct ls_doctor_host *host, const struct ls_comm *comm, const char *processor) {
     struct utsname system;
     const char *kernel = uname(&system) == 0 ? system.release : "unknown";

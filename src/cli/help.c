@@ -1,4 +1,5 @@
 // What --help prints.
+#include "base/text.h"
 #include "cli/cli.h"
 
 #include <stdio.h>

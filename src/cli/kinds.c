@@ -1,4 +1,5 @@
 // Commands that have kinds, which the first argument names: pack images, bench step.
+#include "base/text.h"
 #include "cli/cli.h"
 
 #include <string.h>

@@ -2,9 +2,7 @@
 // then the normalization is undone. From files: the same with nothing to change.
 #include "cli/show_samples.h"
 
-#include "base/text.h"
 #include "cpu/kernel.h"
-#include "data/order.h"
 #include "data/picture.h"
 #include "data/reader.h"
 #include "train/engine.h"

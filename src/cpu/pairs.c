@@ -3,6 +3,8 @@
 
 #include "cpu/internal.h"
 
+#ifdef LS_HAVE_PAIRS
+
 // Pairs at once: x's panel and dy's block stay in the first cache.
 enum { AT_ONCE = 256 };
 
@@ -27,7 +29,8 @@ static void join_images(struct ls_pairs *conv) {
     conv->in_h = conv->out_h = divide_up(conv->pixels, conv->out_w);
 }
 
-void ls_pairs_cut(struct ls_pairs *conv) {
+// Sets what stands behind the paddings.
+static void cut(struct ls_pairs *conv) {
     conv->pixels = conv->out_h * conv->out_w;
     if (conv->kernel_h * conv->kernel_w == 1) join_images(conv);
     conv->pairs = (conv->out_w + 1) / 2;
@@ -36,13 +39,11 @@ void ls_pairs_cut(struct ls_pairs *conv) {
     conv->group = smaller(smaller(conv->group, conv->images), LS_PAIRS_GROUP);
 }
 
-size_t ls_pairs_workspace(const struct ls_pairs *conv) {
+static size_t workspace_bytes(const struct ls_pairs *conv) {
     const int64_t x = conv->kernel_w * (conv->in_c / LS_PAIRS_PANEL) * ls_pairs_panel(conv);
     const int64_t dy = conv->out_c / LS_PAIRS_BLOCK * ls_pairs_block(conv);
     return (size_t)(2 * (x + dy) + larger(conv->in_c, conv->out_c)) * sizeof(ls_bf16);
 }
-
-#ifdef LS_HAVE_PAIRS
 
 static struct ls_pairs conv_of(const struct ls_graph *graph, const struct ls_node *node) {
     const int64_t *x = ls_info(graph, node->in[0])->shape.dim, *y = ls_info(graph, node->in[1])->shape.dim,
@@ -58,7 +59,7 @@ static struct ls_pairs conv_of(const struct ls_graph *graph, const struct ls_nod
                             .kernel_w = w[3],
                             .pad_h = node->attr[LS_PAD_H].i,
                             .pad_w = node->attr[LS_PAD_W].i};
-    ls_pairs_cut(&conv);
+    cut(&conv);
     return conv;
 }
 
@@ -79,7 +80,7 @@ static bool supports(const struct ls_graph *graph, const struct ls_node *node, s
     if (!types_fit(graph, node) || !window_fits(graph, node)) return false;
     const struct ls_pairs conv = conv_of(graph, node);
     if (conv.in_c % LS_PAIRS_PANEL != 0 || conv.out_c % LS_PAIRS_PANEL != 0) return false;
-    *workspace = ls_pairs_workspace(&conv);
+    *workspace = workspace_bytes(&conv);
     return true;
 }
 

@@ -25,9 +25,6 @@ struct ls_pairs {
     int64_t band, group; // rows of a segment; segments at once
 };
 
-void ls_pairs_cut(struct ls_pairs *conv);               // sets what stands behind the paddings
-size_t ls_pairs_workspace(const struct ls_pairs *conv); // bytes
-
 #ifdef LS_HAVE_PAIRS
 void ls_pairs_weight_grad(const struct ls_pairs *conv, const ls_bf16 *x, const ls_bf16 *dy, float *dw,
                           void *workspace);

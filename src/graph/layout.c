@@ -16,7 +16,8 @@ static const char *const metric_names[LS_METRICS] = {
     [LS_METRIC_FAULT] = "metric:fault",
 };
 
-enum ls_metric ls_metric_of(const struct ls_value_info *output) {
+// The metric that this output is, or LS_METRICS.
+static enum ls_metric metric_of(const struct ls_value_info *output) {
     int metric = 0;
     while (metric < LS_METRICS && strcmp(metric_names[metric], output->name) != 0) metric++;
     return (enum ls_metric)metric;
@@ -162,7 +163,7 @@ ls_status ls_layout_output(const struct ls_layout *layout, const struct ls_graph
                            size_t *offset) {
     const struct ls_value_info *info = ls_info(graph, output);
     if (info->output_of == LS_NONE) {
-        enum ls_metric metric = ls_metric_of(info);
+        enum ls_metric metric = metric_of(info);
         if (metric == LS_METRICS) return LS_FAIL(LS_SYSTEM, "output %s is no metric", info->name);
         *offset = layout->metrics + metric;
         return LS_OK;

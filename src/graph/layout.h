@@ -15,8 +15,6 @@ ls_status ls_layout_match(const struct ls_layout *layout, const struct ls_graph 
 // The index of the item of that name, or -1.
 int ls_layout_param(const struct ls_layout *layout, const char *name);
 int ls_layout_state(const struct ls_layout *layout, const char *name);
-// The metric that this output is, or LS_METRICS.
-enum ls_metric ls_metric_of(const struct ls_value_info *output);
 // Where an output lies in the output buffer, in floats.
 ls_status ls_layout_output(const struct ls_layout *layout, const struct ls_graph *graph, ls_value output,
                            size_t *offset);

@@ -2,8 +2,6 @@
 // from the graph and the device's word on workspaces; never from free memory, time, or the number of ranks.
 #pragma once
 
-#include "base/lanes.h"
-#include "graph/augment.h"
 #include "graph/graph.h"
 
 #include "base/begin.h"

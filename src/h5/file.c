@@ -55,7 +55,8 @@ static herr_t take_innermost(unsigned n, const H5E_error2_t *error, void *contex
     return 0;
 }
 
-void ls_h5_library_words(char *out, size_t bytes) {
+// The innermost description on the library's error stack.
+static void library_words(char *out, size_t bytes) {
     snprintf(out, bytes, "HDF5 does not say why");
     struct words words = {out, bytes};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, &words);
@@ -64,7 +65,7 @@ void ls_h5_library_words(char *out, size_t bytes) {
 ls_status ls_h5_fail_at(const char *source, int line, const struct ls_h5 *file, const char *what,
                         const char *object) {
     char words[512];
-    ls_h5_library_words(words, sizeof words);
+    library_words(words, sizeof words);
     ls_status status = file->writing ? LS_SYSTEM : LS_INPUT;
     if (!object) return ls_fail_at(source, line, status, "%s: %s: %s", file->path, what, words);
     return ls_fail_at(source, line, status, "%s: %s '%s': %s", file->path, what, object, words);
@@ -181,7 +182,7 @@ ls_status ls_h5_open(const char *path, struct ls_h5 **result) {
     hid_t access = ls_h5_access();
     file->id = H5Fopen(path, H5F_ACC_RDONLY, access);
     char words[512] = "";
-    if (file->id < 0) ls_h5_library_words(words, sizeof words);
+    if (file->id < 0) library_words(words, sizeof words);
     H5Pclose(access);
     ls_h5_unlock();
     if (file->id < 0) {

@@ -41,8 +41,6 @@ void ls_h5_unlock(void);
 ls_status ls_h5_fail_at(const char *source, int line, const struct ls_h5 *file, const char *what,
                         const char *object);
 #define LS_H5_FAIL(file, what, object) ls_h5_fail_at(__FILE__, __LINE__, (file), (what), (object))
-// The innermost description on the library's error stack.
-void ls_h5_library_words(char *out, size_t bytes);
 
 // The type in memory; the library's own or one that lives as long as the process. Negative: none.
 hid_t ls_h5_memory_type(ls_dtype type);

@@ -1,5 +1,6 @@
 // A study as a Slurm array job: a file to look at, submit, and collect.
 #include "base/file.h"
+#include "base/text.h"
 #include "study/parts.h"
 
 #include <stdio.h>

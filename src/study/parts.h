@@ -4,8 +4,6 @@
 #include "study/fit.h"
 #include "study/study.h"
 
-#include "base/text.h"
-
 // runs.c: makes or finds every trial of a point, and measures its reductions.
 ls_status ls_study_measure(struct ls_study *study, struct ls_point *point);
 ls_status ls_study_make_folders(const struct ls_study_spec *spec);

@@ -1,6 +1,7 @@
 // scaling.svg and scaling.png, by gnuplot, from the table.
 #include "base/file.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "study/parts.h"
 
 #include <errno.h>

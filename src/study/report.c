@@ -1,7 +1,6 @@
 // scaling.csv, scaling.json, report.md: one table, three times.
 #include "base/file.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "study/parts.h"
 
 #include <math.h>

@@ -1,6 +1,5 @@
 #include "study/study.h"
 
-#include "base/log.h"
 #include "cpu/cpu.h"
 #include "study/parts.h"
 #include "train/recipe.h"

@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/pulse.h"
 #include "h5/h5.h"
 

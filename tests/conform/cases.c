@@ -1,6 +1,7 @@
 #include "conform/cases.h"
 
 #include "base/philox.h"
+#include "graph/augment.h"
 
 #include <string.h>
 

@@ -2,7 +2,6 @@
 // which must end with a status, whatever they are.
 #pragma once
 
-#include "base/hash.h"
 #include "base/status.h"
 
 #include <fcntl.h>

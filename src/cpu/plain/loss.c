@@ -1,6 +1,7 @@
 // Softmax and the losses. All sums are f64.
 #include "cpu/plain/functions.h"
 #include "cpu/plain/plain.h"
+#include "graph/augment.h"
 
 #include <math.h>
 

@@ -10,6 +10,7 @@
 #include "base/philox.h"
 #include "conform/trial.h"
 #include "cpu/plain/plain.h"
+#include "graph/augment.h"
 
 #include <math.h>
 #include <string.h>

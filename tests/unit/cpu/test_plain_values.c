@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "conform/trial.h"
+#include "graph/augment.h"
 
 #include <math.h>
 #include <string.h>

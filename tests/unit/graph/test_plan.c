@@ -1,7 +1,9 @@
 // Whole plans of real models: places, layout, buckets, and how ranks hold lanes.
 #include "plan_check.h"
 
+#include "base/lanes.h"
 #include "fake_device.h"
+#include "graph/augment.h"
 #include "graph/buckets.h"
 #include "graph/layout.h"
 #include "zoo/zoo.h"
