@@ -88,6 +88,9 @@ ls_status ls_dataset_read_shuffled(struct ls_dataset *dataset, const int64_t *in
 ls_status ls_dataset_make_leftovers(const struct ls_dataset *dataset, uint64_t seed, int64_t stride,
                                     int64_t width, struct ls_leftovers **leftovers);
 
+// Whether chunks that szip packed are undone here, by libaec; else HDF5 reads them, where it can.
+bool ls_szip_is_built_in(void);
+
 // A hash of what the set holds, at a bounded cost: all checksums of shards of Lockstep's own, all targets of
 // other files (both up to 64 MiB over the set), and 256 samples with their targets, chosen by a fixed key. A
 // change of a share s of the samples of other people's files passes unseen with probability (1 - s)^256.

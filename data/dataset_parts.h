@@ -181,7 +181,6 @@ bool ls_chunk_can_decode(const struct ls_h5_chunking *chunking);
 ls_status ls_chunk_decode(const struct ls_h5_chunking *chunking, uint32_t skipped, size_t value_bytes,
                           struct ls_buffer *chunk, size_t bytes, struct ls_buffer *other,
                           size_t decoded_bytes);
-bool ls_szip_is_built_in(void);
 // Whether numbers come out as planes: their first bytes, then their second ones, … .
 bool ls_szip_has_planes(const struct ls_h5_szip *szip);
 // To the first `expected` bytes of `out`, which may grow beyond; LS_INPUT where so many do not come out.

@@ -230,9 +230,9 @@ ls_status ls_bench_ops(const struct ls_command *command, int argc, char **argv) 
     bool helped = false;
     const struct ls_option options[] = {
         {"--op", NULL, LS_WORD, &bench.op, "OP", "this one alone, with its gradient (default: all)"},
-        {"--threads", NULL, LS_INTEGER, &bench.threads, "T",
+        {"--threads", NULL, LS_INTEGER(1, LS_PEAK_QUEUES), &bench.threads, "T",
          "queues that run the op at once, each by itself (default: the cores it may use)"},
-        {"--ms", NULL, LS_INTEGER, &bench.ms, "MS", "time for each kernel (default 30)"},
+        {"--ms", NULL, LS_INTEGER(1, 60000), &bench.ms, "MS", "time for each kernel (default 30)"},
         {"--json", NULL, LS_FLAG, &bench.json, NULL, "print one JSON object an op, precision and kernel"},
         {0},
     };
@@ -240,11 +240,6 @@ ls_status ls_bench_ops(const struct ls_command *command, int argc, char **argv) 
     LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
     if (helped) return LS_OK;
     if (n != 0) return LS_FAIL(LS_INPUT, "bench ops takes no further argument, found \"%s\"", argv[0]);
-    if (bench.threads < 1 || bench.threads > LS_PEAK_QUEUES)
-        return LS_FAIL(LS_INPUT, "--threads: expected 1 to %d, found %lld", LS_PEAK_QUEUES,
-                       (long long)bench.threads);
-    if (bench.ms < 1 || bench.ms > 60000)
-        return LS_FAIL(LS_INPUT, "--ms: expected 1 to 60000, found %lld", (long long)bench.ms);
     LS_TRY(check_op(&bench));
     bench.queues = (int)bench.threads;
     LS_TRY(ls_cpu_open(&(struct ls_cpu_options){.threads = bench.queues}, &bench.device));

@@ -226,10 +226,12 @@ ls_status ls_bench_read(const struct ls_command *command, int argc, char **argv)
         {"--target", NULL, LS_WORD, &asked.target, "NAME",
          "dataset of the targets, where there is one (default labels)"},
         {"--axes", NULL, LS_WORD, &asked.axes, "AXES", "NHWC, NCHW, NLC or NCL (default: as for training)"},
-        {"--batch", NULL, LS_INTEGER, &asked.batch, "N", "samples of a batch (default 64, or the recipe's)"},
-        {"--threads", NULL, LS_INTEGER, &asked.threads, "T",
+        {"--batch", NULL, LS_INTEGER(1, 1 << 20), &asked.batch, "N",
+         "samples of a batch (default 64, or the recipe's)"},
+        {"--threads", NULL, LS_INTEGER(1, 256), &asked.threads, "T",
          "threads that read ahead (default 2, or the recipe's)"},
-        {"--ms", NULL, LS_INTEGER, &asked.milliseconds, "MS", "time for each way of reading (default 700)"},
+        {"--ms", NULL, LS_INTEGER(1, 3600000), &asked.milliseconds, "MS",
+         "time for each way of reading (default 700)"},
         {"--json", NULL, LS_FLAG, &asked.json, NULL, "print one JSON object a measurement"},
         {0},
     };
@@ -237,11 +239,5 @@ ls_status ls_bench_read(const struct ls_command *command, int argc, char **argv)
     if (helped) return LS_OK;
     asked.words = (const char *const *)argv;
     if (asked.n == 0) return LS_FAIL(LS_INPUT, "bench read needs data files, or a recipe");
-    if (asked.batch < 0 || asked.batch > 1 << 20)
-        return LS_FAIL(LS_INPUT, "--batch: expected 1 to %d, found %lld", 1 << 20, (long long)asked.batch);
-    if (asked.threads < 0 || asked.threads > 256)
-        return LS_FAIL(LS_INPUT, "--threads: expected 1 to 256, found %lld", (long long)asked.threads);
-    if (asked.milliseconds < 1 || asked.milliseconds > 3600000)
-        return LS_FAIL(LS_INPUT, "--ms: expected 1 to 3600000, found %lld", (long long)asked.milliseconds);
     return ls_with_world(work, &asked);
 }

@@ -13,6 +13,7 @@
 // All-reduces of one buffer a rank, as a run of as many lanes as ranks makes them. What is printed is defined
 // in comm/README.md, "Bandwidth".
 enum { MOST_SIZES = 64 };
+static const double MOST_BYTES = 0x1p36;
 
 struct bench {
     int64_t from, to;          // bytes
@@ -266,8 +267,8 @@ static ls_status read_sizes(const char *text, struct bench *bench) {
     for (const char *at = text; *at;) {
         char *end = NULL;
         const long long bytes = strtoll(at, &end, 10);
-        if (end == at || (*end && *end != ',') || bytes < 4 || bytes > 1LL << 36 ||
-            bench->n_sizes == MOST_SIZES)
+        if (end == at || (*end && *end != ',') || (*end && !end[1]) || bytes < 4 ||
+            (double)bytes > MOST_BYTES || bench->n_sizes == MOST_SIZES)
             return LS_FAIL(LS_INPUT,
                            "--sizes: expected up to %d numbers of bytes like 4096,1048576, found \"%s\"",
                            MOST_SIZES, text);
@@ -284,11 +285,11 @@ ls_status ls_bench_reduce(const struct ls_command *command, int argc, char **arg
     int64_t milliseconds = 300;
     bool helped = false;
     const struct ls_option options[] = {
-        {"--from", NULL, LS_INTEGER, &bench.from, "BYTES",
+        {"--from", NULL, LS_INTEGER(4, MOST_BYTES), &bench.from, "BYTES",
          "smallest buffer (default 1024); each next one is four times larger"},
-        {"--to", NULL, LS_INTEGER, &bench.to, "BYTES", "largest buffer (default 104857600)"},
+        {"--to", NULL, LS_INTEGER(4, MOST_BYTES), &bench.to, "BYTES", "largest buffer (default 104857600)"},
         {"--sizes", NULL, LS_WORD, &sizes, "A,B,…", "these sizes instead, in bytes"},
-        {"--ms", NULL, LS_INTEGER, &milliseconds, "MS",
+        {"--ms", NULL, LS_INTEGER(1, 3600000), &milliseconds, "MS",
          "time for each size and algorithm (default 300; 5 to 500 calls)"},
         {"--json", NULL, LS_FLAG, &bench.json, NULL, "print one JSON object a measurement"},
         {0},
@@ -297,11 +298,9 @@ ls_status ls_bench_reduce(const struct ls_command *command, int argc, char **arg
     LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
     if (helped) return LS_OK;
     if (n != 0) return LS_FAIL(LS_INPUT, "bench reduce takes no further argument, found \"%s\"", argv[0]);
-    if (bench.from < 4 || bench.to < bench.from || bench.to > (int64_t)1 << 36)
-        return LS_FAIL(LS_INPUT, "--from and --to: expected 4 <= from <= to <= 2^36, found %lld and %lld",
+    if (bench.to < bench.from)
+        return LS_FAIL(LS_INPUT, "--to: expected at least %lld, which is --from, found %lld",
                        (long long)bench.from, (long long)bench.to);
-    if (milliseconds < 1 || milliseconds > 3600000)
-        return LS_FAIL(LS_INPUT, "--ms: expected 1 to 3600000, found %lld", (long long)milliseconds);
     LS_TRY(sizes ? read_sizes(sizes, &bench) : (fill_sizes(&bench), LS_OK));
     bench.seconds = (double)milliseconds / 1e3;
     return ls_with_world(work, &bench);

@@ -245,15 +245,16 @@ ls_status ls_bench_step(const struct ls_command *command, int argc, char **argv)
     bool helped = false;
     const struct ls_option options[] = {
         {"--model", NULL, LS_WORD, &bench.model, "M", "a model of the zoo (default resnet18)"},
-        {"--size", NULL, LS_INTEGER, &bench.size, "S",
+        {"--size", NULL, LS_INTEGER(1, 65536), &bench.size, "S",
          "height and width of a sample, or its length (default: the model's usual)"},
-        {"--batch", NULL, LS_INTEGER, &bench.batch, "B", "global batch (default 64)"},
-        {"--lanes", NULL, LS_INTEGER, &bench.lanes, "L", "lanes (default 2)"},
+        {"--batch", NULL, LS_INTEGER(1, 1 << 30), &bench.batch, "B", "global batch (default 64)"},
+        {"--lanes", NULL, LS_INTEGER(1, 1 << 20), &bench.lanes, "L", "lanes (default 2)"},
         {"--precision", NULL, LS_WORD, &bench.precision, "P", "fp32, tf32, bf16 or fp16 (default fp32)"},
-        {"--threads", NULL, LS_INTEGER, &bench.threads, "T",
+        {"--threads", NULL, LS_INTEGER(1, 1024), &bench.threads, "T",
          "threads of a rank (default: the cores it may use)"},
         {"--kernels", NULL, LS_WORD, &bench.kernels, "K", "auto, plain or onednn (default auto)"},
-        {"--steps", NULL, LS_INTEGER, &bench.steps, "N", "steps to time, after one to warm up (default 5)"},
+        {"--steps", NULL, LS_INTEGER(1, 100000), &bench.steps, "N",
+         "steps to time, after one to warm up (default 5)"},
         {"--eager", NULL, LS_FLAG, &bench.eager, NULL, "GPU: launch every kernel anew, instead of a replay"},
         {"--profile", NULL, LS_FLAG, &bench.profile, NULL,
          "CPU: time by op of rank 0, and the best rate of a convolution or product beside it"},
@@ -270,9 +271,5 @@ ls_status ls_bench_step(const struct ls_command *command, int argc, char **argv)
         return LS_FAIL(LS_INPUT, "--model: there is no model \"%s\"; 'lockstep show zoo' lists them",
                        bench.model);
     if (bench.size == 0) bench.size = model->usual_size;
-    if (bench.size < 1 || bench.size > 65536)
-        return LS_FAIL(LS_INPUT, "--size: expected 1 to 65536, found %lld", (long long)bench.size);
-    if (bench.steps < 1 || bench.steps > 100000)
-        return LS_FAIL(LS_INPUT, "--steps: expected 1 to 100000, found %lld", (long long)bench.steps);
     return ls_with_world(work, &bench);
 }

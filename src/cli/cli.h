@@ -6,10 +6,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+// What an option takes: a flag nothing; of numbers those from `least` to `most`, or any from `least` on where
+// `most` is 0.
+struct ls_option_type {
+    enum { LS_TAKES_NOTHING, LS_TAKES_WORD, LS_TAKES_INTEGER, LS_TAKES_REAL, LS_TAKES_SIZE } takes;
+    double least, most;
+};
+
+// clang-format off
+#define LS_FLAG {LS_TAKES_NOTHING, 0, 0}
+#define LS_WORD {LS_TAKES_WORD, 0, 0}
+#define LS_INTEGER(least, most) {LS_TAKES_INTEGER, least, most}
+#define LS_REAL(least, most) {LS_TAKES_REAL, least, most}
+#define LS_SIZE(least, most) {LS_TAKES_SIZE, least, most}
+// clang-format on
+
 struct ls_option {
     const char *name;  // "--out"
     const char *alias; // "-o", or NULL
-    enum { LS_FLAG, LS_WORD, LS_INTEGER, LS_REAL, LS_SIZE } type;
+    struct ls_option_type type;
     void *to;          // bool *, const char **, int64_t *, double *, int64_t * (bytes, with units)
     const char *value; // what the help calls the value: "DIR"
     const char *help;
@@ -31,8 +46,9 @@ extern const struct ls_command ls_command_train, ls_command_eval, ls_command_pre
 
 // ---- options.c
 // Sorts the arguments: options go where the table says, the others come to the front of argv, *n of them.
-// Where --help was given, prints the help to stdout and sets *helped. LS_INPUT for what is unknown or lacks
-// its value.
+// Where --help was given, prints the help to stdout and sets *helped. LS_INPUT for what is unknown, lacks its
+// value or has an empty one, is no number of its range, or gives a value twice. What is not given keeps what
+// is there, which may lie outside of the range.
 ls_status ls_options_parse(const struct ls_command *command, const struct ls_option *options, int argc,
                            char **argv, int *n, bool *helped);
 

@@ -6,6 +6,7 @@
 #include "cli/world.h"
 #include "cpu/cpu.h"
 #include "h5/h5.h"
+#include "train/libraries.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -114,6 +115,13 @@ static ls_status compare_hosts(struct ls_comm *comm, const struct report *report
     return LS_OK;
 }
 
+static void print_formats(void) {
+    struct ls_text text = {0};
+    ls_libraries_of_formats(&text);
+    printf("%s\n", text.data);
+    ls_text_free(&text);
+}
+
 static ls_status work(struct ls_comm *comm, void *context) {
     (void)context;
     enum { MOST = 1024 };
@@ -127,6 +135,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     if (comm->rank == 0) {
         printf("lockstep %s, %s, %s, %s\n", ls_version(), ls_comm_library(), ls_h5_library(),
                ls_cpu_library() ? ls_cpu_library() : "no oneDNN");
+        print_formats();
         warnings = print_reports(reports, comm->size);
     }
     LS_TRY(compare_hosts(comm, reports, &warnings));

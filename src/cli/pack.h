@@ -26,4 +26,3 @@ ls_status ls_pack_parse(const struct ls_command *about, const struct ls_option *
 ls_status ls_pack_do(const struct ls_pack_asked *asked,
                      ls_status (*open)(const void *source_job, struct ls_pack_source **source),
                      const void *source_job);
-ls_status ls_pack_check_range(const char *option, int64_t value, int64_t least, int64_t most);

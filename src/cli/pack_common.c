@@ -1,6 +1,7 @@
 // What the packers' commands share: options, the ranks' agreement, the summary.
 #include "cli/pack.h"
 #include "cli/world.h"
+#include "train/units.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,28 +9,21 @@
 
 // ---- options
 
-ls_status ls_pack_check_range(const char *option, int64_t value, int64_t least, int64_t most) {
-    if (value >= least && value <= most) return LS_OK;
-    return LS_FAIL(LS_INPUT, "%s: expected %lld to %lld, found %lld", option, (long long)least,
-                   (long long)most, (long long)value);
-}
-
 static ls_status read_fraction(const char *text, double *fraction) {
-    char *end;
-    *fraction = strtod(text, &end);
-    if (end != text && !*end && *fraction >= 0 && *fraction < 1) return LS_OK;
+    if (!ls_parse_number(text, fraction) && *fraction >= 0 && *fraction < 1) return LS_OK;
     return LS_FAIL(LS_INPUT, "--test: expected a fraction from 0 to below 1, found \"%s\"", text);
 }
 
 static ls_status check_shared(const char *what, struct ls_pack_asked *asked) {
     struct ls_pack_job *job = &asked->job;
     if (!job->folder) return LS_FAIL(LS_INPUT, "%s needs -o DIR", what);
-    LS_TRY(ls_pack_check_range("--shards", asked->shards, 0, LS_SHARD_MOST));
-    LS_TRY(ls_pack_check_range("--threads", asked->threads, 0, 1024));
-    LS_TRY(ls_pack_check_range("--seed", asked->seed, 0, INT64_MAX));
     LS_TRY(read_fraction(asked->fraction, &job->test_fraction));
     if (job->test_list && job->test_fraction > 0)
         return LS_FAIL(LS_INPUT, "--test and --test-list: expected one of them");
+    if (job->test_name && !job->test_list && job->test_fraction == 0)
+        return LS_FAIL(LS_INPUT,
+                       "--test-name goes with --test or --test-list: there is no split of its name");
+    if (!job->test_name) job->test_name = "test";
     job->shards = (int)asked->shards;
     job->seed = (uint64_t)asked->seed;
     job->threads = (int)asked->threads;
@@ -42,7 +36,7 @@ ls_status ls_pack_parse(const struct ls_command *about, const struct ls_option *
     struct ls_pack_job *job = &asked->job;
     const struct ls_option shared[] = {
         {"--out", "-o", LS_WORD, &job->folder, "DIR", "where the shards go; made where it is missing"},
-        {"--shards", NULL, LS_INTEGER, &asked->shards, "N",
+        {"--shards", NULL, LS_INTEGER(1, LS_SHARD_MOST), &asked->shards, "N",
          asked->shards ? "how many files (default 1)"
                        : "how many files of the larger split (default: of 256 MiB)"},
         {"--name", NULL, LS_WORD, &job->name, "NAME",
@@ -54,10 +48,10 @@ ls_status ls_pack_parse(const struct ls_command *about, const struct ls_option *
         {"--test-name", NULL, LS_WORD, &job->test_name, "NAME", "what that split is called (default test)"},
         {job->shuffle ? "--no-shuffle" : "--shuffle", NULL, LS_FLAG, &asked->flip_order, NULL,
          job->shuffle ? "pack in the order of the names" : "in an order of the seed's, not as they come"},
-        {"--seed", NULL, LS_INTEGER, &asked->seed, "N", "of the shuffle and of the split (default 1)"},
+        {"--seed", NULL, LS_INTEGER(0, 0), &asked->seed, "N", "of the shuffle and of the split (default 1)"},
         {"--replace", NULL, LS_FLAG, &job->replace, NULL,
          "write over shards of another set, of the same name and count"},
-        {"--threads", NULL, LS_INTEGER, &asked->threads, "T",
+        {"--threads", NULL, LS_INTEGER(1, 1024), &asked->threads, "T",
          "threads of a rank (default: the cores it may use)"},
     };
     struct ls_option options[LS_PACK_MOST_OPTIONS + 1] = {0};
@@ -65,7 +59,6 @@ ls_status ls_pack_parse(const struct ls_command *about, const struct ls_option *
     for (; own[n].name && n + n_shared < LS_PACK_MOST_OPTIONS; n++) options[n] = own[n];
     memcpy(options + n, shared, sizeof shared);
     job->name = "train";
-    job->test_name = "test";
     asked->fraction = "0";
     asked->seed = 1;
     LS_TRY(ls_options_parse(about, options, argc, argv, &asked->n, &asked->helped));

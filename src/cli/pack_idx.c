@@ -16,7 +16,6 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     if (asked.helped) return LS_OK;
     if (asked.n != 2)
         return LS_FAIL(LS_INPUT, "pack idx takes two files, IMAGES and LABELS; found %d", asked.n);
-    LS_TRY(ls_pack_check_range("--shards", asked.shards, 1, LS_SHARD_MOST));
     job.images = argv[0];
     job.labels = argv[1];
     return ls_pack_do(&asked, open_source, &job);

@@ -20,7 +20,7 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     const char *broken = "fail";
     bool grey = false;
     const struct ls_option options[] = {
-        {"--size", NULL, LS_INTEGER, &size, "S",
+        {"--size", NULL, LS_INTEGER(1, 16384), &size, "S",
          "the shorter side is scaled to S pixels, the longer one cropped to S"},
         {"--grey", NULL, LS_FLAG, &grey, NULL, "one channel instead of red, green, blue"},
         {"--broken", NULL, LS_WORD, &broken, "skip|fail",
@@ -36,7 +36,6 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
         return LS_FAIL(LS_INPUT, "pack images takes one folder, with a folder for each class in it; found %d",
                        asked.n);
     if (!size) return LS_FAIL(LS_INPUT, "pack images needs --size S");
-    LS_TRY(ls_pack_check_range("--size", size, 1, 16384));
     LS_TRY(read_broken(broken, &asked.job.skip_broken));
     struct ls_pack_images job = {.folder = argv[0], .side = (int)size, .channels = grey ? 1 : 3};
     return ls_pack_do(&asked, open_source, &job);

@@ -69,9 +69,9 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     const char *sample = NULL;
     bool helped = false;
     const struct ls_option options[] = {
-        {"--ranks", NULL, LS_INTEGER, &ranks, "N",
+        {"--ranks", NULL, LS_INTEGER(1, 1 << 20), &ranks, "N",
          "of how many ranks on one host (default 1); device.threads=T says how many threads each has"},
-        {"--device-memory", NULL, LS_SIZE, &memory, "SIZE", "does it fit into so much? 6GiB, 512MiB"},
+        {"--device-memory", NULL, LS_SIZE(1, 0), &memory, "SIZE", "does it fit into so much? 6GiB, 512MiB"},
         {"--sample", NULL, LS_WORD, &sample, "HxWxC",
          "plan for u8 samples of this shape without looking at the data"},
         {0},
@@ -80,9 +80,6 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     LS_TRY(ls_options_parse(command, options, argc, argv, &n, &helped));
     if (helped) return LS_OK;
     if (n < 1) return LS_FAIL(LS_INPUT, "plan needs a recipe: lockstep plan %s", command->usage);
-    enum { MOST_RANKS = 1 << 20 };
-    if (ranks < 1 || ranks > MOST_RANKS)
-        return LS_FAIL(LS_INPUT, "--ranks: expected 1 to train.lanes, found %lld", (long long)ranks);
     struct ls_planning_request request = {
         .recipe = {.path = argv[0], .overrides = (const char *const *)(argv + 1), .n_overrides = n - 1},
         .ranks = (int)ranks,

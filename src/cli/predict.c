@@ -59,9 +59,9 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     bool helped = false;
     const struct ls_option options[] = {
         {"--out", "-o", LS_WORD, &predict->output, "OUT.h5", "the file to write"},
-        {"--top", NULL, LS_INTEGER, &predict->top, "K",
+        {"--top", NULL, LS_INTEGER(1, 0), &predict->top, "K",
          "how many classes and confidences a sample (default 1)"},
-        {"--min-confidence", NULL, LS_REAL, &predict->min_confidence, "P",
+        {"--min-confidence", NULL, LS_REAL(0, 1), &predict->min_confidence, "P",
          "abstain, class -1, where the most probable class has less"},
         {"--confusion", NULL, LS_WORD, &request.confusion, "FILE.png", "draw the confusion matrix (gnuplot)"},
         {"--resume", NULL, LS_FLAG, &predict->resume, NULL,
@@ -77,10 +77,6 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
                        "predict takes a checkpoint and input files, found %d arguments: lockstep predict %s",
                        n, command->usage);
     if (!predict->output) return LS_FAIL(LS_INPUT, "predict needs -o OUT.h5");
-    if (predict->top < 1)
-        return LS_FAIL(LS_INPUT, "--top: expected at least 1, found %" PRId64, predict->top);
-    if (!(predict->min_confidence >= 0 && predict->min_confidence <= 1))
-        return LS_FAIL(LS_INPUT, "--min-confidence: expected 0 to 1, found %g", predict->min_confidence);
     predict->checkpoint = argv[0];
     predict->inputs = (const char *const *)(argv + 1);
     predict->n_inputs = n - 1;

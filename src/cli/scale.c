@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 #include "study/study.h"
+#include "train/units.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,8 @@ static ls_status read_list(const char *option, const char *text, int *to, int *n
     for (const char *at = text; at && *at;) {
         char *end = NULL;
         const long value = strtol(at, &end, 10);
-        if (end == at || (*end && *end != ',') || value < 1 || value > 1000000 || *n == LS_STUDY_POINTS)
+        if (end == at || (*end && *end != ',') || (*end && !end[1]) || value < 1 || value > 1000000 ||
+            *n == LS_STUDY_POINTS)
             return LS_FAIL(LS_INPUT, "%s: expected up to %d numbers like 1,2,4, found \"%s\"", option,
                            LS_STUDY_POINTS, text);
         to[(*n)++] = (int)value;
@@ -27,16 +29,8 @@ static ls_status read_list(const char *option, const char *text, int *to, int *n
     return LS_OK;
 }
 
-static ls_status in_range(const char *option, int64_t value, int64_t least, int64_t most) {
-    if (value >= least && value <= most) return LS_OK;
-    return LS_FAIL(LS_INPUT, "%s: expected %lld to %lld, found %lld", option, (long long)least,
-                   (long long)most, (long long)value);
-}
-
 static ls_status read_price(const char *text, double *price) {
-    char *end = NULL;
-    *price = text ? strtod(text, &end) : 0;
-    if (text && (end == text || *end || !(*price > 0) || *price > 1e9))
+    if (text && (ls_parse_number(text, price) || *price <= 0 || *price > 1e9))
         return LS_FAIL(LS_INPUT, "--price: expected the price of a device hour, found \"%s\"", text);
     return LS_OK;
 }
@@ -53,8 +47,8 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
         {"--strong", NULL, LS_FLAG, &strong, NULL, "the recipe as it is, shared out (default)"},
         {"--weak", NULL, LS_FLAG, &weak, NULL, "batch and lanes grow with the ranks"},
         {"--both", NULL, LS_FLAG, &both, NULL, "both studies"},
-        {"--repeats", NULL, LS_INTEGER, &repeats, "N", "runs of each (default 3)"},
-        {"--steps", NULL, LS_INTEGER, &steps, "N",
+        {"--repeats", NULL, LS_INTEGER(1, LS_STUDY_TRIALS), &repeats, "N", "runs of each (default 3)"},
+        {"--steps", NULL, LS_INTEGER(5, 1000000), &steps, "N",
          "steps of a run (default 50); the first fifth is left out"},
         {"--hosts", NULL, LS_WORD, &spec.hosts, "H", "for mpirun: a hostfile, or host:ranks,…"},
         {"--launcher", NULL, LS_WORD, &spec.launcher, "CMD",
@@ -64,7 +58,7 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
         {"--collect", NULL, LS_FLAG, &spec.collect, NULL, "start nothing, use the runs that are in DIR/runs"},
         {"--fit", NULL, LS_WORD, &fit, "1,2",
          "ranks that the model is fitted to (default: all but the most, of three or more)"},
-        {"--forecast", NULL, LS_INTEGER, &forecast, "N",
+        {"--forecast", NULL, LS_INTEGER(1, 1000000), &forecast, "N",
          "forecast up to so many ranks; strong scaling ends at the recipe's lanes"},
         {"--price", NULL, LS_WORD, &price, "X", "of a device hour: the report then has costs"},
         {0},
@@ -77,9 +71,6 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     LS_TRY(read_list("--ranks", ranks, spec.ranks, &spec.n_ranks));
     LS_TRY(read_list("--fit", fit, spec.fit, &spec.n_fit));
     if (spec.n_ranks == 0) return LS_FAIL(LS_INPUT, "--ranks: expected numbers like 1,2,4, found none");
-    LS_TRY(in_range("--repeats", repeats, 1, LS_STUDY_TRIALS));
-    LS_TRY(in_range("--steps", steps, 5, 1000000));
-    LS_TRY(in_range("--forecast", forecast, 0, 1000000));
     LS_TRY(read_price(price, &spec.price));
     spec.recipe = argv[0];
     spec.overrides = (const char *const *)(argv + 1);

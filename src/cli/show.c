@@ -118,15 +118,31 @@ static ls_status show_one(const char *what) {
     return show_file(what);
 }
 
+// One that was given of those that say how a sheet is drawn.
+static const char *idle_option(const struct ls_show_samples *sheet) {
+    if (sheet->out) return "--out";
+    if (sheet->epoch >= 0) return "--epoch";
+    if (sheet->input) return "--input";
+    if (sheet->target) return "--target";
+    return sheet->axes ? "--axes" : NULL;
+}
+
+static ls_status show_sheet(struct ls_show_samples *sheet) {
+    if (sheet->epoch < 0) sheet->epoch = 0;
+    if (!sheet->out) sheet->out = "sheet.png";
+    if (!sheet->input) sheet->input = "images";
+    if (!sheet->target) sheet->target = "labels";
+    return ls_show_samples(sheet);
+}
+
 static ls_status run(const struct ls_command *command, int argc, char **argv) {
-    const int64_t not_asked = INT64_MIN;
-    struct ls_show_samples sheet = {.samples = not_asked, .input = "images", .target = "labels"};
+    struct ls_show_samples sheet = {.epoch = -1};
     bool helped = false;
     const struct ls_option options[] = {
-        {"--samples", NULL, LS_INTEGER, &sheet.samples, "N",
+        {"--samples", NULL, LS_INTEGER(1, LS_SHOW_MOST_SAMPLES), &sheet.samples, "N",
          "draw so many samples of a recipe or of shards as one PNG"},
         {"--out", "-o", LS_WORD, &sheet.out, "FILE", "the PNG (default sheet.png)"},
-        {"--epoch", NULL, LS_INTEGER, &sheet.epoch, "E",
+        {"--epoch", NULL, LS_INTEGER(0, INT32_MAX), &sheet.epoch, "E",
          "of a recipe: as the model sees them in epoch E (default 0)"},
         {"--input", NULL, LS_WORD, &sheet.input, "NAME", "of files: dataset of the samples (default images)"},
         {"--target", NULL, LS_WORD, &sheet.target, "NAME",
@@ -139,14 +155,12 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
     if (helped) return LS_OK;
     sheet.words = (const char *const *)argv;
     sheet.n = n;
-    if (sheet.samples != not_asked && n > 0) {
-        if (!sheet.out) sheet.out = "sheet.png";
-        return ls_show_samples(&sheet);
-    }
+    if (sheet.samples > 0 && n > 0) return show_sheet(&sheet);
     if (n != 1)
         return LS_FAIL(LS_INPUT, "show takes one argument, found %d: lockstep show %s", n, command->usage);
-    if (sheet.out && !ls_is_recipe(argv[0]))
-        return LS_FAIL(LS_INPUT, "--out goes with --samples: there is nothing to draw");
+    const char *idle = idle_option(&sheet);
+    if (idle && !ls_is_recipe(argv[0]))
+        return LS_FAIL(LS_INPUT, "%s goes with --samples: there is nothing to draw", idle);
     return show_one(argv[0]);
 }
 

@@ -3,6 +3,8 @@
 
 #include "cli/cli.h"
 
+enum { LS_SHOW_MOST_SAMPLES = 4096 };
+
 struct ls_show_samples {
     const char *const *words; // a recipe and overrides, or files
     int n;

@@ -32,7 +32,7 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
          "resume although data.train is not what the run began with: the result is neither's then"},
         {"--trace", NULL, LS_FLAG, &trace, NULL,
          "write DIR/trace.json: a Chrome trace of 20 steps on all ranks"},
-        {"--trace-steps", NULL, LS_INTEGER, &request.trace_steps, "N",
+        {"--trace-steps", NULL, LS_INTEGER(1, 10000), &request.trace_steps, "N",
          "trace so many steps, after the first two"},
         {"--help-recipe", NULL, LS_FLAG, &help_recipe, NULL,
          "print every key of a recipe with its default and meaning"},
@@ -49,9 +49,6 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
         return LS_OK;
     }
     if (n < 1) return LS_FAIL(LS_INPUT, "train needs a recipe: lockstep train %s", command->usage);
-    if (request.trace_steps < 0 || request.trace_steps > 10000)
-        return LS_FAIL(LS_INPUT, "--trace-steps: expected 1 to 10000, found %lld",
-                       (long long)request.trace_steps);
     if (trace && request.trace_steps == 0) request.trace_steps = LS_TRACE_STEPS;
     request.recipe = (struct ls_recipe_source){
         .path = argv[0], .overrides = (const char *const *)(argv + 1), .n_overrides = n - 1};

@@ -2,6 +2,8 @@
 
 #include "comm/comm.h"
 #include "cpu/cpu.h"
+#include "data/dataset.h"
+#include "data/picture.h"
 #include "h5/h5.h"
 #include "train/gpu.h"
 
@@ -21,9 +23,18 @@ static void add_cuda(struct ls_text *out) {
     ls_text_add(out, "\n");
 }
 
+void ls_libraries_of_formats(struct ls_text *out) {
+    ls_text_add(out, "szip: %s; pictures: %s",
+                ls_szip_is_built_in() ? "libaec" : "left to HDF5: libaec was not there at build time",
+                ls_picture_kinds());
+}
+
 void ls_libraries(struct ls_text *out) {
     const char *onednn = ls_cpu_library();
     ls_text_add(out, "  %s\n  %s\n", ls_comm_library(), ls_h5_library());
     ls_text_add(out, "  %s\n", onednn ? onednn : "oneDNN: not built in (the plain kernels serve)");
+    ls_text_add(out, "  ");
+    ls_libraries_of_formats(out);
+    ls_text_add(out, "\n");
     add_cuda(out);
 }

@@ -46,7 +46,8 @@ class Commands(lockstep.Case):
             self.assertIn(f"usage: lockstep {name}", text)
             self.assertIn("example:", text)
             self.assertIn("--no-such-option", self.bad(name, "--no-such-option"))
-        self.assertIn("HDF5", self.ok("--version"))
+        for said in (self.ok("--version"), self.ok("doctor")):
+            self.assertRegex(said, r"HDF5 [0-9](.|\n)*szip: (libaec|left to HDF5).*; pictures: (JPEG|PNG|none)")
         said = lockstep.run("no-such-command", ranks=2)
         self.assertEqual((said.returncode, said.stderr.count("lockstep: error: unknown command")), (2, 1), said.stderr)
         yaml.safe_load(self.ok("train", "--help-recipe"))
