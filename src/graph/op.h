@@ -15,7 +15,7 @@ enum ls_op_flags {
     LS_OP_VIEW = 1,        // the output is the input's memory with another shape; no kernel
     LS_OP_ELEMENTWISE = 2, // out 0 may share the memory of in 0 where that dies here and is as large
     LS_OP_FUSED = 4,       // made by the fusion pass only: no gradient
-    LS_OP_HALF = 8,        // the mixed precision pass may give it bf16 activations and weights
+    LS_OP_HALF = 8,        // the mixed precision pass may give it bf16 or f16 activations and weights
     LS_OP_LIST = 16,       // the node has a list of numbers
     LS_OP_RETYPE = 32,     // the output is the input in another type
 };

@@ -7,8 +7,8 @@
 // Appends backward: for every parameter that is not frozen a value of kind LS_OUTPUT named
 // "grad:<parameter>". Starts from the loss ops, whose gradient nodes read the LS_INPUT_SEED value.
 ls_status ls_pass_gradient(struct ls_graph *graph);
-// Gives ops that allow it bf16 activations and weights, with cast nodes where types meet. Parameters,
-// statistics, gradients of parameters, and the loss stay f32.
+// Gives ops that allow it activations and weights of type `half` (bf16 or f16), with cast nodes where types
+// meet. Parameters, statistics, gradients of parameters, and the loss stay f32.
 ls_status ls_pass_precision(struct ls_graph *graph, ls_dtype half);
 // Replaces an op and the activation that alone uses it by one fused op, forward and backward.
 ls_status ls_pass_fuse(struct ls_graph *graph);

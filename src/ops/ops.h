@@ -1,8 +1,9 @@
 // The ops: their ids, attribute slots and exact meaning. This page is what every device's kernels are written
-// to. x, y: activations [N, C, H, W] (f32 or, after the precision pass, bf16) unless said otherwise; d…: a
-// gradient, of the type of what it is the gradient of. Arithmetic is f32 (bf16: widened, f32 accumulators,
-// one rounding at the end); in conformance tests everything is f64. Weights reach kernels in the activations'
-// type; biases, scales, shifts, statistics, and gradients of parameters are always f32 (f64 in those tests).
+// to. x, y: activations [N, C, H, W] (f32 or, after the precision pass, bf16 or f16) unless said otherwise;
+// d…: a gradient, of the type of what it is the gradient of. Arithmetic is f32 (of 16 bits: widened, f32
+// accumulators, one rounding at the end); in conformance tests everything is f64. Weights reach kernels in
+// the activations' type; biases, scales, shifts, statistics, and gradients of parameters are always f32 (f64
+// in those tests).
 #pragma once
 
 #include "graph/op.h"

@@ -1,4 +1,4 @@
-// Models, built from ops by straight code. To add one: a file here, and a line in the table of zoo.c.
+// Models, built from ops by straight code. To add one: a file here, and its lines in models.h and zoo.c.
 #pragma once
 
 #include "graph/graph.h"
