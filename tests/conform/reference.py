@@ -9,7 +9,7 @@ Everything is f64 in Lockstep's memory order (NHWC, weights OHWI), but for input
     /ops/<case>/in<k> out<k> dy gradient<k>   a tensor's attribute "shape" is its shape in meaning (NCHW); none: a scalar
     /ops/<case>/mean_before var_before …      running statistics before and after a training step
     /models/<model>/initial/<name>            digest of an initial parameter or running statistic
-    /models/<model>/gradient                  recipe, rate; loss [1]; params: the gradients, at shaken weights
+    /models/<model>/gradient                  recipe, rate; loss [1]; params: the gradients
     /models/<model>/sgd  adamw  lars  lamb    recipe, rate; loss [20]; params, states: how far each one moved
     …/params/<name>  states/<name>            digest: 2-norm, four sums with random signs, up to 32 values
     …                                         "strayed": how far PyTorch goes from this in f32, a 2-norm; of a
@@ -83,7 +83,7 @@ def main():
         for model, what, result in reference_models.results():
             group = file.require_group(f"models/{model.name}")
             if "initial" not in group:
-                initial = {item.name: item.initial() for item in model.params + model.states}
+                initial = {item.name: item.initial(model.seed) for item in model.params + model.states}
                 write_digests(group.create_group("initial"), initial, dict.fromkeys(initial, 0.0))
             write_result(group.create_group(what), result)
             report(model, what, result)
