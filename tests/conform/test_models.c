@@ -94,8 +94,8 @@ static void read_recipe(struct scene *scene, const char *kernels) {
     ok(ls_recipe_parse(text, scene->group, ".", overrides, 2, &scene->recipe));
 }
 
-// What starts as a constant becomes random: a block whose last scale is 0 has no gradient inside, and its relu
-// starts on the kink.
+// What starts as a constant becomes random: a block whose last scale is 0 has no gradient inside, and its
+// relu starts on the kink.
 static void shake(const struct ls_layout *layout, uint64_t seed, float *params) {
     for (int i = 0; i < layout->n_params; i++) {
         const struct ls_item *item = &layout->params[i];
