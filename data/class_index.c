@@ -33,16 +33,16 @@ static ls_status check(const struct ls_shard *shard, const struct ls_class_index
 
 static ls_status take_shard(struct ls_dataset *dataset, const struct ls_shard *shard, int32_t *classes,
                             struct ls_scratch *scratch, struct ls_class_index *index, take_rows take) {
-    struct ls_open_file *file;
+    struct ls_open_file file;
     LS_TRY(ls_files_pin(&dataset->files, shard, &file));
     ls_status status = LS_OK;
     for (int64_t begin = 0, n; begin < shard->samples && status == LS_OK; begin += n) {
         n = shard->samples - begin < SOME_ROWS ? shard->samples - begin : SOME_ROWS;
-        status = ls_column_read(dataset, file, LS_COLUMN_TARGET, begin, n, classes, scratch);
+        status = ls_column_read(dataset, &file, LS_COLUMN_TARGET, begin, n, classes, scratch);
         if (status == LS_OK) status = check(shard, index, begin, n, classes);
         if (status == LS_OK) take(index, shard->first + begin, n, classes);
     }
-    ls_files_unpin(&dataset->files, file);
+    ls_files_unpin(&file);
     return status;
 }
 

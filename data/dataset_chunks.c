@@ -42,13 +42,14 @@ void ls_column_fetch_chunks(struct ls_arena *arena, const struct ls_h5_dataset *
 }
 
 void ls_chunking_free(struct ls_chunking *chunking) {
-    if (chunking) free(chunking->listed);
+    if (!chunking) return;
+    free(chunking->listed);
+    chunking->listed = NULL; // parts of a source share it
 }
 
-static ls_status list_chunks(struct ls_dataset *dataset, struct ls_open_file *file, const char *name,
-                             struct ls_chunking *chunking) {
+static ls_status list_chunks(struct ls_open_file *file, const char *name, struct ls_chunking *chunking) {
     struct ls_h5 *h5;
-    LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+    LS_TRY(ls_files_h5(file, &h5));
     size_t bytes = (size_t)chunking->chunks * sizeof *chunking->listed;
     struct ls_h5_chunk *listed = malloc(bytes + 1);
     if (!listed) return LS_FAIL(LS_SYSTEM, "out of memory for %zu bytes: where the chunks lie", bytes);
@@ -68,7 +69,7 @@ static ls_status need_table(struct ls_dataset *dataset, struct ls_open_file *fil
     pthread_mutex_lock(&dataset->listing);
     ls_status status = LS_OK;
     if (!atomic_load_explicit(&chunking->is_listed, memory_order_relaxed)) {
-        status = list_chunks(dataset, file, column->name, chunking);
+        status = list_chunks(file, column->name, chunking);
         if (status == LS_OK) atomic_store_explicit(&chunking->is_listed, true, memory_order_release);
     }
     pthread_mutex_unlock(&dataset->listing);
@@ -118,18 +119,18 @@ static ls_status fetch(struct ls_dataset *dataset, struct ls_open_file *file, co
         *bytes = chunk->offset < 0 ? 0 : chunk->bytes;
         *skipped = chunk->skipped;
         if (!*bytes) return LS_OK;
-        if (chunk->offset + (int64_t)chunk->bytes > file->bytes)
+        if (chunk->offset + (int64_t)chunk->bytes > file->slot->bytes)
             return LS_FAIL(
                 LS_INPUT,
                 "%s: is truncated: a chunk of dataset '%s' ends at byte %lld, the file at byte %lld",
                 file->shard->path, column->name, (long long)(chunk->offset + (int64_t)chunk->bytes),
-                (long long)file->bytes);
+                (long long)file->slot->bytes);
         LS_TRY(ls_buffer_reserve(&scratch->raw, *bytes));
         return ls_read_at(file, column, position[0] * chunking->found.chunking.dim[0], chunk->offset,
                           scratch->raw.data, *bytes);
     }
     struct ls_h5 *h5;
-    LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+    LS_TRY(ls_files_h5(file, &h5));
     for (;;) {
         LS_TRY(ls_h5_read_chunk(h5, column->name, &chunking->found, position, scratch->raw.data,
                                 scratch->raw.bytes, bytes, skipped));
@@ -148,7 +149,7 @@ static int64_t rows_of(const struct ls_open_file *file, const struct ls_column *
 static ls_status fetch_rows(struct ls_dataset *dataset, struct ls_open_file *file,
                             const struct ls_column *column, int64_t number, void *out) {
     struct ls_h5 *h5;
-    LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+    LS_TRY(ls_files_h5(file, &h5));
     atomic_fetch_add_explicit(&dataset->cache.decoded, 1, memory_order_relaxed);
     return ls_h5_read_rows(h5, column->name, number * column->chunking->found.chunking.dim[0],
                            rows_of(file, column, number), column->stored, out);
@@ -199,11 +200,20 @@ static bool is_kept(const struct ls_column *column) {
            column->chunking->found.chunking.dim[0] > 1;
 }
 
+// Shard i, or source i - n_shards.
+static const struct ls_shard *part_at(const struct ls_dataset *dataset, int i) {
+    return i < dataset->n_shards ? &dataset->shards[i] : &dataset->sources[i - dataset->n_shards];
+}
+
+static int parts_of(const struct ls_dataset *dataset) {
+    return dataset->n_shards + dataset->n_sources;
+}
+
 size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, size_t *all) {
     *largest = *all = 0;
-    for (int i = 0; i < dataset->n_shards; i++) {
+    for (int i = 0; i < parts_of(dataset); i++) {
         for (int id = 0; id < LS_COLUMNS; id++) {
-            const struct ls_column *column = &dataset->shards[i].columns[id];
+            const struct ls_column *column = &part_at(dataset, i)->columns[id];
             if (!is_kept(column)) continue;
             *all += column->chunking->bytes * (size_t)column->chunking->chunks;
             if (column->chunking->bytes > *largest) *largest = column->chunking->bytes;
@@ -226,8 +236,8 @@ static bool has_whole_rows(const struct ls_column *column) {
 size_t ls_chunk_leftover_bytes(const struct ls_dataset *dataset) {
     size_t largest, all, bytes = 0;
     if (ls_chunk_cache_bytes(dataset, &largest, &all) >= all) return 0;
-    for (int i = 0; i < dataset->n_shards; i++) {
-        const struct ls_column *column = &dataset->shards[i].columns[LS_COLUMN_INPUT];
+    for (int i = 0; i < parts_of(dataset); i++) {
+        const struct ls_column *column = &part_at(dataset, i)->columns[LS_COLUMN_INPUT];
         if (is_kept(column) && has_whole_rows(column))
             bytes += column->chunking->bytes * (size_t)column->chunking->chunks;
     }
@@ -242,8 +252,8 @@ ls_status ls_dataset_make_leftovers(const struct ls_dataset *dataset, uint64_t s
                                      .width = width,
                                      .bytes = dataset->info.leftover_bytes};
     *leftovers = NULL;
-    for (int i = 0; spec.bytes && i < dataset->n_shards; i++) {
-        const struct ls_column *column = &dataset->shards[i].columns[LS_COLUMN_INPUT];
+    for (int i = 0; spec.bytes && i < parts_of(dataset); i++) {
+        const struct ls_column *column = &part_at(dataset, i)->columns[LS_COLUMN_INPUT];
         const size_t row_bytes = (size_t)column->row_values * ls_dtype_bytes(column->stored);
         if (!column->chunking) continue;
         spec.chunks += column->chunking->chunks;
@@ -429,11 +439,11 @@ static bool take_rows(const struct ls_open_file *file, const struct ls_column *c
 static void leave_rows(const struct ls_open_file *file, const struct box *box, const char *chunk,
                        const struct ls_scratch *scratch) {
     const struct ls_column *column = box->column;
-    const int64_t begin = box->first[0], length = column->chunking->found.chunking.dim[0];
-    const int64_t end = begin + length < file->shard->samples ? begin + length : file->shard->samples;
+    const int64_t first = box->first[0], length = column->chunking->found.chunking.dim[0];
+    const int64_t end = first + length < file->shard->samples ? first + length : file->shard->samples;
     const size_t bytes = (size_t)column->row_values * ls_dtype_bytes(column->stored);
-    for (int64_t row = begin; row < end; row++, chunk += bytes)
-        if (row < box->begin || row >= box->end)
+    for (int64_t row = first; row < end; row++, chunk += bytes)
+        if (row >= file->shard->begin && (row < box->begin || row >= box->end))
             ls_leftovers_keep(scratch->leftovers, scratch->position, file->shard->first + row, chunk, bytes);
 }
 
@@ -495,6 +505,6 @@ void ls_chunks_announce(const struct ls_open_file *file, const struct ls_column 
     int64_t rows = chunking->found.chunking.dim[0], across = chunking->chunks / chunking->grid[0];
     for (int64_t i = begin / rows * across; i < ((begin + n - 1) / rows + 1) * across; i++)
         if (chunking->listed[i].offset >= 0)
-            posix_fadvise(file->fd, chunking->listed[i].offset, chunking->listed[i].bytes,
+            posix_fadvise(file->slot->fd, chunking->listed[i].offset, chunking->listed[i].bytes,
                           POSIX_FADV_WILLNEED);
 }

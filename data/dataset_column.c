@@ -49,7 +49,7 @@ static ls_status read_parts(const struct ls_open_file *file, const struct ls_col
                             int64_t offset, struct iovec *parts, int n) {
     const char *path = file->shard->path;
     while (n > 0) {
-        ssize_t got = preadv(file->fd, parts, n, (off_t)offset);
+        ssize_t got = preadv(file->slot->fd, parts, n, (off_t)offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0)
             return LS_FAIL(LS_INPUT, "%s: dataset '%s' cannot be read from row %lld on: %s", path,
@@ -202,7 +202,7 @@ static ls_status read_stored(struct ls_dataset *dataset, struct ls_open_file *fi
                              void *out, struct ls_scratch *scratch) {
     if (column->path == LS_PATH_LIBRARY) {
         struct ls_h5 *h5;
-        LS_TRY(ls_files_h5(&dataset->files, file, &h5));
+        LS_TRY(ls_files_h5(file, &h5));
         return ls_h5_read_rows(h5, column->name, begin, n, from, out);
     }
     LS_TRY(ls_path_is_by_chunks(column->path) ? ls_chunks_read(dataset, file, column, begin, n, out, scratch)
@@ -236,6 +236,7 @@ static int64_t rows_of_scratch(const struct ls_column *column) {
 ls_status ls_column_read(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                          int64_t begin, int64_t n, void *out, struct ls_scratch *scratch) {
     const struct ls_column *column = &file->shard->columns[id];
+    if (column->path == LS_PATH_SOURCES) return ls_sources_read(dataset, file, id, begin, n, out, scratch);
     int64_t most = rows_of_scratch(column);
     for (int64_t i = 0; i < n; i += most)
         LS_TRY(read_some(dataset, file, column, begin + i, n - i < most ? n - i : most,
@@ -366,6 +367,7 @@ ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file
                    column->row_bytes);
         return LS_OK;
     }
+    if (column->path == LS_PATH_SOURCES) return ls_sources_gather(dataset, file, id, picks, n, out, scratch);
     bool straight = (column->path == LS_PATH_RUN || column->path == LS_PATH_CHUNKS) && !column->swapped &&
                     column->stored == column->delivered && column->rows_hold != LS_ROWS_ONE_HOT;
     for (int64_t begin = 0, length; begin < n; begin += length) {

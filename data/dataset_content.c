@@ -35,10 +35,10 @@ static ls_status add_columns(struct ls_dataset *dataset, void *rows, struct ls_s
         const struct ls_shard *shard = &dataset->shards[i];
         enum ls_column_id id = shard->columns[LS_COLUMN_CRC].name ? LS_COLUMN_CRC : LS_COLUMN_TARGET;
         if (shard->samples == 0 || !is_whole(dataset, &shard->columns[id])) continue;
-        struct ls_open_file *file;
+        struct ls_open_file file;
         LS_TRY(ls_files_pin(&dataset->files, shard, &file));
-        ls_status status = add_column(dataset, file, id, rows, scratch, hash);
-        ls_files_unpin(&dataset->files, file);
+        ls_status status = add_column(dataset, &file, id, rows, scratch, hash);
+        ls_files_unpin(&file);
         LS_TRY(status);
     }
     return LS_OK;

@@ -10,40 +10,41 @@
 
 enum { LEAST_SLOTS = 16, MOST_SLOTS = 1024 };
 
-// A quarter of what the process may open: a slot may hold two descriptors (HDF5 opens its own), and the rest
-// of the program needs some.
-static int slots_for(int n_shards) {
+// A share of what the process may open: a slot may hold two descriptors (HDF5 opens its own), and the rest of
+// the program needs some.
+static int slots_for(int n_files, int share) {
     struct rlimit limit;
     rlim_t slots = MOST_SLOTS;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < slots) slots = limit.rlim_cur / 4;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / (rlim_t)share < slots)
+        slots = limit.rlim_cur / (rlim_t)share;
     if (slots < LEAST_SLOTS) slots = LEAST_SLOTS;
-    return n_shards < (int)slots ? n_shards : (int)slots;
+    return n_files < (int)slots ? n_files : (int)slots;
 }
 
-ls_status ls_files_init(struct ls_files *files, const struct ls_shard *shards, int n_shards) {
+ls_status ls_files_init(struct ls_files *files, int n_files, int share) {
     pthread_mutex_init(&files->lock, NULL);
     pthread_cond_init(&files->changed, NULL);
-    files->shards = shards;
-    files->n_slots = slots_for(n_shards);
-    files->slots = calloc((size_t)files->n_slots, sizeof *files->slots);
-    files->slot_of = malloc((size_t)n_shards * sizeof *files->slot_of);
-    if (!files->slots || !files->slot_of) return LS_FAIL(LS_SYSTEM, "out of memory for %d files", n_shards);
-    for (int i = 0; i < n_shards; i++) files->slot_of[i] = -1;
+    if (n_files == 0) return LS_OK;
+    const int n_slots = slots_for(n_files, share);
+    files->slots = calloc((size_t)n_slots, sizeof *files->slots);
+    files->slot_of = malloc((size_t)n_files * sizeof *files->slot_of);
+    if (!files->slots || !files->slot_of) return LS_FAIL(LS_SYSTEM, "out of memory for %d files", n_files);
+    files->n_slots = n_slots;
+    for (int i = 0; i < n_files; i++) files->slot_of[i] = -1;
     return LS_OK;
 }
 
-// Empties the slot; its shard is then not open.
-static void empty(struct ls_files *files, struct ls_open_file *slot) {
-    if (!slot->shard) return;
+// Empties the slot; its file is then not open.
+static void empty(struct ls_files *files, struct ls_file_slot *slot) {
+    if (!slot->path) return;
     if (slot->fd >= 0) close(slot->fd);
     ls_h5_close(slot->h5);
-    files->slot_of[slot->shard - files->shards] = -1;
-    *slot = (struct ls_open_file){0};
+    files->slot_of[slot->file] = -1;
+    *slot = (struct ls_file_slot){0};
 }
 
 void ls_files_close(struct ls_files *files) {
-    if (files->slots && files->slot_of)
-        for (int i = 0; i < files->n_slots; i++) empty(files, &files->slots[i]);
+    for (int i = 0; i < files->n_slots; i++) empty(files, &files->slots[i]);
     free(files->slots);
     free(files->slot_of);
     pthread_mutex_destroy(&files->lock);
@@ -51,11 +52,11 @@ void ls_files_close(struct ls_files *files) {
 }
 
 // An empty slot, or else the one that was not used for longest; NULL where all are pinned.
-static struct ls_open_file *free_slot(struct ls_files *files) {
-    struct ls_open_file *oldest = NULL;
+static struct ls_file_slot *free_slot(struct ls_files *files) {
+    struct ls_file_slot *oldest = NULL;
     for (int i = 0; i < files->n_slots; i++) {
-        struct ls_open_file *slot = &files->slots[i];
-        if (!slot->shard) return slot;
+        struct ls_file_slot *slot = &files->slots[i];
+        if (!slot->path) return slot;
         if (slot->pins == 0 && (!oldest || slot->last_used < oldest->last_used)) oldest = slot;
     }
     if (oldest) empty(files, oldest);
@@ -63,8 +64,8 @@ static struct ls_open_file *free_slot(struct ls_files *files) {
 }
 
 // Opens outside of the lock: on a shared file system an open may take milliseconds.
-static ls_status open_slot(struct ls_files *files, struct ls_open_file *slot) {
-    const char *path = slot->shard->path;
+static ls_status open_slot(struct ls_files *files, struct ls_file_slot *slot) {
+    const char *path = slot->path;
     pthread_mutex_unlock(&files->lock);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     int error = errno;
@@ -83,43 +84,46 @@ static ls_status open_slot(struct ls_files *files, struct ls_open_file *slot) {
 }
 
 static ls_status pin_locked(struct ls_files *files, const struct ls_shard *shard,
-                            struct ls_open_file **file) {
-    int *slot_of = &files->slot_of[shard - files->shards];
+                            struct ls_file_slot **pinned) {
+    int *slot_of = &files->slot_of[shard->file];
     for (;; pthread_cond_wait(&files->changed, &files->lock)) {
-        struct ls_open_file *slot = *slot_of >= 0 ? &files->slots[*slot_of] : NULL;
+        struct ls_file_slot *slot = *slot_of >= 0 ? &files->slots[*slot_of] : NULL;
         if (slot && slot->fd >= 0) {
             slot->pins++;
             slot->last_used = ++files->clock;
-            *file = slot;
+            *pinned = slot;
             return LS_OK;
         }
         if (slot) continue; // another thread is opening it
         slot = free_slot(files);
         if (!slot) continue;
-        *slot = (struct ls_open_file){.shard = shard, .fd = -1, .pins = 1, .last_used = ++files->clock};
+        *slot = (struct ls_file_slot){
+            .path = shard->path, .file = shard->file, .fd = -1, .pins = 1, .last_used = ++files->clock};
         *slot_of = (int)(slot - files->slots);
-        *file = slot;
+        *pinned = slot;
         return open_slot(files, slot);
     }
 }
 
-ls_status ls_files_pin(struct ls_files *files, const struct ls_shard *shard, struct ls_open_file **file) {
+ls_status ls_files_pin(struct ls_files *files, const struct ls_shard *shard, struct ls_open_file *file) {
+    *file = (struct ls_open_file){.shard = shard, .files = files};
     pthread_mutex_lock(&files->lock);
-    ls_status status = pin_locked(files, shard, file);
+    ls_status status = pin_locked(files, shard, &file->slot);
     pthread_mutex_unlock(&files->lock);
     return status;
 }
 
-void ls_files_unpin(struct ls_files *files, struct ls_open_file *file) {
-    pthread_mutex_lock(&files->lock);
-    if (--file->pins == 0) pthread_cond_broadcast(&files->changed);
-    pthread_mutex_unlock(&files->lock);
+void ls_files_unpin(struct ls_open_file *file) {
+    pthread_mutex_lock(&file->files->lock);
+    if (--file->slot->pins == 0) pthread_cond_broadcast(&file->files->changed);
+    pthread_mutex_unlock(&file->files->lock);
 }
 
-ls_status ls_files_h5(struct ls_files *files, struct ls_open_file *file, struct ls_h5 **h5) {
-    pthread_mutex_lock(&files->lock);
-    ls_status status = file->h5 ? LS_OK : ls_h5_open(file->shard->path, &file->h5);
-    *h5 = file->h5;
-    pthread_mutex_unlock(&files->lock);
+ls_status ls_files_h5(struct ls_open_file *file, struct ls_h5 **h5) {
+    struct ls_file_slot *slot = file->slot;
+    pthread_mutex_lock(&file->files->lock);
+    ls_status status = slot->h5 ? LS_OK : ls_h5_open(slot->path, &slot->h5);
+    *h5 = slot->h5;
+    pthread_mutex_unlock(&file->files->lock);
     return status;
 }

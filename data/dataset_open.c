@@ -12,6 +12,9 @@
 // Columns but the samples' that take no more than this over the whole set are kept in memory.
 static const int64_t KEPT_BYTES = INT64_C(64) << 20;
 
+// Open files take two descriptors at most; files and sources, of all that the process may have, so much:
+enum { FILE_SHARE = 4, SOURCE_SHARE = 8 };
+
 // What one file says of itself.
 struct file_view {
     struct ls_dataset_info info;
@@ -67,8 +70,10 @@ static bool crc_applies(const struct ls_dataset_spec *spec, const struct file_vi
            target->stored == target->delivered && target->rows_hold != LS_ROWS_ONE_HOT;
 }
 
-static ls_status view_datasets(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
-                               struct ls_shard *shard, struct file_view *view) {
+static ls_status view_datasets(struct ls_dataset *dataset, struct ls_h5 *file,
+                               const struct ls_dataset_spec *spec, struct ls_shard *shard,
+                               struct file_view *view) {
+    struct ls_arena *arena = &dataset->names;
     struct ls_column *columns = shard->columns;
     LS_TRY(check_version(file, view));
     LS_TRY(ls_shape_input(arena, file, spec->input, spec->axes, &view->input, &columns[LS_COLUMN_INPUT],
@@ -88,6 +93,14 @@ static ls_status view_datasets(struct ls_arena *arena, struct ls_h5 *file, const
         LS_TRY(
             find_numbers(arena, file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]));
     return LS_OK;
+}
+
+// Samples and targets that are virtual.
+static ls_status find_sources(struct ls_dataset *dataset, struct ls_h5 *file, struct ls_shard *shard,
+                              const struct file_view *view) {
+    LS_TRY(ls_column_find_sources(dataset, file, shard, &view->input, LS_COLUMN_INPUT));
+    if (!view->info.has_target) return LS_OK;
+    return ls_column_find_sources(dataset, file, shard, &view->target, LS_COLUMN_TARGET);
 }
 
 static ls_status read_class_names(struct ls_dataset *dataset, struct ls_h5 *file, bool ours) {
@@ -113,7 +126,8 @@ static ls_status view_file(struct ls_dataset *dataset, const struct ls_dataset_s
                            struct ls_shard *shard, struct file_view *view) {
     struct ls_h5 *file;
     LS_TRY(ls_h5_open(shard->path, &file));
-    ls_status status = view_datasets(&dataset->names, file, spec, shard, view);
+    ls_status status = view_datasets(dataset, file, spec, shard, view);
+    if (status == LS_OK && !spec->through_library) status = find_sources(dataset, file, shard, view);
     if (status == LS_OK && shard == dataset->shards) {
         dataset->ours = view->ours && reads_own_names(spec);
         status = read_class_names(dataset, file, view->ours);
@@ -204,8 +218,8 @@ static ls_status view_files(struct ls_dataset *dataset, const struct ls_dataset_
     for (int i = 0; i < dataset->n_shards; i++) {
         struct ls_shard *shard = &dataset->shards[i];
         struct file_view view = {0};
-        LS_TRY(view_file(dataset, spec, shard, &view));
         shard->first = total;
+        LS_TRY(view_file(dataset, spec, shard, &view));
         total += shard->samples;
         add_identity(hash, shard, &view);
         if (shard->samples == 0) continue;
@@ -241,6 +255,7 @@ static const char *words_of(enum ls_path path) {
     case LS_PATH_RUN: return "by pread";
     case LS_PATH_CHUNKS: return "by pread of chunks";
     case LS_PATH_DECODED: return "by whole chunks";
+    case LS_PATH_SOURCES: return "from their sources";
     case LS_PATH_FETCHED: return "through H5Dread by whole chunks, on one thread";
     case LS_PATH_LIBRARY: break;
     }
@@ -304,13 +319,16 @@ static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_
     struct ls_dataset_spec kept = *spec;
     kept.input = ls_arena_copy(&dataset->names, spec->input ? spec->input : LS_SHARD_IMAGES);
     kept.target = spec->target ? ls_arena_copy(&dataset->names, spec->target) : NULL;
-    for (int i = 0; i < dataset->n_shards; i++)
+    for (int i = 0; i < dataset->n_shards; i++) {
         dataset->shards[i].path = ls_arena_copy(&dataset->names, paths[i]);
+        dataset->shards[i].file = i;
+    }
     struct ls_hash *hash = ls_hash_open();
     ls_status status = view_files(dataset, &kept, hash);
     dataset->info.identity = ls_hash_value(hash);
     ls_hash_close(hash);
     LS_TRY(status);
+    LS_TRY(ls_files_init(&dataset->source_files, dataset->n_source_files, SOURCE_SHARE));
     decide_kept(dataset);
     for (int i = 0; spec->through_library && i < dataset->n_shards; i++)
         for (int id = 0; id < LS_COLUMNS; id++) dataset->shards[i].columns[id].path = LS_PATH_LIBRARY;
@@ -333,7 +351,7 @@ ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const 
     dataset->what = ls_arena_copy(&dataset->names, spec->what ? spec->what : "data");
     dataset->n_shards = n_paths;
     dataset->shards = LS_ARENA_NEW(&dataset->names, struct ls_shard, n_paths);
-    ls_status status = ls_files_init(&dataset->files, dataset->shards, n_paths);
+    ls_status status = ls_files_init(&dataset->files, n_paths, FILE_SHARE);
     if (status == LS_OK) status = open_files(dataset, spec, paths);
     if (status != LS_OK) {
         if (spec->what) ls_error_prefix("%s", spec->what);
@@ -430,9 +448,13 @@ static void free_column(struct ls_column *column) {
 void ls_dataset_close(struct ls_dataset *dataset) {
     if (!dataset) return;
     ls_files_close(&dataset->files);
+    ls_files_close(&dataset->source_files);
     ls_cursors_free(dataset->cursors);
     for (int i = 0; i < dataset->n_shards; i++)
         for (int id = 0; id < LS_COLUMNS; id++) free_column(&dataset->shards[i].columns[id]);
+    for (int i = 0; i < dataset->n_sources; i++)
+        for (int id = 0; id < LS_COLUMNS; id++) free_column(&dataset->sources[i].columns[id]);
+    free(dataset->sources);
     ls_chunk_cache_free(&dataset->cache);
     pthread_mutex_destroy(&dataset->lock);
     pthread_mutex_destroy(&dataset->listing);

@@ -4,6 +4,7 @@
 //   dataset_shape.c    how one dataset's rows are read: axes, classes, delivered types
 //   dataset_files.c    a bounded number of open files
 //   dataset_column.c   rows of one dataset of one file, converted to the delivered type
+//   dataset_sources.c  rows of virtual datasets, from the files where they lie
 //   dataset_chunks.c   chunks: where they lie, fetched, decoded, kept for a while
 //   chunk_filters.c    gzip, shuffle and Fletcher's checksum, undone
 //   chunk_szip.c       szip, undone
@@ -25,6 +26,7 @@ enum ls_path {
     LS_PATH_RUN,     // one run of bytes: pread
     LS_PATH_CHUNKS,  // chunks of whole rows, as they are: pread
     LS_PATH_DECODED, // chunks, fetched and decoded here: gzip, szip, shuffle, fletcher32, or cut across rows
+    LS_PATH_SOURCES, // of a virtual dataset: each part from its source, by one of the ways above
     LS_PATH_FETCHED, // samples in chunks that only HDF5 undoes: a chunk of them by H5Dread, as delivered
     LS_PATH_LIBRARY, // H5Dread, on one thread at a time
 };
@@ -59,6 +61,7 @@ struct ls_column {
     enum ls_path path;
     int64_t offset;               // RUN: of the first byte in the file
     struct ls_chunking *chunking; // CHUNKS, DECODED, FETCHED; in the data set's arena
+    int first_source, n_sources;  // SOURCES: its parts, among the data set's sources
     const char *layout;           // for people: "contiguous", "chunks of [30, 8], gzip", …
     bool kept;                    // small: read whole when it is first needed, then kept
     _Atomic(void *) rows;         // the kept rows, as delivered; NULL until then
@@ -66,19 +69,24 @@ struct ls_column {
 
 enum ls_column_id { LS_COLUMN_INPUT, LS_COLUMN_TARGET, LS_COLUMN_IDS, LS_COLUMN_CRC, LS_COLUMNS };
 
+// A file with samples; or a source: a part of a virtual dataset, with that one column, whose rows are
+// numbered as in the source.
 struct ls_shard {
     const char *path;
-    int64_t first, samples; // global index of its first sample; how many
+    int file;               // its number among the open files
+    int64_t first, samples; // global index of its first row; how many rows
+    int64_t begin;          // of a source: rows before it are no part
     struct ls_column columns[LS_COLUMNS];
 };
 
 // ---- open files
-// An open file, not closed while it is pinned.
-struct ls_open_file {
-    const struct ls_shard *shard; // NULL: the slot is empty
-    int fd;                       // -1 while another thread is opening it
-    int64_t bytes;                // of the file
-    struct ls_h5 *h5;             // NULL until a column wants HDF5
+// A place for an open file, which is not closed while it is pinned.
+struct ls_file_slot {
+    const char *path; // NULL: the slot is empty
+    int file;         // its number
+    int fd;           // -1 while another thread is opening it
+    int64_t bytes;    // of the file
+    struct ls_h5 *h5; // NULL until a column wants HDF5
     int pins;
     uint64_t last_used;
 };
@@ -86,19 +94,26 @@ struct ls_open_file {
 struct ls_files {
     pthread_mutex_t lock;
     pthread_cond_t changed; // a file was opened or unpinned
-    struct ls_open_file *slots;
+    struct ls_file_slot *slots;
     int n_slots;
-    int *slot_of; // of each shard; -1: not open
-    const struct ls_shard *shards;
+    int *slot_of; // of each file; -1: not open
     uint64_t clock;
 };
 
-ls_status ls_files_init(struct ls_files *files, const struct ls_shard *shards, int n_shards);
+// A shard whose file is pinned.
+struct ls_open_file {
+    const struct ls_shard *shard;
+    struct ls_files *files;
+    struct ls_file_slot *slot;
+};
+
+// `share`: of the descriptors that the process may have, one in so many.
+ls_status ls_files_init(struct ls_files *files, int n_files, int share);
 void ls_files_close(struct ls_files *files);
 // Opens the shard's file, or finds it open. Waits while every slot is pinned by other threads.
-ls_status ls_files_pin(struct ls_files *files, const struct ls_shard *shard, struct ls_open_file **file);
-void ls_files_unpin(struct ls_files *files, struct ls_open_file *file);
-ls_status ls_files_h5(struct ls_files *files, struct ls_open_file *file, struct ls_h5 **h5);
+ls_status ls_files_pin(struct ls_files *files, const struct ls_shard *shard, struct ls_open_file *file);
+void ls_files_unpin(struct ls_open_file *file);
+ls_status ls_files_h5(struct ls_open_file *file, struct ls_h5 **h5);
 
 // ---- memory that grows and is used again; a thread's own
 struct ls_buffer {
@@ -129,6 +144,23 @@ ls_status ls_column_read(struct ls_dataset *dataset, struct ls_open_file *file, 
 // Rows of the picks, which are sorted by index and lie in this file, each to its place in `out`.
 ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                            const struct ls_pick *picks, int64_t n, void *out, struct ls_scratch *scratch);
+
+// How many picks from the first on lie in its shard.
+int64_t ls_picks_in(const struct ls_shard *shard, const struct ls_pick *picks, int64_t n);
+
+// ---- sources
+// Makes a column of a virtual dataset one of SOURCES, where its parts are rows of datasets that are read
+// without the library; says in its layout what it is.
+ls_status ls_column_find_sources(struct ls_dataset *dataset, struct ls_h5 *file, const struct ls_shard *shard,
+                                 const struct ls_h5_dataset *found, enum ls_column_id id);
+// The part with that global index.
+const struct ls_shard *ls_source_of(const struct ls_dataset *dataset, const struct ls_column *column,
+                                    int64_t index);
+// As ls_column_read and ls_column_gather, of a column of SOURCES.
+ls_status ls_sources_read(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                          int64_t begin, int64_t n, void *out, struct ls_scratch *scratch);
+ls_status ls_sources_gather(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
+                            const struct ls_pick *picks, int64_t n, void *out, struct ls_scratch *scratch);
 
 // ---- chunks
 // Decoded chunks, so that one which holds many samples is not decoded for each. A chunk may lie in any of the
@@ -208,11 +240,14 @@ struct ls_dataset {
     struct ls_dataset_info info;
     struct ls_shard *shards;
     int n_shards;
+    struct ls_shard *sources; // of virtual datasets, all of one after another; malloc'd
+    int n_sources, sources_room;
+    int n_source_files;
     const char *what, *path_note;
     const char **class_names;
     int n_class_names;
-    bool ours; // the first file is a shard of Lockstep's own, read as such
-    struct ls_files files;
+    bool ours;                           // the first file is a shard of Lockstep's own, read as such
+    struct ls_files files, source_files; // a file of either is pinned before its sources are
     struct ls_chunk_cache cache;
     pthread_mutex_t listing;   // of the tables of chunks
     pthread_mutex_t lock;      // of what follows, and of the reading of kept columns

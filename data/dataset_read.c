@@ -90,8 +90,7 @@ static void sort_picks(const int64_t *indices, int64_t n, struct ls_pick *picks)
     if (!sorted) qsort(picks, (size_t)n, sizeof *picks, by_index);
 }
 
-// How many picks from the first on lie in its shard.
-static int64_t picks_in(const struct ls_shard *shard, const struct ls_pick *picks, int64_t n) {
+int64_t ls_picks_in(const struct ls_shard *shard, const struct ls_pick *picks, int64_t n) {
     int64_t end = 1;
     while (end < n && picks[end].index < shard->first + shard->samples) end++;
     return end;
@@ -134,11 +133,11 @@ static ls_status gather(const struct batch *batch, struct ls_open_file *file, co
 static ls_status read_picks(const struct batch *batch, const struct ls_pick *picks, int64_t n) {
     for (int64_t begin = 0, length; begin < n; begin += length) {
         const struct ls_shard *shard = ls_shard_of(batch->dataset, picks[begin].index);
-        length = picks_in(shard, picks + begin, n - begin);
-        struct ls_open_file *file;
+        length = ls_picks_in(shard, picks + begin, n - begin);
+        struct ls_open_file file;
         LS_TRY(ls_files_pin(&batch->dataset->files, shard, &file));
-        ls_status status = gather(batch, file, picks + begin, length);
-        ls_files_unpin(&batch->dataset->files, file);
+        ls_status status = gather(batch, &file, picks + begin, length);
+        ls_files_unpin(&file);
         LS_TRY(status);
     }
     return LS_OK;
@@ -198,7 +197,7 @@ static void announce_run(struct ls_dataset *dataset, struct ls_open_file *file, 
         if (ls_extent_at(dataset, file, input, row, &extent) != LS_OK) return;
         if (extent.rows > n) extent.rows = n;
         if (extent.offset >= 0)
-            posix_fadvise(file->fd, extent.offset, extent.rows * row_bytes, POSIX_FADV_WILLNEED);
+            posix_fadvise(file->slot->fd, extent.offset, extent.rows * row_bytes, POSIX_FADV_WILLNEED);
     }
 }
 
@@ -210,14 +209,26 @@ static void announce_file(struct ls_dataset *dataset, struct ls_open_file *file,
     }
 }
 
+// Picks of one file, which may lie in several sources.
+static void announce_shard(struct ls_dataset *dataset, const struct ls_shard *shard,
+                           const struct ls_pick *picks, int64_t n) {
+    const struct ls_column *input = &shard->columns[LS_COLUMN_INPUT];
+    const bool virtual = input->path == LS_PATH_SOURCES;
+    for (int64_t begin = 0, length; begin < n; begin += length) {
+        if (virtual) shard = ls_source_of(dataset, input, picks[begin].index);
+        length = ls_picks_in(shard, picks + begin, n - begin);
+        struct ls_open_file file;
+        if (ls_files_pin(virtual ? &dataset->source_files : &dataset->files, shard, &file) != LS_OK) return;
+        announce_file(dataset, &file, picks + begin, length);
+        ls_files_unpin(&file);
+    }
+}
+
 static void announce_picks(struct ls_dataset *dataset, const struct ls_pick *picks, int64_t n) {
     for (int64_t begin = 0, length; begin < n; begin += length) {
         const struct ls_shard *shard = ls_shard_of(dataset, picks[begin].index);
-        length = picks_in(shard, picks + begin, n - begin);
-        struct ls_open_file *file;
-        if (ls_files_pin(&dataset->files, shard, &file) != LS_OK) return;
-        announce_file(dataset, file, picks + begin, length);
-        ls_files_unpin(&dataset->files, file);
+        length = ls_picks_in(shard, picks + begin, n - begin);
+        announce_shard(dataset, shard, picks + begin, length);
     }
 }
 
@@ -231,14 +242,20 @@ void ls_dataset_announce(struct ls_dataset *dataset, const int64_t *indices, int
     ls_error_clear();
 }
 
+static void forget_pages(struct ls_files *files, const struct ls_shard *shards, int n) {
+    for (int i = 0; i < n; i++) {
+        struct ls_open_file file;
+        if (i > 0 && shards[i].file == shards[i - 1].file) continue;
+        if (ls_files_pin(files, &shards[i], &file) != LS_OK) continue;
+        fdatasync(file.slot->fd);
+        posix_fadvise(file.slot->fd, 0, 0, POSIX_FADV_DONTNEED);
+        ls_files_unpin(&file);
+    }
+}
+
 void ls_dataset_forget(struct ls_dataset *dataset, bool pages) {
     ls_chunk_cache_forget(&dataset->cache);
-    for (int i = 0; pages && i < dataset->n_shards; i++) {
-        struct ls_open_file *file;
-        if (ls_files_pin(&dataset->files, &dataset->shards[i], &file) != LS_OK) continue;
-        fdatasync(file->fd);
-        posix_fadvise(file->fd, 0, 0, POSIX_FADV_DONTNEED);
-        ls_files_unpin(&dataset->files, file);
-    }
+    if (pages) forget_pages(&dataset->files, dataset->shards, dataset->n_shards);
+    if (pages) forget_pages(&dataset->source_files, dataset->sources, dataset->n_sources);
     ls_error_clear();
 }

@@ -41,13 +41,13 @@ static ls_status scan_column(struct scan *scan, struct ls_open_file *file, enum 
 
 static ls_status scan_shard(struct scan *scan, const struct ls_shard *shard, int64_t begin, int64_t end,
                             bool samples) {
-    struct ls_open_file *file;
+    struct ls_open_file file;
     LS_TRY(ls_files_pin(&scan->dataset->files, shard, &file));
     ls_status status = LS_OK;
-    if (scan->dataset->info.has_target) status = scan_column(scan, file, LS_COLUMN_TARGET, begin, end);
+    if (scan->dataset->info.has_target) status = scan_column(scan, &file, LS_COLUMN_TARGET, begin, end);
     if (status == LS_OK && samples && scan->dataset->info.type == LS_F32)
-        status = scan_column(scan, file, LS_COLUMN_INPUT, begin, end);
-    ls_files_unpin(&scan->dataset->files, file);
+        status = scan_column(scan, &file, LS_COLUMN_INPUT, begin, end);
+    ls_files_unpin(&file);
     return status;
 }
 

@@ -28,7 +28,7 @@ char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *foun
 // Chunks that cannot be listed are fetched one by one, and a chunk that is cut across rows is put together.
 static enum ls_path path_of(const struct ls_h5_dataset *found) {
     if (found->storage == LS_H5_CONTIGUOUS) return LS_PATH_RUN;
-    if (found->storage == LS_H5_LIBRARY || !ls_chunk_can_decode(&found->chunking)) return LS_PATH_LIBRARY;
+    if (found->storage != LS_H5_CHUNKED || !ls_chunk_can_decode(&found->chunking)) return LS_PATH_LIBRARY;
     bool whole_rows = true;
     for (int i = 1; i < found->rank; i++) whole_rows = whole_rows && found->chunking.dim[i] == found->dim[i];
     return whole_rows && found->chunking.listed && found->chunking.n_filters == 0 ? LS_PATH_CHUNKS

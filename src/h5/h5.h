@@ -12,11 +12,13 @@
 enum { LS_H5_MAX_RANK = 8, LS_H5_MAX_FILTERS = 4 };
 
 struct ls_h5; // an open file
+struct ls_arena;
 
 enum ls_h5_storage {
     LS_H5_CONTIGUOUS, // one run of bytes at `offset`
     LS_H5_CHUNKED,    // chunks of this file, each through filters that are listed here
-    LS_H5_LIBRARY,    // only the library knows: compact, virtual, external, other filters, never written, …
+    LS_H5_VIRTUAL,    // made of other datasets, of which ls_h5_list_parts may tell more
+    LS_H5_LIBRARY,    // only the library knows: compact, external, other filters, never written, …
 };
 
 enum ls_h5_filter { LS_H5_GZIP, LS_H5_SZIP, LS_H5_SHUFFLE, LS_H5_FLETCHER32 };
@@ -34,7 +36,7 @@ struct ls_h5_chunking {
     int n_filters;
     enum ls_h5_filter filters[LS_H5_MAX_FILTERS]; // in the order of writing; one at most packs: gzip or szip
     struct ls_h5_szip szip;
-    uint8_t fill[8]; // the number, as stored, in chunks that were never written
+    uint8_t fill[8]; // the number, as stored, in chunks that were never written; of VIRTUAL, where no part is
     bool listed;     // ls_h5_list_chunks can list them
     int64_t index;   // the library's own; -1: none
 };
@@ -82,6 +84,22 @@ ls_status ls_h5_list_chunks(struct ls_h5 *file, const char *name, const struct l
 // more than `room`, nothing was read.
 ls_status ls_h5_read_chunk(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
                            const int64_t *position, void *out, size_t room, size_t *bytes, uint32_t *skipped);
+// What a VIRTUAL dataset is made of: rows that are one run of numbers of a source each, in the order of the
+// rows; where rows are in none of them, it holds the fill value. The texts lie in the arena.
+struct ls_h5_parts {
+    struct ls_h5_source {
+        const char *path, *name; // of the file, as it is found from here, and of the dataset in it
+    } * sources;
+    struct ls_h5_part {
+        int64_t begin, rows; // of the virtual dataset
+        int64_t first;       // number of the source, in row-major order, that the part begins with
+        int source;
+    } * items;
+    int n_sources, n;
+    const char *why_not; // not NULL: it is made in other ways, that only the library follows
+};
+ls_status ls_h5_list_parts(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
+                           struct ls_arena *arena, struct ls_h5_parts *parts);
 // Calls `visit` for each dataset below `group` and its groups, in creation order where the file tracks it,
 // else by name. The name it gets is the path from the root, "model/conv1.weight". It may use the file.
 ls_status ls_h5_visit(struct ls_h5 *file, const char *group,

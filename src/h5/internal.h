@@ -66,6 +66,10 @@ size_t ls_h5_chunk_bytes(hid_t dataset); // decoded; 0 where it is not chunked
 // Has it external files that are not where the library would look, but beside the file?
 bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset);
 
+// ---- virtual.c
+// Says in `missing` which source is not there, or too small.
+void ls_h5_check_virtual(const struct ls_h5 *file, hid_t properties, char *missing, size_t bytes);
+
 // ---- btree.c
 // The address of a dataset's index of chunks where it is one that ls_h5_walk_index can walk, else -1.
 int64_t ls_h5_find_index(const struct ls_h5 *file, hid_t dataset);

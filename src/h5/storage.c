@@ -87,74 +87,11 @@ static void check_external(const struct ls_h5 *file, hid_t dataset, hid_t proper
     }
 }
 
-// Does the dataset reach as far as mapping `i` takes from it? Of one that takes all, the file does not say
-// how much that was: it must be as much as it fills of the virtual one.
-static bool reaches(hid_t dataset, hid_t properties, size_t i) {
-    hsize_t begin[H5S_MAX_RANK], end[H5S_MAX_RANK], size[H5S_MAX_RANK];
-    hid_t space = H5Dget_space(dataset), from = H5Pget_virtual_srcspace(properties, i),
-          to = H5Pget_virtual_vspace(properties, i);
-    int rank = H5Sget_simple_extent_dims(space, size, NULL);
-    bool inside = true;
-    if (H5Sget_select_type(from) == H5S_SEL_ALL)
-        inside = H5Sget_simple_extent_npoints(space) >= H5Sget_select_npoints(to);
-    else if (H5Sget_simple_extent_ndims(from) == rank && H5Sget_select_bounds(from, begin, end) >= 0)
-        for (int k = 0; k < rank; k++) inside = inside && (end[k] < size[k] || end[k] == H5S_UNLIMITED);
-    H5Sclose(to);
-    H5Sclose(from);
-    H5Sclose(space);
-    return inside;
-}
-
-static void check_source(hid_t source, const char *name, hid_t properties, size_t i,
-                         struct ls_h5_dataset *info) {
-    char object[MOST_NAME] = "";
-    H5Pget_virtual_dsetname(properties, i, object, sizeof object - 1);
-    hid_t dataset = source >= 0 && !strchr(object, '%') ? H5Dopen2(source, object, H5P_DEFAULT) : -1;
-    if (source < 0)
-        snprintf(info->missing, sizeof info->missing, "its data lie in '%.160s', which HDF5 cannot open",
-                 name);
-    else if (dataset < 0 && !strchr(object, '%'))
-        snprintf(info->missing, sizeof info->missing,
-                 "its data lie in dataset '%.80s' of '%.90s', which is not "
-                 "there",
-                 object, name);
-    else if (dataset >= 0 && !reaches(dataset, properties, i))
-        snprintf(info->missing, sizeof info->missing,
-                 "its data lie in dataset '%.80s' of '%.90s', which is too "
-                 "small",
-                 object, name);
-    if (dataset >= 0) H5Dclose(dataset);
-}
-
-static void check_virtual(const struct ls_h5 *file, hid_t properties, struct ls_h5_dataset *info) {
-    size_t sources = 0;
-    H5Pget_virtual_count(properties, &sources);
-    hid_t access = ls_h5_access();
-    for (size_t i = 0; i < sources && !info->missing[0]; i++) {
-        char name[MOST_NAME] = "";
-        H5Pget_virtual_filename(properties, i, name, sizeof name - 1);
-        if (strchr(name, '%')) continue; // a row of files, which ends where one is missing
-        if (strcmp(name, ".") == 0) {
-            check_source(file->id, name, properties, i, info);
-            continue;
-        }
-        char *path = find_file(file, name);
-        hid_t source = path ? H5Fopen(path, H5F_ACC_RDONLY, access) : -1;
-        if (path)
-            check_source(source, name, properties, i, info);
-        else
-            snprintf(info->missing, sizeof info->missing, NOT_THERE, name);
-        if (source >= 0) H5Fclose(source);
-        free(path);
-    }
-    H5Pclose(access);
-}
-
 // The library reads what is missing as fill values, which nobody wants to train on.
 static void find_missing_files(const struct ls_h5 *file, hid_t dataset, hid_t properties,
                                struct ls_h5_dataset *info) {
     if (H5Pget_layout(properties) == H5D_VIRTUAL)
-        check_virtual(file, properties, info);
+        ls_h5_check_virtual(file, properties, info->missing, sizeof info->missing);
     else if (external_files(properties) > 0)
         check_external(file, dataset, properties, info);
 }
@@ -273,6 +210,16 @@ static bool describe_filters(hid_t properties, size_t number_bytes, struct ls_h5
     return known;
 }
 
+// False where they are no numbers that Lockstep knows.
+static bool find_fill(hid_t dataset, hid_t properties, struct ls_h5_dataset *info, size_t *number_bytes) {
+    hid_t type = H5Dget_type(dataset);
+    *number_bytes = H5Tget_size(type);
+    const bool numbers = info->type < LS_DTYPES && *number_bytes <= sizeof info->chunking.fill;
+    if (numbers) H5Pget_fill_value(properties, type, info->chunking.fill);
+    H5Tclose(type);
+    return numbers;
+}
+
 static bool describe_chunks(const struct ls_h5 *file, hid_t dataset, hid_t properties,
                             struct ls_h5_dataset *info) {
     struct ls_h5_chunking *chunking = &info->chunking;
@@ -288,11 +235,8 @@ static bool describe_chunks(const struct ls_h5 *file, hid_t dataset, hid_t prope
     append(info->layout, sizeof info->layout, "]");
     unsigned options = 0;
     bool plain_edges = H5Pget_chunk_opts(properties, &options) >= 0 && options == 0;
-    hid_t type = H5Dget_type(dataset);
-    const size_t number_bytes = H5Tget_size(type);
-    bool numbers = info->type < LS_DTYPES && number_bytes <= sizeof chunking->fill;
-    if (numbers) H5Pget_fill_value(properties, type, chunking->fill);
-    H5Tclose(type);
+    size_t number_bytes;
+    const bool numbers = find_fill(dataset, properties, info, &number_bytes);
     chunking->index = ls_h5_find_index(file, dataset);
     chunking->listed = chunking->index >= 0;
     return describe_filters(properties, number_bytes, info) && plain_edges && numbers;
@@ -316,6 +260,12 @@ static void describe_run(hid_t dataset, hid_t properties, struct ls_h5_dataset *
     info->offset = (int64_t)H5Dget_offset(dataset);
 }
 
+static void describe_virtual(hid_t dataset, hid_t properties, struct ls_h5_dataset *info) {
+    size_t number_bytes;
+    append(info->layout, sizeof info->layout, "virtual");
+    if (find_fill(dataset, properties, info, &number_bytes)) info->storage = LS_H5_VIRTUAL;
+}
+
 void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h5_dataset *info) {
     hid_t properties = H5Dget_create_plist(dataset);
     H5D_layout_t layout = H5Pget_layout(properties);
@@ -327,8 +277,10 @@ void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h
         describe_run(dataset, properties, info);
     else if (layout == H5D_CHUNKED)
         info->storage = describe_chunks(file, dataset, properties, info) ? LS_H5_CHUNKED : LS_H5_LIBRARY;
+    else if (layout == H5D_VIRTUAL)
+        describe_virtual(dataset, properties, info);
     else
-        append(info->layout, sizeof info->layout, layout == H5D_COMPACT ? "compact" : "virtual");
+        append(info->layout, sizeof info->layout, "compact");
     find_missing_files(file, dataset, properties, info);
     H5Pclose(properties);
 }

@@ -69,6 +69,56 @@ def virtual(path, x, y):
         file["labels"] = y
 
 
+def virtual_row_by_row(path, x, y):
+    """Samples from two sources by turns, backwards from one and out of gzip from the other; zeros from nowhere."""
+    source = path.with_name(f"rows-of-{path.stem}.hdf")
+    with h5py.File(source, "w") as file:
+        file["a/backwards"] = x[::-1]
+        file.create_dataset("gzip", data=x, chunks=(min(7, len(x)), 16, 16, 1), compression="gzip")
+    layout = h5py.VirtualLayout(shape=x.shape, dtype="u1")
+    for i, sample in enumerate(x):
+        if sample.any():
+            name, at = ("gzip", i) if i % 4 < 2 else ("a/backwards", len(x) - 1 - i)
+            layout[i] = h5py.VirtualSource(source.name, name, shape=x.shape)[at]
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_virtual_dataset("images", layout)
+        file["labels"] = y
+
+
+def a_file_a_sample(path, x, y):
+    """Sources without an axis of samples."""
+    layout = h5py.VirtualLayout(shape=x.shape, dtype=">f8")
+    with h5py.File(path.with_name(f"samples-of-{path.stem}.hdf"), "w") as file:
+        for i, sample in enumerate(x):
+            file.create_dataset(f"{i}", data=sample, dtype="<f8" if i % 2 else ">f8")
+            layout[i] = h5py.VirtualSource(file[f"{i}"])
+    with h5py.File(path, "w", libver="latest") as file:
+        file.create_virtual_dataset("images", layout)
+        file["labels"] = y
+
+
+def tiles(path, x, y):
+    """A virtual dataset of left and right halves."""
+    layout = h5py.VirtualLayout(shape=x.shape, dtype="u1")
+    with h5py.File(path, "w", libver="latest") as file:
+        for name, part in ("left", slice(0, 8)), ("right", slice(8, 16)):
+            file[name] = x[:, :, part]
+            layout[:, :, part] = h5py.VirtualSource(file[name])
+        file.create_virtual_dataset("images", layout)
+        file["labels"] = y
+
+
+def interleaved(path, x, y):
+    """A virtual dataset of every second sample from each of two."""
+    layout = h5py.VirtualLayout(shape=x.shape, dtype="u1")
+    with h5py.File(path, "w", libver="latest") as file:
+        for i in range(min(2, len(x))):
+            file[f"{i}"] = x[i::2]
+            layout[i::2] = h5py.VirtualSource(file[f"{i}"])
+        file.create_virtual_dataset("images", layout)
+        file["labels"] = y
+
+
 def linked(path, x, y):
     other = path.with_suffix(".hdf")
     plain(other, x, y)
@@ -190,7 +240,11 @@ WAYS = {
     "never written zeros, chunks of 7": (without_some(chunks=(7, 16, 16, 1), maxshape=(None, 16, 16, 1)), "by pread of chunks"),
     "never written zeros, gzip": (without_some(chunks=(1, 16, 16, 1), compression="gzip"), "by whole chunks"),
     "external": (external, "through H5Dread"),
-    "virtual": (virtual, "through H5Dread"),
+    "virtual": (virtual, "from their sources"),
+    "virtual, row by row": (virtual_row_by_row, "from their sources"),
+    "virtual, a source a sample": (a_file_a_sample, "from their sources"),
+    "virtual, of tiles": (tiles, "through H5Dread"),
+    "virtual, interleaved": (interleaved, "through H5Dread"),
     "linked": (linked, "through H5Dread"),
     "integers of 24 bits": (of_low_type(lambda t: (t.set_size(3), t.set_precision(24)), h5py.h5t.STD_I32BE, "i4"), "through H5Dread"),
     "integers of 12 bits in 16": (of_low_type(lambda t: (t.set_precision(12), t.set_offset(2)), h5py.h5t.STD_U16LE, "u2"), "through H5Dread"),
@@ -198,7 +252,7 @@ WAYS = {
     "long double": (of_low_type(lambda t: None, h5py.h5t.NATIVE_LDOUBLE, "g"), "through H5Dread"),
     "filters left out": (without_some_filters, "by whole chunks"),
     "external, two pieces": (in_two_pieces, "through H5Dread"),
-    "virtual, of itself": (of_itself, "through H5Dread"),
+    "virtual, of itself": (of_itself, "from their sources"),
     "soft links, a named type": (soft, "by pread"),
 }
 if h5py.h5z.filter_avail(h5py.h5z.FILTER_SZIP):
@@ -283,6 +337,52 @@ class Layouts(lockstep.Case):
         with h5py.File(path, "w") as file:
             file["labels"], file["images"] = y, h5py.ExternalLink("b.h5", "x")
         self.refused(path, "'images' is a link to 'x' in 'b.h5', which is not there")
+
+    def test_where_sources_are(self):
+        """Sources of virtual datasets are found where HDF5 finds them, the one that it takes first; broken samples are named there."""
+        x, y = lockstep.images(20, size=16)
+        here, elsewhere = self.folder / "here", self.folder / "else where"
+        (elsewhere / "sub").mkdir(parents=True), (here / "sub").mkdir(parents=True)
+
+        def source(path, add):
+            with h5py.File(path, "w") as file:
+                file["x"] = x.astype("f4") + add
+            return path
+
+        def packed(name, path=here / "a.h5", **env):
+            """The number that was added to the samples that are read of a dataset whose source has that name."""
+            layout = h5py.VirtualLayout(shape=x.shape, dtype="f4")
+            layout[:] = h5py.VirtualSource(str(name), "x", shape=x.shape)
+            with h5py.File(here / "a.h5", "w", libver="latest") as file:
+                file.create_virtual_dataset("images", layout)
+                file["labels"] = y
+            result = lockstep.run("pack", "h5", path, "-o", self.folder / "out", "--replace", cwd=elsewhere, settings=env)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("from their sources", result.stderr)
+            with h5py.File(self.folder / "out/train-00000-of-00001.h5") as file:
+                difference = file["images"][()] - x.reshape(file["images"].shape)
+            self.assertEqual(difference.min(), difference.max())
+            return difference.max()
+
+        source(elsewhere / "s.h5", 1)
+        self.assertEqual(packed("s.h5"), 1)  # where the program runs
+        source(here / "s.h5", 2)
+        self.assertEqual(packed("s.h5"), 2)  # beside the file
+        self.assertEqual(packed(self.folder / "gone/s.h5"), 2)
+        self.assertEqual(packed(elsewhere / "s.h5"), 1)  # where an absolute name says
+        source(here / "sub/s.h5", 3)
+        self.assertEqual(packed("sub/s.h5"), 3)
+        self.assertEqual(packed("s.h5", HDF5_VDS_PREFIX=f"/nowhere:{here}/sub"), 3)
+        self.assertEqual(packed("s.h5", HDF5_VDS_PREFIX="${ORIGIN}/sub"), 3)
+        (elsewhere / "b.h5").symlink_to(here / "a.h5")
+        self.assertEqual(packed("sub/s.h5", path=elsewhere / "b.h5"), 3)  # beside the file that a link leads to
+        (elsewhere / "sub/s.h5").write_bytes(b"no HDF5")
+        self.assertEqual(packed("sub/s.h5", path=elsewhere / "b.h5"), 3)
+        with h5py.File(here / "sub/s.h5", "r+") as file:
+            file["x"][7, 1, 2] = numpy.nan
+        result = lockstep.run("pack", "h5", here / "a.h5", "-o", self.folder / "refused")
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn(f"{here}/a.h5: 'images' is virtual: {here}/sub/s.h5: x[7] is not finite", result.stderr)
 
     def test_what_is_no_class(self):
         """Classes may be stored as floating-point numbers, if they are whole."""
