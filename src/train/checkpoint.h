@@ -25,6 +25,7 @@ struct ls_checkpoint_state {
     uint64_t skipped_in_row; // … just now
     uint64_t samples, batch, lanes;
     uint64_t data_identity, data_content; // of data.train: names and sizes; what is in it
+    uint64_t from_content;                // of model.from (ls_checkpoint_content); 0: none, or an older file
     // The best accuracy; of labels the best F1, of values minus the least loss; NAN: none yet.
     double best_score;
     uint64_t best_step;
@@ -81,6 +82,10 @@ ls_status ls_checkpoint_read_matching(const char *path, const struct ls_layout *
                                       float *states,
                                       void (*each)(void *context, const struct ls_match *match),
                                       void *context);
+
+// A hash of the weights that a file holds, of their names and of moving averages too, out of the checksums
+// that are kept with them: the arrays are not read.
+ls_status ls_checkpoint_content(const char *path, uint64_t *content);
 
 // The newest file in `folder` that verifies, its path malloc'd; NULL where there is none. Files passed over
 // are named, with the reason, in warnings. Left-over temporary files are removed.

@@ -21,6 +21,7 @@ const struct ls_state_field ls_state_fields[] = {
     FIELD(LS_U64, lanes),
     FIELD(LS_U64, data_identity),
     FIELD(LS_U64, data_content),
+    {"state/from_content", LS_U64, offsetof(struct ls_checkpoint_state, from_content), true},
     FIELD(LS_F64, best_score),
     FIELD(LS_U64, best_step),
     FIELD(LS_U64, evaluated_step),

@@ -36,7 +36,7 @@ struct ls_state_field {
     const char *name; // "state/step"
     ls_dtype type;    // LS_U64 or LS_F64
     size_t offset;
-    bool later; // older files do not have it: it is NAN
+    bool later; // older files do not have it: it is 0, or NAN
 };
 extern const struct ls_state_field ls_state_fields[];
 extern const int ls_state_field_count;

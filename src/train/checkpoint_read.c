@@ -36,13 +36,17 @@ static ls_status open_checkpoint(const char *path, struct ls_h5 **file) {
 
 // ---- datasets and their checksums
 
-static ls_status check_crc(struct ls_h5 *file, const char *name, uint32_t crc) {
+static ls_status stored_crc(struct ls_h5 *file, const char *name, int64_t *stored) {
     bool found;
+    LS_TRY(ls_h5_attr_i64(file, name, "crc32c", stored, &found));
+    if (found) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected the attribute crc32c, found none", ls_h5_path(file),
+                   name);
+}
+
+static ls_status check_crc(struct ls_h5 *file, const char *name, uint32_t crc) {
     int64_t stored;
-    LS_TRY(ls_h5_attr_i64(file, name, "crc32c", &stored, &found));
-    if (!found)
-        return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected the attribute crc32c, found none",
-                       ls_h5_path(file), name);
+    LS_TRY(stored_crc(file, name, &stored));
     if (stored != (int64_t)crc)
         return LS_FAIL(LS_INPUT, "%s: dataset '%s': expected CRC32C %08llx, found %08x: the data is damaged",
                        ls_h5_path(file), name, (unsigned long long)stored, crc);
@@ -107,7 +111,8 @@ static ls_status read_state(struct ls_h5 *file, struct ls_checkpoint_state *stat
         struct ls_h5_dataset info;
         if (field->later && !ls_h5_exists(file, field->name)) {
             const double none = NAN;
-            memcpy((char *)state + field->offset, &none, sizeof none);
+            memset((char *)state + field->offset, 0, sizeof none);
+            if (field->type == LS_F64) memcpy((char *)state + field->offset, &none, sizeof none);
             continue;
         }
         LS_TRY(ls_h5_describe(file, field->name, &info));
@@ -189,6 +194,36 @@ ls_status ls_checkpoint_verify(const char *path) {
     LS_TRY(open_checkpoint(path, &file));
     ls_status status = verify(file);
     ls_h5_close(file);
+    return status;
+}
+
+// ---- what it holds
+
+struct content {
+    struct ls_h5 *file;
+    struct ls_hash *hash;
+};
+
+static ls_status add_content(void *context, const char *name, const struct ls_h5_dataset *info) {
+    (void)info;
+    const struct content *content = context;
+    int64_t crc;
+    LS_TRY(stored_crc(content->file, name, &crc));
+    ls_hash_add(content->hash, name, strlen(name) + 1);
+    ls_hash_add(content->hash, &crc, sizeof crc);
+    return LS_OK;
+}
+
+ls_status ls_checkpoint_content(const char *path, uint64_t *content) {
+    struct content of = {0};
+    LS_TRY(open_checkpoint(path, &of.file));
+    of.hash = ls_hash_open();
+    ls_status status = ls_h5_visit(of.file, "model", add_content, &of);
+    if (status == LS_OK && ls_h5_exists(of.file, "average"))
+        status = ls_h5_visit(of.file, "average", add_content, &of);
+    *content = ls_hash_value(of.hash);
+    ls_hash_close(of.hash);
+    ls_h5_close(of.file);
     return status;
 }
 

@@ -154,6 +154,8 @@ void ls_metrics_start(struct ls_metrics *metrics, const struct ls_metrics_start 
     add_hash(line, "data_identity", start->data_identity);
     add_hash(line, "data_content", start->data_content);
     ls_json_text(line, "model", start->model);
+    if (start->from) ls_json_text(line, "from", start->from);
+    if (start->from && start->from_content) add_hash(line, "from_content", start->from_content);
     ls_json_text(line, "device", start->device);
     ls_json_text(line, "fingerprint", start->fingerprint);
     ls_json_text(line, "version", start->version);

@@ -30,6 +30,8 @@ struct ls_metrics_start {
     int64_t parameters;
     uint64_t reduced_bytes; // what the ranks sum in a step: gradients of what is trained
     uint64_t data_identity, data_content;
+    const char *from; // model.from, NULL: none; what it held then, 0: unknown
+    uint64_t from_content;
     const char *model, *device, *fingerprint, *version;
 };
 

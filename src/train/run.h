@@ -34,6 +34,7 @@ struct ls_run {
     struct ls_device *device;
     struct ls_dataset *train, *test; // test may be NULL
     uint64_t content;                // of train; on rank 0
+    uint64_t from_content;           // of model.from, where it was read; on rank 0
     struct ls_sampling sampling;     // of train
     struct ls_model model;
     struct ls_engine *engine;

@@ -90,6 +90,8 @@ ls_status ls_run_open_files(struct ls_run *run) {
         .reduced_bytes = run->model.train->layout->output_floats * sizeof(float),
         .data_identity = run->state.data_identity,
         .data_content = run->state.data_content,
+        .from = run->recipe.model.from,
+        .from_content = run->state.from_content,
         .model = run->recipe.model.zoo,
         .device = run->device->name,
         .fingerprint = run->device->fingerprint,

@@ -1,6 +1,7 @@
 // From the recipe to a run that may take its first step, and back.
 #include "train/run.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "train/setup.h"
 #include "train/stop.h"
@@ -151,6 +152,17 @@ static void compare_devices(const struct ls_checkpoint_header *saved, const stru
                 "memory or a file, then or now): the result may differ in its last bits");
 }
 
+// The run goes on from its own weights, whatever the file holds by now; but the recipe leads elsewhere then.
+static void compare_start(const struct ls_checkpoint_header *saved, const struct ls_recipe *recipe) {
+    const char *from = recipe->model.from;
+    uint64_t content = 0;
+    if (!from || saved->state.from_content == 0 || !ls_file_exists(from)) return;
+    if (ls_checkpoint_content(from, &content) == LS_OK && content == saved->state.from_content) return;
+    ls_warn("%s: %s holds other weights than when the run began: the run goes on with those that it took "
+            "then, and one that is begun anew will not come to its result",
+            ls_recipe_place(recipe, "model.from"), from);
+}
+
 // Rank 0: may the run go on from this file with the recipe as it is now?
 static ls_status fits(struct ls_run *run, const char *path) {
     struct ls_checkpoint_header header;
@@ -164,6 +176,7 @@ static ls_status fits(struct ls_run *run, const char *path) {
     }
     if (status == LS_OK) status = same_data(run, path, &header.state);
     if (status == LS_OK) compare_devices(&header, run->device);
+    if (status == LS_OK) compare_start(&header, &run->recipe);
     ls_checkpoint_header_free(&header);
     return status;
 }
@@ -180,6 +193,8 @@ static ls_status take_weights(struct ls_run *run) {
     ls_status status = ls_run_writes(run) ? ls_weights_from_check(&run->recipe) : LS_OK;
     if (status == LS_OK && ls_run_writes(run))
         status = ls_weights_from(&run->recipe, layout, replica.params, replica.states);
+    if (status == LS_OK && ls_run_writes(run))
+        status = ls_checkpoint_content(run->recipe.model.from, &run->from_content);
     LS_TRY(ls_comm_agree(run->comm, status));
     LS_TRY(ls_comm_broadcast(run->comm, replica.params, layout->param_floats * sizeof(float), 0));
     LS_TRY(ls_comm_broadcast(run->comm, replica.states, layout->state_floats * sizeof(float), 0));
@@ -199,7 +214,11 @@ static ls_status choose_start(struct ls_run *run) {
     }
     LS_TRY(ls_comm_agree(run->comm, status));
     LS_TRY(ls_comm_broadcast(run->comm, path, sizeof path, 0));
-    if (path[0] == 0) return run->request->resume ? take_weights(run) : LS_OK;
+    if (path[0] == 0) {
+        if (run->request->resume) LS_TRY(take_weights(run));
+        run->state.from_content = run->from_content;
+        return LS_OK;
+    }
     LS_TRY(ls_replica_load(run->engine, run->model.train->layout, run->comm, path, true, &run->state));
     run->state.samples = run->clock.samples;
     run->state.data_identity =

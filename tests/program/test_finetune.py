@@ -65,9 +65,21 @@ class Start(lockstep.Case):
             result = self.train(recipe, ranks=ranks, out=f"run{ranks}")
             first = first or lockstep.done_line(result)
             self.assertEqual(lockstep.done_line(result), first)
+        self.train(lockstep.recipe(self.folder, {"seed": 9}), out="another")
         # What has begun goes on by itself: the other run's file is not read again.
         whole = self.recipe({"checkpoint.every": "1 steps", "checkpoint.keep": 9})
         self.train(whole, out="cut")
+        # Nor is it, where it holds other weights by now; that is told.
+        result = self.train(whole, "--resume", out="cut")
+        self.assertNotIn("warning", result.stderr)
+        mine = self.base.read_bytes()
+        self.base.write_bytes(self.newest("another").read_bytes())
+        result = self.train(whole, "--resume", out="cut")
+        self.assertIn(f"model.from: {self.base} holds other weights than when the run began", result.stderr)
+        self.base.write_bytes(mine)
+        starts = lockstep.metrics(self.folder / "cut", "start")
+        self.assertEqual({(line["from"], len(line["from_content"])) for line in starts}, {(str(self.base), 16)})
+        self.assertEqual(len({line["from_content"] for line in starts}), 1)
         for step in (3, 4):
             (self.folder / "cut" / "checkpoints" / f"step-{step:08}.h5").unlink()
         self.base.rename(self.folder / "moved.h5")

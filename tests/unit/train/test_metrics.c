@@ -76,6 +76,8 @@ static void lines_are_as_agreed(void **state) {
                                                          .data_identity = 42,
                                                          .data_content = 1ull << 63,
                                                          .model = "lenet",
+                                                         .from = "base.h5",
+                                                         .from_content = 0xa,
                                                          .device = "a \"b\"",
                                                          .fingerprint = "f",
                                                          .version = "0.1.0"});
@@ -109,7 +111,8 @@ static void lines_are_as_agreed(void **state) {
         "{\"kind\":\"start\",\"step\":0,\"ranks\":2,\"lanes\":8,\"batch\":256,\"steps\":1172,"
         "\"samples\":60000,\"parameters\":11,\"reduced_bytes\":48,\"data_identity\":\"000000000000002a\","
         "\"data_content\":"
-        "\"8000000000000000\",\"model\":\"lenet\",\"device\":\"a \\\"b\\\"\","
+        "\"8000000000000000\",\"model\":\"lenet\",\"from\":\"base.h5\","
+        "\"from_content\":\"000000000000000a\",\"device\":\"a \\\"b\\\"\","
         "\"fingerprint\":\"f\",\"version\":\"0.1.0\"}\n"
         "{\"kind\":\"step\",\"step\":1,\"epoch\":0.25,\"loss\":0.10000000149011612,\"accuracy\":null,\"mae\":"
         "0.75,"
