@@ -6,18 +6,12 @@
 // parameter moved, for its seeds keep all units clear of the kinks of their relus. What Lockstep may be off
 // is a small multiple of that. LARS and LAMB, which make much of small gradients, train a model without
 // kinks.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/hash.h"
 #include "base/philox.h"
 #include "conform/digest.h"
 #include "cpu/cpu.h"
 #include "train/engine.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -42,10 +36,6 @@ struct scene {
     struct ls_batch batch;
     float *first; // parameters, then statistics, before the first step
 };
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 // ---- samples: noise below 128, and 128 more in the block, one of 4x4, that the label names
 static void make_sample(uint64_t seed, uint64_t position, int size, uint8_t *pixels, int32_t *label,
@@ -85,13 +75,13 @@ static void read_recipe(struct scene *scene, const char *kernels) {
     bool found;
     double rate;
     int n;
-    ok(ls_h5_attr_text(scene->file, scene->group, "recipe", text, sizeof text, &found));
-    ok(ls_h5_attr_f64(scene->file, scene->group, "rate", &rate, 1, &n));
+    assert_ok(ls_h5_attr_text(scene->file, scene->group, "recipe", text, sizeof text, &found));
+    assert_ok(ls_h5_attr_f64(scene->file, scene->group, "rate", &rate, 1, &n));
     if (!found || n != 1) fail_msg("%s has no recipe", scene->group);
     scene->rate = (float)rate;
     snprintf(override, sizeof override, "device.kernels=%s", kernels);
     const char *const overrides[] = {override, "device.threads=2"};
-    ok(ls_recipe_parse(text, scene->group, ".", overrides, 2, &scene->recipe));
+    assert_ok(ls_recipe_parse(text, scene->group, ".", overrides, 2, &scene->recipe));
 }
 
 // What starts as a constant becomes random: a block whose last scale is 0 has no gradient inside, and its
@@ -128,13 +118,13 @@ static void open_scene(struct scene *scene, const char *group, int size, const c
                                            .target_values = 1};
     static struct ls_comm alone = {.size = 1, .local_size = 1};
     *scene = (struct scene){.group = group, .size = size};
-    ok(ls_h5_open(LOCKSTEP_REFERENCE, &scene->file));
+    assert_ok(ls_h5_open(LOCKSTEP_REFERENCE, &scene->file));
     read_recipe(scene, kernels);
     const struct ls_cpu_options options = {2, strcmp(kernels, "plain") == 0 ? LS_CPU_PLAIN : LS_CPU_AUTO};
-    ok(ls_cpu_open(&options, &scene->device));
-    ok(ls_model_make(&scene->recipe, &sample, scene->device, &scene->model));
+    assert_ok(ls_cpu_open(&options, &scene->device));
+    assert_ok(ls_model_make(&scene->recipe, &sample, scene->device, &scene->model));
     const struct ls_engine_spec spec = {scene->device, &alone, &scene->model, &scene->recipe};
-    ok(ls_engine_open(&spec, &scene->engine));
+    assert_ok(ls_engine_open(&spec, &scene->engine));
     set_weights(scene);
     make_batch(scene);
 }
@@ -159,16 +149,16 @@ static void run_steps(struct scene *scene) {
     struct ls_h5_dataset info;
     int n;
     snprintf(path, sizeof path, "%s/loss", scene->group);
-    ok(ls_h5_describe(scene->file, path, &info));
+    assert_ok(ls_h5_describe(scene->file, path, &info));
     assert_true(info.rank == 1 && info.dim[0] >= 1 && info.dim[0] <= MOST_STEPS);
-    ok(ls_h5_read_all(scene->file, path, LS_F64, expected));
-    ok(ls_h5_attr_f64(scene->file, path, "strayed", &strayed, 1, &n));
+    assert_ok(ls_h5_read_all(scene->file, path, LS_F64, expected));
+    assert_ok(ls_h5_attr_f64(scene->file, path, "strayed", &strayed, 1, &n));
     for (int64_t step = 0; step < info.dim[0]; step++) {
         const struct ls_step_control control = {
             .step = (uint64_t)step, .updates = (uint64_t)step, .lr = scene->rate};
         struct ls_step_result result;
         fill_batch(scene, (uint64_t)step);
-        ok(ls_engine_step(scene->engine, &scene->batch, &control, &result));
+        assert_ok(ls_engine_step(scene->engine, &scene->batch, &control, &result));
         const double most = stray_factor * strayed + fabs(expected[step]) * 0x1p-22;
         if (result.skipped || !(fabs(result.loss - expected[step]) <= most))
             fail_msg("%s, step %d: loss %.9g, expected %.9g, give or take %.2g", scene->group, (int)step,
@@ -188,7 +178,7 @@ static void check_item(struct scene *scene, const char *group, const struct ls_i
         x[i] = (double)now[item->offset + i] - (before ? (double)before[item->offset + i] : 0);
     ls_status status = ls_digest_check(scene->file, path, x, (int64_t)item->count, factor, rounding);
     free(x);
-    ok(status);
+    assert_ok(status);
 }
 
 static ls_status count_one(void *context, const char *name, const struct ls_h5_dataset *info) {
@@ -203,7 +193,7 @@ static void check_group(struct scene *scene, const char *kind, const struct ls_i
     char group[MOST_PATH];
     int stored = 0;
     snprintf(group, sizeof group, "%s/%s", scene->group, kind);
-    ok(ls_h5_visit(scene->file, group, count_one, &stored));
+    assert_ok(ls_h5_visit(scene->file, group, count_one, &stored));
     assert_int_equal(stored, n);
     for (int i = 0; i < n; i++) check_item(scene, group, &items[i], now, before, factor, 0);
 }
@@ -252,7 +242,7 @@ static void test_gradients(void **state) {
             open_scene(&scene, run, models[m].size, kernels[k]);
             run_steps(&scene);
             const struct ls_layout *layout = scene.model.train->layout;
-            ok(ls_engine_download(scene.engine));
+            assert_ok(ls_engine_download(scene.engine));
             check_group(&scene, "params", layout->params, layout->n_params,
                         ls_engine_replica(scene.engine).slot[0], NULL, stray_factor);
             close_scene(&scene);
@@ -268,7 +258,7 @@ static void check_training(const char *optimizer, bool kinked) {
             open_scene(&scene, run, models[m].size, kernels[k]);
             run_steps(&scene);
             const struct ls_layout *layout = scene.model.train->layout;
-            ok(ls_engine_download(scene.engine));
+            assert_ok(ls_engine_download(scene.engine));
             const struct ls_replica replica = ls_engine_replica(scene.engine);
             check_group(&scene, "params", layout->params, layout->n_params, replica.params, scene.first,
                         stray_factor);

@@ -1,14 +1,8 @@
 // Every op against PyTorch: outputs and gradients, by the plain kernels in f64 and f32 and by oneDNN's in
 // f32.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "conform/difference.h"
 #include "conform/reference.h"
+#include "unit/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,10 +22,6 @@ struct cases {
     const char **names;
     int n;
 };
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 static int open_cases(void **state) {
     static struct cases cases;
@@ -60,7 +50,7 @@ static void compare_outputs(const struct ls_reference *reference, double toleran
         // What the op does in f32, or in integers, by its definition, is equal.
         const ls_dtype type = ls_info(&reference->trial.trial.graph, node->out[k])->dtype;
         const bool exact = node->op->id == LS_OP_INPUT || (type != LS_F32 && type != LS_F64);
-        ok(ls_reference_compare(reference, name, node->out[k], exact ? 0 : tolerance));
+        assert_ok(ls_reference_compare(reference, name, node->out[k], exact ? 0 : tolerance));
     }
 }
 
@@ -73,7 +63,7 @@ static void compare_gradients(const struct ls_reference *reference, double toler
         if (ls_reference_has(reference, name) != (trial->alone.gradient[k] != LS_NONE))
             fail_msg("%s: %s is there in one of reference and graph alone", reference->name, name);
         if (trial->alone.gradient[k] == LS_NONE) continue;
-        ok(ls_reference_compare(reference, name, trial->alone.gradient[k], tolerance));
+        assert_ok(ls_reference_compare(reference, name, trial->alone.gradient[k], tolerance));
         compared++;
     }
     if (trial->alone.dy != LS_NONE && compared == 0) fail_msg("%s: no gradient to compare", reference->name);
@@ -81,7 +71,7 @@ static void compare_gradients(const struct ls_reference *reference, double toler
 
 static void check_case(const struct cases *cases, const char *name, ls_dtype type,
                        enum ls_cpu_kernels kernels, double tolerance, struct ls_reference *reference) {
-    ok(ls_reference_open(cases->file, name, type, reference));
+    assert_ok(ls_reference_open(cases->file, name, type, reference));
     struct ls_trial *trial = &reference->trial.trial;
     ls_status status = ls_trial_run(trial, kernels, 0, trial->graph.n_nodes);
     if (status != LS_OK) fail_msg("%s: %s", name, ls_error_last()->text);
@@ -113,7 +103,7 @@ static int count_onednn(const struct ls_trial *trial) {
     for (int i = 0; i < trial->graph.n_nodes; i++) {
         const struct ls_kernel *kernel;
         size_t workspace;
-        ok(ls_kernel_choose(LS_CPU_AUTO, &trial->graph, &trial->graph.nodes[i], &kernel, &workspace));
+        assert_ok(ls_kernel_choose(LS_CPU_AUTO, &trial->graph, &trial->graph.nodes[i], &kernel, &workspace));
         n += kernel && strcmp(kernel->library, "plain") != 0;
     }
     return n;
@@ -122,7 +112,7 @@ static int count_onednn(const struct ls_trial *trial) {
 // Where bf16 comes in, the device may refuse it with this choice of kernels; f32 is what is tested here.
 static bool has_bf16(const struct cases *cases, const char *name) {
     struct ls_reference reference;
-    ok(ls_reference_open(cases->file, name, LS_F32, &reference));
+    assert_ok(ls_reference_open(cases->file, name, LS_F32, &reference));
     const struct ls_graph *graph = &reference.trial.trial.graph;
     bool found = false;
     for (int i = 0; i < graph->n_values; i++) found |= graph->values[i].dtype == LS_BF16;
@@ -164,9 +154,9 @@ static void update_statistic(struct ls_device *device, const struct ls_value_inf
     const struct ls_decision decision = {0};
     const struct ls_update_states update = {&item, 1, state, found, 1, &decision};
     struct ls_queue *queue;
-    ok(device->api->queue_open(device, "statistics", &queue));
+    assert_ok(device->api->queue_open(device, "statistics", &queue));
     device->api->update_states(queue, &update);
-    ok(device->api->sync(queue));
+    assert_ok(device->api->sync(queue));
     device->api->queue_close(queue);
 }
 
@@ -179,8 +169,8 @@ static void check_statistic(struct ls_device *device, const struct ls_reference 
     double *before = NULL, *after = NULL;
     float state[MOST], batch[MOST];
     assert_true(channels <= MOST);
-    ok(ls_reference_read(reference, statistic->before, channels, &before));
-    ok(ls_reference_read(reference, statistic->after, channels, &after));
+    assert_ok(ls_reference_read(reference, statistic->before, channels, &before));
+    assert_ok(ls_reference_read(reference, statistic->after, channels, &after));
     for (int64_t c = 0; c < channels; c++)
         state[c] = (float)before[c], batch[c] = (float)ls_trial_get(trial, found, c);
     update_statistic(device, statistic_info(built, statistic->out), channels, state, batch);
@@ -199,7 +189,7 @@ static void test_running_statistics(void **state) {
     const struct ls_cpu_options options = {1, LS_CPU_PLAIN};
     struct ls_device *device;
     int checked = 0;
-    ok(ls_cpu_open(&options, &device));
+    assert_ok(ls_cpu_open(&options, &device));
     for (int i = 0; i < cases->n; i++) {
         struct ls_reference reference;
         check_case(cases, cases->names[i], LS_F32, LS_CPU_PLAIN, f32_tolerance, &reference);
@@ -209,7 +199,7 @@ static void test_running_statistics(void **state) {
             ls_batchnorm(&built,
                          ls_graph_add_value(&built, LS_ACTIVATION, "x", LS_F32, reference.of.in[0].shape),
                          "bn", 1);
-            ok(built.status);
+            assert_ok(built.status);
             for (int k = 0; k < 2; k++)
                 check_statistic(device, &reference, &built, &statistics[k]), checked++;
             ls_graph_free(&built);
@@ -230,14 +220,14 @@ static void test_every_op_has_a_case(void **state) {
     bool seen[LS_OPS] = {0};
     for (int i = 0; i < cases->n; i++) {
         struct ls_reference reference;
-        ok(ls_reference_open(cases->file, cases->names[i], LS_F64, &reference));
+        assert_ok(ls_reference_open(cases->file, cases->names[i], LS_F64, &reference));
         mark(&reference.trial.trial, seen);
         ls_reference_close(&reference);
     }
     for (int i = 0; i < ls_case_count; i++) {
         if (!ls_op_table[ls_cases[i].op]->gradient) continue; // differences say nothing of it
         struct ls_case_trial trial;
-        ok(ls_case_open(&ls_cases[i], LS_F64, &trial));
+        assert_ok(ls_case_open(&ls_cases[i], LS_F64, &trial));
         mark(&trial.trial, seen);
         ls_case_close(&trial);
     }

@@ -1,16 +1,10 @@
 // Passes over flat buffers on CUDA, beside the CPU device's: equal bits where each element stands for itself.
 // Counts around those of a pack, a thread and a block; places that are no multiple of 16 bytes.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "cpu/cpu.h"
 #include "gpu/stage.h"
 #include "graph/plan.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,30 +16,26 @@ enum { CPU, GPU, DEVICES, MOST = 3 * LS_NORM_BLOCK };
 static struct ls_device *device[DEVICES];
 static struct ls_queue *queue[DEVICES];
 
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
-
 static const struct ls_device_api *api(int d) {
     return device[d]->api;
 }
 
 static void *memory(int d, size_t bytes) {
     void *made = NULL;
-    ok(api(d)->alloc(device[d], bytes, &made));
+    assert_ok(api(d)->alloc(device[d], bytes, &made));
     return made;
 }
 
 static void *placed(int d, const void *from, size_t bytes) {
     void *made = memory(d, bytes);
     api(d)->copy(queue[d], made, from, bytes);
-    ok(api(d)->sync(queue[d]));
+    assert_ok(api(d)->sync(queue[d]));
     return made;
 }
 
 static void take(int d, void *to, const void *from, size_t bytes) {
     api(d)->copy(queue[d], to, from, bytes);
-    ok(api(d)->sync(queue[d]));
+    assert_ok(api(d)->sync(queue[d]));
 }
 
 // In [-1/2, 1/2).

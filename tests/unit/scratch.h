@@ -1,16 +1,9 @@
 // A folder for a test's files, its name with a space in it; removed when the test ends well.
 #pragma once
 
-#include "base/status.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,18 +75,4 @@ static inline int scratch_count(const char *folder, const char *suffix) {
     assert_int_equal(fscanf(found, "%d", &n), 1);
     pclose(found);
     return n;
-}
-
-// The call returns this status, and where that is a failure, says each of the words.
-#define assert_ok(call)                   scratch_check(LS_OK, (call), #call, NULL, __FILE__, __LINE__)
-#define assert_fails(status, words, call) scratch_check((status), (call), #call, (words), __FILE__, __LINE__)
-
-static inline void scratch_check(ls_status expected, ls_status found, const char *call, const char *words,
-                                 const char *file, int line) {
-    const char *text = ls_error_last()->text;
-    bool right = expected == found && (!words || strstr(text, words));
-    if (!right)
-        print_error("%s: status %d, '%s'; expected %d, '%s'\n", call, found, text, expected,
-                    words ? words : "");
-    _assert_true(right, call, file, line);
 }

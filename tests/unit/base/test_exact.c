@@ -1,12 +1,6 @@
 // Sums that have one value in any order.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/exact.h"
+#include "unit/check.h"
 
 #include <float.h>
 #include <math.h>

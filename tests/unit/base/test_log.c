@@ -1,13 +1,7 @@
 // Lines on stderr: each is one write, whatever its length. A pipe of packets (O_DIRECT) keeps writes apart.
 #define _GNU_SOURCE // pipe2, O_DIRECT
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/log.h"
+#include "unit/check.h"
 
 #include <fcntl.h>
 #include <stdio.h>

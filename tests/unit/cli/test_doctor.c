@@ -1,14 +1,11 @@
 // Which host is the odd one out.
 #include "cli/doctor.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 enum { N = 4 };
 static struct ls_doctor_host hosts[N];

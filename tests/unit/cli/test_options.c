@@ -1,12 +1,9 @@
 // Options: what is taken, what is refused, and in which words.
 #include "cli/cli.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { MOST_WORDS = 8 };
 

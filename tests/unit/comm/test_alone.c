@@ -1,14 +1,10 @@
 // A program that no launcher started is a world of one, and starts no MPI.
 #include "comm/comm.h"
 #include "comm/transport.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static int forget_the_launcher(void **state) {
     (void)state;

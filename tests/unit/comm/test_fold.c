@@ -1,13 +1,9 @@
 // The fold of a block of lanes: the nodes it ends with, the buffers it needs, and the values it gives.
 #include "comm/reduce.h"
+#include "unit/check.h"
 #include "unit/comm/lanes.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdlib.h>
-
-#include <cmocka.h>
 
 enum { ELEMENTS = 5 };
 

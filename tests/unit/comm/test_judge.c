@@ -1,12 +1,9 @@
 // Who is to blame, from what the ranks say of themselves.
 #include "comm/judge.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 enum { N = 4 };
 static struct ls_witness ranks[N];

@@ -2,14 +2,9 @@
 // and the one it waits for is there; who goes next is drawn. Messages are rendezvous, the strictest kind:
 // what relies on a buffer of the library stops here.
 #include "comm/reducer.h"
+#include "unit/check.h"
 #include "unit/comm/lanes.h"
 #include "unit/comm/rehearsal.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 struct player {
     struct ls_transport transport;

@@ -2,11 +2,10 @@
 // through shared memory, so that there is no MPI. A rank that ends by itself in good order ends with 0.
 #include "base/pulse.h"
 #include "comm/watchdog.h"
+#include "unit/check.h"
 
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +13,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 enum { MOST = 5, SHARED = 1 << 16 };
 

@@ -1,16 +1,10 @@
 // The input op with everything that can be done to a sample, against its definition in f64 (ops.h), written
 // without the header that kernels share.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "conform/trial.h"
 #include "cpu/plain/plain.h"
 #include "graph/augment.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,10 +25,6 @@ struct scene {
     struct ls_augment augment[SAMPLES];
     double mean[MOST_CHANNELS], std[MOST_CHANNELS];
 };
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 static uint32_t word(uint64_t what, uint64_t i) {
     return ls_philox(what, LS_RANDOM_TEST, i, 0).word[0];
@@ -235,7 +225,7 @@ static void test_definition(void **state) {
             for (int n = 0; n < SAMPLES; n++)
                 scene.augment[n] =
                     random_augment((uint64_t)(100 * s + first + n), (first + 41 * n) % ALL_FLAGS);
-            ok(scene_run(&scene));
+            assert_ok(scene_run(&scene));
             expect_definition(&scene);
             ls_trial_close(&scene.trial);
         }
@@ -248,7 +238,7 @@ static void test_levels_agree(void **state) {
         struct scene scene = scene_open(&settings[s]);
         for (int n = 0; n < SAMPLES; n++)
             scene.augment[n] = random_augment((uint64_t)n, 4 + 8 + 16 + n % 3 * 32);
-        ok(scene_run(&scene));
+        assert_ok(scene_run(&scene));
         static float other[SAMPLES * H * W * MOST_CHANNELS], workspace[1024];
         const struct ls_node *node = &scene.trial.graph.nodes[0];
         struct ls_kernel_call call = {.graph = &scene.trial.graph, .node = node, .workspace = workspace};
@@ -257,7 +247,7 @@ static void test_levels_agree(void **state) {
         assert_in_range(bytes, 1, sizeof workspace);
         for (int k = 0; k < 2; k++) call.in[k] = scene.trial.data[node->in[k]];
         call.out[0] = other;
-        ok(ls_plain_base.kernel->run(&call));
+        assert_ok(ls_plain_base.kernel->run(&call));
         assert_memory_equal(other, scene.trial.data[scene.x],
                             (size_t)ls_trial_count(&scene.trial, scene.x) * sizeof(float));
         ls_trial_close(&scene.trial);
@@ -268,8 +258,8 @@ static void expect_same_bits(const struct setting *of, const struct ls_augment *
                              const struct ls_augment *b) {
     struct scene one = scene_open(of), other = scene_open(of);
     for (int n = 0; n < SAMPLES; n++) one.augment[n] = *a, other.augment[n] = *b;
-    ok(scene_run(&one));
-    ok(scene_run(&other));
+    assert_ok(scene_run(&one));
+    assert_ok(scene_run(&other));
     assert_memory_equal(one.trial.data[one.x], other.trial.data[other.x],
                         (size_t)ls_trial_count(&one.trial, one.x) * sizeof(float));
     ls_trial_close(&one.trial);
@@ -319,7 +309,7 @@ static void test_mean_of_floats(void **state) {
     double sum = 0;
     for (int i = 0; i < H * W; i++) sum += i % 2 ? 1 : i % 4 ? 0x1p30 : -0x1p30;
     scene.augment[0] = (struct ls_augment){.flags = LS_AUGMENT_COLOR, .contrast = 1};
-    ok(scene_run(&scene));
+    assert_ok(scene_run(&scene));
     const float a = (float)(1.0 / 255 / scene.std[0]), b = (float)(-scene.mean[0] / scene.std[0]);
     assert_true((float)ls_trial_get(&scene.trial, scene.x, 0) == (float)(sum / (H * W)) * a + b);
     ls_trial_close(&scene.trial);

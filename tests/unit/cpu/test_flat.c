@@ -1,14 +1,8 @@
 // Passes over flat buffers, and the plan of a lane, against straightforward formulas.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "cpu/cpu.h"
 #include "graph/plan.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdlib.h>

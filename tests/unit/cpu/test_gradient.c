@@ -1,12 +1,6 @@
 // Every gradient of the plain kernels against central differences in f64.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "conform/difference.h"
+#include "unit/check.h"
 
 static void test_differences(void **state) {
     (void)state;

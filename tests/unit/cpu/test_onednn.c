@@ -3,15 +3,9 @@
 // Whatever the order of a sum of n products, f32 keeps it within (n + 2) u S of the true one, u = 2^-24
 // (Higham, "Accuracy and stability of numerical algorithms", 3.1 and 4.2); one rounding to bf16 adds 2^-8
 // |y|.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "cpu/kernel.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <pthread.h>

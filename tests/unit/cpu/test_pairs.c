@@ -1,15 +1,9 @@
 // Gradients of weights by pairs of pixels against the plain ones in f64, on the same bf16 numbers. Those lie
 // in [-1, 1], so an f32 sum of n products, whatever its order, is off by at most (n + 2) · 2^-24 · n (Higham,
 // "Accuracy and stability of numerical algorithms", 3.1).
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "cpu/kernel.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdio.h>

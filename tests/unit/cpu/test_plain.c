@@ -1,24 +1,14 @@
 // Plain kernels: every type and level of instructions from the table of cases, and ops against their
 // definitions.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "conform/cases.h"
 #include "cpu/plain/plain.h"
 #include "graph/augment.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 static bool can_run(const struct ls_case *of, ls_dtype type) {
     switch (of->op) {
@@ -33,7 +23,7 @@ static bool can_run(const struct ls_case *of, ls_dtype type) {
 }
 
 static void run_all(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {
-    ok(ls_case_open(of, type, trial));
+    assert_ok(ls_case_open(of, type, trial));
     ls_status status = ls_trial_run(&trial->trial, LS_CPU_PLAIN, 0, trial->trial.graph.n_nodes);
     if (status != LS_OK) fail_msg("%s in %s: %s", of->name, ls_dtype_name(type), ls_error_last()->text);
 }
@@ -76,7 +66,7 @@ static void compare_with_f32(const struct ls_case *of, struct ls_trial *half, in
     }
     if (ls_trial_node(&single, (enum ls_op_id)node->op->id, in, node->n_in, node->attr, NULL, 0) < 0)
         fail_msg("%s", ls_error_last()->text);
-    ok(ls_trial_run(&single, LS_CPU_PLAIN, 0, 1));
+    assert_ok(ls_trial_run(&single, LS_CPU_PLAIN, 0, 1));
     for (int k = 0; k < node->n_out; k++) {
         ls_value out = node->out[k], other = single.graph.nodes[0].out[k];
         bool rounded = ls_info(&half->graph, out)->dtype == LS_BF16;
@@ -118,7 +108,7 @@ static void compare_level(const struct ls_plain *level, const struct ls_case *of
                    ls_dtype_bytes(ls_info(&trial->graph, node->out[k])->dtype);
         call.out[k] = aligned_alloc(64, (bytes[k] + 64) / 64 * 64);
     }
-    ok(level->kernel->run(&call));
+    assert_ok(level->kernel->run(&call));
     for (int k = 0; k < node->n_out; k++) {
         if (memcmp(call.out[k], trial->data[node->out[k]], bytes[k]) != 0)
             fail_msg("%s, %s: output %d differs between %s and %s", of->name, node->op->name, k, level->level,
@@ -219,7 +209,7 @@ static void test_in_place(void **state) {
             for (int k = 0; k < node->n_in; k++) call.in[k] = trial.trial.data[node->in[k]];
             memcpy(copy, call.in[0], bytes);
             call.in[0] = call.out[0] = copy;
-            ok(ls_cpu_run_node(LS_CPU_PLAIN, &call));
+            assert_ok(ls_cpu_run_node(LS_CPU_PLAIN, &call));
             assert_memory_equal(copy, expected, bytes);
             free(copy);
         }
@@ -393,7 +383,7 @@ static void test_batchnorm_relu_grad_is_relu_grad_then_batchnorm_grad(void **sta
         memcpy(apart, NODE(&n, BATCHNORM_GRAD, norm_attrs, n.x, g, n.scale, y[1], y[2]), sizeof apart);
         memcpy(fused, NODE(&n, BATCHNORM_RELU_GRAD, norm_attrs, n.x, n.dy, n.scale, n.shift, y[1], y[2]),
                sizeof fused);
-        ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
+        assert_ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
         for (int k = 0; k < 3; k++) expect_equal(&n.trial, apart[k], fused[k]);
         close_norm(&n);
     }
@@ -412,7 +402,7 @@ static void test_batchnorm_bounded_is_batchnorm_then_clip(void **state) {
         memcpy(apart, NODE(&n, BATCHNORM_GRAD, norm_attrs, n.x, g, n.scale, y0[1], y0[2]), sizeof apart);
         memcpy(fused, NODE(&n, BATCHNORM_RELU_GRAD, bounded_attrs, n.x, n.dy, n.scale, n.shift, y[1], y[2]),
                sizeof fused);
-        ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
+        assert_ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
         expect_equal(&n.trial, clipped, y[0]);
         for (int k = 0; k < 3; k++) expect_equal(&n.trial, apart[k], fused[k]);
         close_norm(&n);
@@ -434,7 +424,7 @@ static void test_batchnorm_add_relu_is_its_parts(void **state) {
         memcpy(apart, NODE(&n, BATCHNORM_GRAD, norm_attrs, n.x, g, n.scale, y0[1], y0[2]), sizeof apart);
         const ls_value in[] = {n.x, y[0], n.dy, n.scale, y[1], y[2], n.more};
         memcpy(fused, node_of(&n, LS_OP_BATCHNORM_ADD_RELU_GRAD, norm_attrs, in, two ? 7 : 6), sizeof fused);
-        ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
+        assert_ok(ls_trial_run(&n.trial, LS_CPU_PLAIN, 0, n.trial.graph.n_nodes));
         for (int k = 0; k < 3; k++) expect_equal(&n.trial, k ? y0[k] : sum, y[k]);
         for (int k = 0; k < 3; k++) expect_equal(&n.trial, apart[k], fused[k]);
         expect_equal(&n.trial, g, fused[3]);
@@ -460,9 +450,9 @@ static void test_fused_forward_is_relu_of_unfused(void **state) {
             if (ls_cases[i].op != pairs[p][0]) continue;
             struct ls_case_trial fused, apart;
             run_all(&ls_cases[i], LS_F32, &fused);
-            ok(ls_case_open(&ls_cases[i], LS_F32, &apart));
+            assert_ok(ls_case_open(&ls_cases[i], LS_F32, &apart));
             apart.trial.graph.nodes[0].op = ls_op_table[pairs[p][1]];
-            ok(ls_trial_run(&apart.trial, LS_CPU_PLAIN, 0, 1));
+            assert_ok(ls_trial_run(&apart.trial, LS_CPU_PLAIN, 0, 1));
             ls_value y = fused.trial.graph.nodes[0].out[0];
             const bool norm = pairs[p][1] == LS_OP_BATCHNORM || pairs[p][1] == LS_OP_BATCHNORM_EVAL;
             const double most = norm ? ls_cases[i].attrs[LS_BATCHNORM_MOST].f : 0;

@@ -1,15 +1,9 @@
 // Plans on the CPU device: pointers, segments, queues and results.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "cpu/cpu.h"
 #include "graph/plan.h"
 #include "ops/ops.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -19,10 +13,6 @@ enum { BATCH = 4, CLASSES = 3, SIDE = 6, RAW = BATCH * SIDE * SIDE * 2 };
 
 static struct ls_device *device;
 static const struct ls_device_api *api;
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 static enum ls_cpu_kernels kernels = LS_CPU_PLAIN;
 
@@ -45,7 +35,7 @@ static float random_at(uint64_t i, uint64_t stream) {
 
 static void *alloc(size_t bytes) {
     void *memory;
-    ok(api->alloc(device, bytes, &memory));
+    assert_ok(api->alloc(device, bytes, &memory));
     return memory;
 }
 
@@ -69,8 +59,8 @@ static void build(struct ls_graph *graph, enum ls_mode mode) {
     x = ls_resize(graph, ls_resize(graph, x, 7, 5, true), SIDE, SIDE, false);
     x = ls_linear(graph, ls_flatten(graph, ls_max_pool(graph, x, 2, 2, 0)), "fc", CLASSES);
     if (mode == LS_EVAL) graph->result = ls_softmax(graph, x);
-    ok(ls_cross_entropy(graph, x, 0, LS_NONE));
-    ok(graph->status);
+    assert_ok(ls_cross_entropy(graph, x, 0, LS_NONE));
+    assert_ok(graph->status);
 }
 
 struct run {
@@ -86,9 +76,9 @@ static void open_run_in(struct run *run, enum ls_mode mode, const struct ls_layo
     struct ls_graph graph;
     build(&graph, mode);
     struct ls_plan_options options = {precision, 256, layout};
-    ok(ls_plan_make(&graph, device, &options, &run->plan));
-    for (int q = 0; q < 2; q++) ok(api->queue_open(device, q ? "lane 1" : "lane 0", &run->queues[q]));
-    ok(api->load(device, run->plan, run->queues, 2, &run->program));
+    assert_ok(ls_plan_make(&graph, device, &options, &run->plan));
+    for (int q = 0; q < 2; q++) assert_ok(api->queue_open(device, q ? "lane 1" : "lane 0", &run->queues[q]));
+    assert_ok(api->load(device, run->plan, run->queues, 2, &run->program));
     const struct ls_layout *l = run->plan->layout;
     run->params = alloc(l->param_floats * sizeof(float));
     for (int i = 0; i < l->n_params; i++)
@@ -143,7 +133,7 @@ static void run_segments(struct run *run, int q) {
 static void convert(struct run *run, int parts) {
     memset(run->lane[0].converted, 0xff, run->plan->converted_bytes);
     for (int q = 0; q < parts; q++) api->convert(run->queues[q], run->program, q, parts, &run->lane[q]);
-    for (int q = 0; q < parts; q++) ok(api->sync(run->queues[q]));
+    for (int q = 0; q < parts; q++) assert_ok(api->sync(run->queues[q]));
 }
 
 static void run_lane(struct run *run, int q) {
@@ -153,7 +143,7 @@ static void run_lane(struct run *run, int q) {
 
 static double loss_of(struct run *run) {
     run_lane(run, 0);
-    ok(api->sync(run->queues[0]));
+    assert_ok(api->sync(run->queues[0]));
     return (double)run->lane[0].output[run->plan->layout->metrics + LS_METRIC_LOSS];
 }
 
@@ -165,7 +155,7 @@ static void test_queues_agree(void **state) {
     for (int step = 0; step < 50; step++) {
         run_lane(&run, 0);
         run_lane(&run, 1);
-        for (int q = 0; q < 2; q++) ok(api->sync(run.queues[q]));
+        for (int q = 0; q < 2; q++) assert_ok(api->sync(run.queues[q]));
         assert_memory_equal(run.lane[0].output, run.lane[1].output,
                             run.plan->layout->output_floats * sizeof(float));
     }
@@ -239,7 +229,7 @@ static void test_lanes_share_what_is_converted(void **state) {
         const size_t bytes = run.plan->layout->output_floats * sizeof(float);
         convert(&run, 1);
         run_segments(&run, 0);
-        ok(api->sync(run.queues[0]));
+        assert_ok(api->sync(run.queues[0]));
         float *expected = malloc(bytes);
         assert_non_null(expected);
         memcpy(expected, run.lane[0].output, bytes);
@@ -249,7 +239,7 @@ static void test_lanes_share_what_is_converted(void **state) {
         for (int lane = 0; lane < 4; lane++) {
             memset(run.lane[lane % 2].output, 0, bytes);
             run_segments(&run, lane % 2);
-            ok(api->sync(run.queues[lane % 2]));
+            assert_ok(api->sync(run.queues[lane % 2]));
             assert_memory_equal(run.lane[lane % 2].output, expected, bytes);
         }
         free(expected);
@@ -272,7 +262,7 @@ static void test_result_of_evaluation(void **state) {
     void *result = eval.lane[1].result;
     eval.lane[1].result = NULL; // not wanted
     run_segments(&eval, 1);
-    ok(api->sync(eval.queues[1]));
+    assert_ok(api->sync(eval.queues[1]));
     eval.lane[1].result = result;
     close_run(&eval);
     close_run(&train);
@@ -283,7 +273,7 @@ static void test_other_queue_is_refused(void **state) {
     struct run run;
     struct ls_queue *other;
     open_run(&run, LS_TRAIN, NULL);
-    ok(api->queue_open(device, "other", &other));
+    assert_ok(api->queue_open(device, "other", &other));
     api->run(other, run.program, 0, &run.lane[0]);
     assert_int_equal(api->sync(other), LS_SYSTEM);
     assert_non_null(strstr(ls_error_last()->text, "not loaded"));

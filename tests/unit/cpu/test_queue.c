@@ -1,12 +1,6 @@
 // Queues: order, events, errors, and what a full ring does.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "cpu/cpu.h"
+#include "unit/check.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,16 +1,10 @@
 // Convolutions by Winograd's algorithm: against sums in f64, in all sizes that its blocks, tiles and vectors
 // are cut from; and which nodes take it.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "conform/cases.h"
 #include "cpu/internal.h"
 #include "cpu/winograd.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -18,10 +12,6 @@
 #include <string.h>
 
 #ifdef LS_PLAIN_HAVE_V4
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 static bool is_there(void) {
     return ls_winograd_kernel(LS_OP_CONV, ls_plain()) != NULL;
@@ -215,7 +205,7 @@ static void test_weight_grad(void **state) {
 static const char *library_of(enum ls_cpu_kernels choice, const struct ls_graph *graph, int node) {
     const struct ls_kernel *kernel;
     size_t workspace;
-    ok(ls_kernel_choose(choice, graph, &graph->nodes[node], &kernel, &workspace));
+    assert_ok(ls_kernel_choose(choice, graph, &graph->nodes[node], &kernel, &workspace));
     return kernel->library;
 }
 
@@ -253,7 +243,7 @@ static const struct ls_case cases[] = {
 
 // The case with numbers in [-1, 1) in what nodes read: inputs and dy.
 static void open_case(const struct ls_case *of, ls_dtype type, struct ls_case_trial *trial) {
-    ok(ls_case_make(of, type, trial));
+    assert_ok(ls_case_make(of, type, trial));
     draws = 0;
     for (int k = 0; k < of->n_in; k++)
         for (int64_t i = 0; i < ls_trial_count(&trial->trial, trial->in[k]); i++)
@@ -283,8 +273,8 @@ static void check_nodes(const struct ls_case *of) {
     struct ls_case_trial narrow, wide;
     open_case(of, LS_F32, &narrow);
     open_case(of, LS_F64, &wide);
-    ok(ls_trial_run(&narrow.trial, LS_CPU_AUTO, 0, narrow.trial.graph.n_nodes));
-    ok(ls_trial_run(&wide.trial, LS_CPU_PLAIN, 0, wide.trial.graph.n_nodes));
+    assert_ok(ls_trial_run(&narrow.trial, LS_CPU_AUTO, 0, narrow.trial.graph.n_nodes));
+    assert_ok(ls_trial_run(&wide.trial, LS_CPU_PLAIN, 0, wide.trial.graph.n_nodes));
     int taken = 0;
     for (int i = 0; i < narrow.trial.graph.n_nodes; i++) {
         assert_string_not_equal(library_of(LS_CPU_PLAIN, &narrow.trial.graph, i), "winograd");
@@ -345,7 +335,7 @@ static void test_choices(void **state) {
                       [LS_GROUPS].i = c->groups}};
         struct ls_case_trial trial;
         size_t workspace;
-        ok(ls_case_make(&of, c->type, &trial));
+        assert_ok(ls_case_make(&of, c->type, &trial));
         for (int n = 0; n < trial.trial.graph.n_nodes; n++) {
             const struct ls_node *node = &trial.trial.graph.nodes[n];
             const struct ls_kernel *kernel = ls_winograd_kernel((enum ls_op_id)node->op->id, ls_plain());

@@ -3,14 +3,11 @@
 #include "cuda/kernels/elementwise.h"
 #include "cuda/lib/libraries.h"
 #include "cuda/lib/parts.h"
+#include "unit/check.h"
 #include "unit/cuda/product.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 struct operation {
     cublasComputeType_t compute;

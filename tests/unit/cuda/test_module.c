@@ -1,13 +1,10 @@
 // The CUDA module opens without a GPU, a driver, or any of NVIDIA's libraries, and says what it found.
 #include "cuda/cuda.h"
+#include "unit/check.h"
 
 #include <dlfcn.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static const struct ls_cuda_module *open_module(void) {
     void *library = dlopen(MODULE, RTLD_NOW | RTLD_LOCAL);

@@ -1,13 +1,7 @@
 // Elementary functions against the library's, and their bits against those of any other machine.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/hash.h"
 #include "data/elementary.h"
+#include "unit/check.h"
 
 #include <math.h>
 

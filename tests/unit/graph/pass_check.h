@@ -1,14 +1,8 @@
 // A pass is tested on text: a graph goes in, a graph comes out.
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "graph/passes.h"
+#include "unit/check.h"
 
 static inline struct ls_graph graph_of(const char *text) {
     struct ls_graph graph;

@@ -2,17 +2,11 @@
 // the places were chosen.
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "graph/op.h"
 #include "graph/plan.h"
+#include "unit/check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct range {

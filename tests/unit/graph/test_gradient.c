@@ -1,12 +1,6 @@
 // The gradient pass: text in, what it appends out.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "graph/passes.h"
+#include "unit/check.h"
 #include "unit/graph/graph_check.h"
 
 // A loss behind %10, the prediction [2, 3].

@@ -1,14 +1,9 @@
 // Blocks of memory with lifetimes: what lives at the same node must not overlap, and little may be wasted.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "graph/memory.h"
+#include "unit/check.h"
+
+#include <stdlib.h>
 
 // Independent of the code under test: looks at every pair.
 static void assert_apart(const struct ls_block *blocks, int n, size_t total) {

@@ -1,12 +1,6 @@
 // A graph printed and read back is the same graph: print, parse, print is a fixed point.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "graph/passes.h"
+#include "unit/check.h"
 #include "unit/graph/graph_check.h"
 
 static void check_fixed_point(const struct ls_graph *graph) {

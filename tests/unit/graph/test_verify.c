@@ -1,11 +1,6 @@
 // The verifier sees each kind of broken graph: a valid one is broken in one place, and the message says
 // where.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit/check.h"
 
 #include <math.h>
 

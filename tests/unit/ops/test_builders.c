@@ -1,10 +1,5 @@
 // The builders: names, initial values, what decays, and what differs between training and evaluation.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit/check.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,11 +1,6 @@
 // Shape rules, case by case: a node written as text, and the types that its rule gives it or the words with
 // which it refuses.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,13 +3,10 @@
 #include "study/parts.h"
 
 #include "comm/reduce.h"
+#include "unit/check.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static struct ls_study_spec spec;
 static struct ls_study study;

@@ -2,14 +2,9 @@
 #pragma once
 
 #include "train/recipe.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 // Enough for a recipe: everything else has a default.
 #define LEAST "model: {zoo: lenet, classes: 10}\ndata: {train: a.h5}\ntrain: {epochs: 5}\n"

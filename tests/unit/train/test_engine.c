@@ -5,16 +5,10 @@
 // none that a processor has, and only what is enqueued gets at it.
 //
 // Under mpirun the late engine is spread over the ranks; what it is held to is each rank's own, alone.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "cpu/cpu.h"
 #include "train/engine.h"
+#include "unit/check.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -43,10 +37,6 @@ enum { SIZE = 8, PIXELS = SIZE * SIZE, CLASSES = 10, MOST_QUEUES = 8, NAP_MICROS
 static struct ls_comm world, alone = {.size = 1, .local_size = 1};
 static struct ls_recipe recipe;
 static struct ls_batch samples[2]; // of two steps at once
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 // ---- a device that is late
 enum { AT_RANDOM = -1 };
@@ -288,15 +278,15 @@ static void begin_next(struct ls_engine *engine, int step) {
     const bool in_vain = step + 2 == STEPS;
     begin(engine, step + 1, in_vain ? 4 : 1);
     if (in_vain) {
-        ok(ls_engine_abandon(engine));
+        assert_ok(ls_engine_abandon(engine));
         begin(engine, step + 1, 1);
     }
-    for (int q = 0; late.drains && q < late.n_queues; q++) ok(late.real->sync(late.queue[q]));
+    for (int q = 0; late.drains && q < late.n_queues; q++) assert_ok(late.real->sync(late.queue[q]));
 }
 
 static void evaluate(struct ls_engine *engine, int step, struct outcome *outcome) {
-    ok(ls_engine_evaluate(engine, &samples[step % 2], LANES, outcome->evaluations[step].metrics,
-                          outcome->evaluations[step].results));
+    assert_ok(ls_engine_evaluate(engine, &samples[step % 2], LANES, outcome->evaluations[step].metrics,
+                                 outcome->evaluations[step].results));
     outcome->evaluations[step].there = true;
 }
 
@@ -308,7 +298,7 @@ static void run_steps(struct ls_engine *engine, struct outcome *outcome) {
         if (!late.ahead) begin(engine, step, 1);
         ls_engine_apply(engine, &control);
         if (late.ahead) begin_next(engine, step);
-        ok(ls_engine_result(engine, &result));
+        assert_ok(ls_engine_result(engine, &result));
         assert_false(result.skipped);
         outcome->steps[step].loss = result.loss;
         outcome->steps[step].accuracy = result.score;
@@ -318,7 +308,7 @@ static void run_steps(struct ls_engine *engine, struct outcome *outcome) {
 }
 
 static void keep_weights(struct ls_engine *engine, const struct ls_layout *layout, struct outcome *outcome) {
-    ok(ls_engine_download(engine));
+    assert_ok(ls_engine_download(engine));
     const struct ls_replica replica = ls_engine_replica(engine);
     const size_t params = layout->param_floats, states = layout->state_floats;
     outcome->n = 3 * params + 2 * states;
@@ -344,7 +334,7 @@ static struct outcome train(struct ls_comm *comm, int queues, enum kind kind) {
     struct ls_device *device;
     struct ls_model model;
     struct ls_engine *engine;
-    ok(ls_cpu_open(&(struct ls_cpu_options){queues, LS_CPU_PLAIN}, &device));
+    assert_ok(ls_cpu_open(&(struct ls_cpu_options){queues, LS_CPU_PLAIN}, &device));
     late.real = device->api;
     late.n_queues = 0;
     memset(late.queue, 0, sizeof late.queue);
@@ -352,12 +342,12 @@ static struct outcome train(struct ls_comm *comm, int queues, enum kind kind) {
     const struct ls_device_api api = late_api(device->api);
     if (kind != PUNCTUAL) device->api = &api;
     device->host_memory = !late.far;
-    ok(ls_model_make(&recipe, &shape, device, &model));
+    assert_ok(ls_model_make(&recipe, &shape, device, &model));
     // Fewer, and some of what can go wrong would not show: folds on each queue, and a share of the norm too.
     assert_true(model.train->n_segments > QUEUES);
     assert_true(model.train->layout->param_floats > (size_t)QUEUES * LS_NORM_BLOCK);
     assert_true(model.train->layout->n_states > 0);
-    ok(ls_engine_open(&(struct ls_engine_spec){device, comm, &model, &recipe}, &engine));
+    assert_ok(ls_engine_open(&(struct ls_engine_spec){device, comm, &model, &recipe}, &engine));
     if (late.closes_early) {
         begin(engine, 0, 1);
     } else {
@@ -459,7 +449,7 @@ static void test_random_delays(void **state) {
 }
 
 static int set_up(const char *text) {
-    ok(ls_recipe_parse(text, "recipe", ".", NULL, 0, &recipe));
+    assert_ok(ls_recipe_parse(text, "recipe", ".", NULL, 0, &recipe));
     assert_int_equal(recipe.train.lanes, LANES);
     assert_int_equal(recipe.train.batch, SAMPLES);
     for (int s = 0; s < 2; s++) {

@@ -1,12 +1,6 @@
 // Figures against their formulas, computed the long way; in parts; and the ranking against a full sort.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "train/figures.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdlib.h>

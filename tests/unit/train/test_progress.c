@@ -3,21 +3,17 @@
 #include "train/progress.h"
 
 #include "base/log.h"
+#include "unit/check.h"
 
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static void bars_fit_their_terminal(void **state) {
     (void)state;

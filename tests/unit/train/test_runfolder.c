@@ -2,18 +2,14 @@
 #include "train/runfolder.h"
 
 #include "base/file.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 struct place {
     char base[64], path[128];

@@ -1,13 +1,9 @@
 // Learning rates at their ends and corners, and spans where an epoch is no whole number of steps.
 #include "train/schedule.h"
 
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "unit/check.h"
 
-#include <cmocka.h>
+#include <math.h>
 
 static const struct ls_clock clock_60000 = {.batch = 256, .samples = 60000}; // 234.375 steps an epoch
 static const struct ls_clock clock_1000 = {.batch = 256, .samples = 1000};   // 3.90625

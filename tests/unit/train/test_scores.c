@@ -1,12 +1,6 @@
 // What is told of each task: for scripts, for people, and in the last line of train.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "train/scores.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,12 +1,8 @@
 // Amounts with units: their values, and that what is printed reads back.
 #include "train/units.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 static void sizes(void **state) {
     (void)state;

@@ -1,10 +1,5 @@
 // The models: sizes as published, names as torchvision's, and clear words where an image does not fit.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "unit/check.h"
 
 #include <string.h>
 
