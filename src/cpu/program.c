@@ -173,6 +173,7 @@ static ls_status convert_part(void *argument) {
         if (part != (size_t)segment->index) continue;
         const struct ls_kernel_call call = call_of(segment, conversion->node, base);
         const struct ls_kernel *kernel = program->kernels[conversion->node];
+        ls_pulse_tick();
         LS_TRY(conversion->node < plan->n_casts ? kernel->run(&call) : kernel->convert(&call));
     }
     if (program->seconds) *seconds_at(segment, plan->graph->n_nodes) += ls_thread_time() - start;

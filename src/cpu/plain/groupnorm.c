@@ -15,7 +15,7 @@ static size_t rows_of(const struct ls_graph *graph, const struct ls_node *node, 
 }
 
 static size_t workspace(const struct ls_graph *graph, const struct ls_node *node) {
-    return rows_of(graph, node, 1, 3);
+    return rows_of(graph, node, 1, 2);
 }
 
 static size_t grad_workspace(const struct ls_graph *graph, const struct ls_node *node) {

@@ -1,5 +1,6 @@
 // Plans on the CPU device: pointers, segments, queues and results.
 #include "base/philox.h"
+#include "base/pulse.h"
 #include "cpu/cpu.h"
 #include "graph/plan.h"
 #include "ops/ops.h"
@@ -130,10 +131,13 @@ static void run_segments(struct run *run, int q) {
     for (int s = 0; s < run->plan->n_segments; s++) api->run(run->queues[q], run->program, s, &run->lane[q]);
 }
 
+// Each conversion is a sign of life: those of large models take long.
 static void convert(struct run *run, int parts) {
+    const uint64_t ticks = ls_pulse_read().ticks;
     memset(run->lane[0].converted, 0xff, run->plan->converted_bytes);
     for (int q = 0; q < parts; q++) api->convert(run->queues[q], run->program, q, parts, &run->lane[q]);
     for (int q = 0; q < parts; q++) assert_ok(api->sync(run->queues[q]));
+    assert_true(ls_pulse_read().ticks >= ticks + (uint64_t)run->plan->n_conversions);
 }
 
 static void run_lane(struct run *run, int q) {
