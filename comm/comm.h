@@ -45,8 +45,13 @@ const char *ls_comm_library(void); // "Open MPI 4.1.4"
 // ranks are open, too.
 int ls_launched_rank(void);
 
-ls_status ls_comm_barrier(struct ls_comm *comm);
+// Collective calls; LS_COMM where MPI fails. Memory stays the caller's.
+
+ls_status ls_comm_barrier(struct ls_comm *comm); // returns once all ranks have come to it
+// Every rank gets the `bytes` of rank `root` in `data`.
 ls_status ls_comm_broadcast(struct ls_comm *comm, void *data, size_t bytes, int root);
+// Every rank gets what all give, `bytes_each` of each rank, at most 1 GiB, in the order of ranks: `all` [size
+// * bytes_each].
 ls_status ls_comm_gather_all(struct ls_comm *comm, const void *mine, void *all, size_t bytes_each);
 // Rank 0 gets what all ranks give, one behind the other in the order of ranks, in `all` (elsewhere NULL).
 // `bytes_of` [size] is the same on all ranks and says what each gives; it may be 0.

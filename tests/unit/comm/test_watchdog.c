@@ -16,7 +16,7 @@
 
 enum { MOST = 5, SHARED = 1 << 16 };
 
-// ---- the ranks' common memory, in the place of comm.c and agree.c ----
+// ---- the ranks' common memory, in the place of collective.c and agree.c ----
 
 static struct common {
     pthread_barrier_t barrier;
