@@ -31,19 +31,20 @@ LS_ANYWHERE struct ls_random4 ls_philox(uint64_t seed, uint32_t purpose, uint64_
     // The purpose goes into the key, spread by an odd constant: the purposes of one seed have different keys.
     // Two seeds that differ in their upper halves may share a key under different purposes.
     uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32) ^ (purpose * 0x85ebca6bu);
-    uint32_t c0 = (uint32_t)low, c1 = (uint32_t)(low >> 32), c2 = (uint32_t)high, c3 = (uint32_t)(high >> 32);
+    // Four words of 32 bits, in 64 as their products are: a loop over blocks then takes vectors that nothing
+    // widens.
+    const uint64_t word = 0xffffffffu;
+    uint64_t c0 = low & word, c1 = low >> 32, c2 = high & word, c3 = high >> 32;
     for (int round = 0; round < 10; round++) {
-        uint64_t product0 = (uint64_t)0xD2511F53u * c0, product1 = (uint64_t)0xCD9E8D57u * c2;
-        uint32_t next0 = (uint32_t)(product1 >> 32) ^ c1 ^ key0,
-                 next2 = (uint32_t)(product0 >> 32) ^ c3 ^ key1;
-        c1 = (uint32_t)product1;
-        c3 = (uint32_t)product0;
-        c0 = next0;
-        c2 = next2;
+        const uint64_t product0 = 0xD2511F53u * c0, product1 = 0xCD9E8D57u * c2;
+        c0 = (product1 >> 32) ^ c1 ^ key0;
+        c2 = (product0 >> 32) ^ c3 ^ key1;
+        c1 = product1 & word;
+        c3 = product0 & word;
         key0 += 0x9E3779B9u;
         key1 += 0xBB67AE85u;
     }
-    struct ls_random4 result = {{c0, c1, c2, c3}};
+    struct ls_random4 result = {{(uint32_t)c0, (uint32_t)c1, (uint32_t)c2, (uint32_t)c3}};
     return result;
 }
 

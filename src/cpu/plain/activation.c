@@ -2,14 +2,25 @@
 #include "cpu/plain/functions.h"
 #include "cpu/plain/plain.h"
 
-// ---- gelu is f64 for every type, so that what is stored is rounded once: y, or dy's factor, of an element
+// ---- gelu: y, or dy's factor, of an element
 
 static inline double gelu_of(double x) {
     return x * plain_normal(x);
 }
 
+static inline float gelu_of_f32(float x) {
+    const float below = plain_normal_f32(x).below;
+    return x * (x < 0 ? below : 1 - below);
+}
+
 static inline double gelu_slope(double x) {
     return plain_normal(x) + x * plain_normal_density(x);
+}
+
+static inline float gelu_slope_f32(float x) {
+    const struct plain_normal_f32 normal = plain_normal_f32(x);
+    const float near = fabsf(x) > 13 ? 13 : fabsf(x), slope = normal.below - near * normal.density;
+    return x < 0 ? slope : 1 - slope;
 }
 
 // 2u of the approximation, and du/dx.
@@ -21,6 +32,13 @@ static inline double slope_of_u(double x) {
     return 0x1.9884533d43651p-1 * (1 + 3 * 0.044715 * (x * x));
 }
 
+// exp(-|2u|), 0 beyond 87. A rounding of u would count 2u times, so that it is f64 and comes in two parts.
+static inline float power_of_u(float x) {
+    const double size = fabs(twice_u((double)x)), near = size > 87 ? 87 : size;
+    const float head = (float)near, power = plain_exp_within_f32(-head, (float)(near - (double)head));
+    return size > 87 ? 0 : power;
+}
+
 static inline double gelu_tanh_of(double x) {
     return x * plain_sigmoid(twice_u(x));
 }
@@ -30,13 +48,36 @@ static inline double gelu_tanh_slope(double x) {
     return s + 2 * x * (s * (1 - s)) * slope_of_u(x);
 }
 
+static inline float gelu_tanh_of_f32(float x) {
+    const float e = power_of_u(x);
+    return x * ((x < 0 ? e : 1) / (1 + e));
+}
+
+// Beyond 13 the factor of du/dx is 0, and du/dx no more than it is there.
+static inline float gelu_tanh_slope_f32(float x) {
+    const float e = power_of_u(x), share = 1 / (1 + e), s = x < 0 ? e * share : share;
+    const float near = x > 13 ? 13 : x < -13 ? -13 : x;
+    return s + 2 * near * (e * share * share) * (float)slope_of_u((double)near);
+}
 // What the kernels of a type take.
-#define SIGMOID_f32  plain_sigmoid_f32
-#define SIGMOID_f64  plain_sigmoid
-#define SIGMOID_bf16 plain_sigmoid_f32
-#define TANH_f32     plain_tanh_f32
-#define TANH_f64     plain_tanh
-#define TANH_bf16    plain_tanh_f32
+#define SIGMOID_f32          plain_sigmoid_f32
+#define SIGMOID_f64          plain_sigmoid
+#define SIGMOID_bf16         plain_sigmoid_f32
+#define TANH_f32             plain_tanh_f32
+#define TANH_f64             plain_tanh
+#define TANH_bf16            plain_tanh_f32
+#define GELU_f32             gelu_of_f32
+#define GELU_f64             gelu_of
+#define GELU_bf16            gelu_of_f32
+#define GELU_SLOPE_f32       gelu_slope_f32
+#define GELU_SLOPE_f64       gelu_slope
+#define GELU_SLOPE_bf16      gelu_slope_f32
+#define GELU_TANH_f32        gelu_tanh_of_f32
+#define GELU_TANH_f64        gelu_tanh_of
+#define GELU_TANH_bf16       gelu_tanh_of_f32
+#define GELU_TANH_SLOPE_f32  gelu_tanh_slope_f32
+#define GELU_TANH_SLOPE_f64  gelu_tanh_slope
+#define GELU_TANH_SLOPE_bf16 gelu_tanh_slope_f32
 
 enum { PIECE = 512 };
 

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { BLOCKS = 16, WORDS = 4 * BLOCKS };
+enum { BLOCKS = 64, WORDS = 4 * BLOCKS };
 
 // The random words of elements e to e + WORDS - 1 of the lane's sample n: a block for each four.
 static void draw_words(const struct ls_kernel_call *call, int64_t n, int64_t e, uint32_t *restrict word) {

@@ -4,26 +4,33 @@
 #include "graph/augment.h"
 
 #include <math.h>
+#include <string.h>
 
 // What the kernels of a type take.
-#define EXP_f32      plain_exp_f32
-#define EXP_f64      plain_exp
-#define EXP_bf16     plain_exp_f32
-#define SIGMOID_f32  plain_sigmoid_f32
-#define SIGMOID_f64  plain_sigmoid
-#define SIGMOID_bf16 plain_sigmoid_f32
-#define LOG1P_f32    plain_log1p_f32
-#define LOG1P_f64    plain_log1p
-#define LOG1P_bf16   plain_log1p_f32
+#define EXP_f32        plain_exp_f32
+#define EXP_f64        plain_exp
+#define EXP_bf16       plain_exp_f32
+#define SIGMOID_f32    plain_sigmoid_f32
+#define SIGMOID_f64    plain_sigmoid
+#define SIGMOID_bf16   plain_sigmoid_f32
+#define LOG1P_f32      plain_log1p_f32
+#define LOG1P_f64      plain_log1p
+#define LOG1P_bf16     plain_log1p_f32
+#define RANK_f32       int32_t
+#define RANK_f64       int64_t
+#define RANK_bf16      int32_t
+#define LAST_RANK_f32  INT32_MAX
+#define LAST_RANK_f64  INT64_MAX
+#define LAST_RANK_bf16 INT32_MAX
 
-// Sums and maxima go through so many at a time, each for every LANES-th number: vectors of any length give
-// the same bits.
+// Sums go through so many at a time, each for every LANES-th number: vectors of any length give the same
+// bits.
 enum { LANES = 16, PIECE = 256 };
 
-static double fold(const double *lane) {
-    double sum = 0;
-    for (int l = 0; l < LANES; l++) sum += lane[l];
-    return sum;
+static double fold(double *lane) {
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int l = 0; l < half; l++) lane[l] += lane[half + l];
+    return lane[0];
 }
 
 // Element i of an input that is f32 or f64.
