@@ -303,7 +303,8 @@ ls_value ls_matmul(struct ls_graph *graph, ls_value a, ls_value b, bool transpos
                    double scale);
 ls_value ls_layernorm(struct ls_graph *graph, ls_value x, const char *name, double epsilon);
 ls_value ls_groupnorm(struct ls_graph *graph, ls_value x, const char *name, int64_t groups, double epsilon);
-// The table starts uniform in ±sqrt(3), of variance 1.
+// `index` is i32: targets, or positions; samples are f32 and cannot be one. The table starts uniform in
+// ±sqrt(3), of variance 1.
 ls_value ls_embedding(struct ls_graph *graph, ls_value index, const char *name, int64_t rows, int64_t width);
 ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluation: x itself
 ls_value ls_softmax(struct ls_graph *graph, ls_value x);

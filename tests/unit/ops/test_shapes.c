@@ -375,7 +375,7 @@ static const struct {
     {"embedding", "labels fc", "", "-> f32 5x12"},
     {"embedding", "tokens flathalf", "", "-> bf16 2x6x12"},
     {"embedding", "tokens3 fc", "", "the index is 2x6x3; expected rank 1 or 2"},
-    {"embedding", "ones fc", "", "the index is f32; expected i32"},
+    {"embedding", "ones fc", "", "the index is f32; expected i32. Samples come to a model as f32"},
     {"embedding", "labels labels", "", "the table is i32; expected a float type"},
     {"embedding", "labels image", "", "the table is 2x4x9x7; expected rank 2"},
     {"embedding_grad", "tokens dtokens", "rows=30", "-> f32 30x12"},
