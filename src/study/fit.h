@@ -6,8 +6,8 @@
 //   exposed = comm - (1 - open) * min(comm, window)
 //
 // waves is the lanes of the busiest rank by its lanes side by side, traffic the bytes that the busiest rank
-// sends (comm/reduce.h), and window the backward of a rank's last lanes: 2/3 of their time, as backward costs
-// twice what forward does.
+// sends (comm/reduce.h), or would send where all are on one host and share memory, and window the backward of
+// a rank's last lanes: 2/3 of their time, as backward costs twice what forward does.
 //
 // crowding is above 1 where ranks of one machine want more cores than it has. latency and bandwidth come from
 // reductions measured alone, lane and fixed from the runs by least squares, open (the share of the window in

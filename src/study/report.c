@@ -300,7 +300,12 @@ static void setting(const struct ls_study *study, struct ls_text *text) {
     ls_text_add(text, "\n![rate and efficiency](scaling.svg)\n");
 }
 
-static void model(const struct ls_scaling_fit *fit, struct ls_text *text) {
+// Of processors, between whose ranks on one host nothing is sent.
+static bool sends_nothing(const struct ls_study *study) {
+    return study->hosts == 1 && !study->fast && strncmp(study->fingerprint, "cpu ", 4) == 0;
+}
+
+static void model(const struct ls_study *study, const struct ls_scaling_fit *fit, struct ls_text *text) {
     ls_text_add(text,
                 "\n## The model\n\nA step takes compute + exposed communication + data wait. Fitted: %.3f ms "
                 "a lane, %.3f ms fixed; ",
@@ -313,6 +318,12 @@ static void model(const struct ls_scaling_fit *fit, struct ls_text *text) {
     ls_text_add(text, " Intervals are the 5th and 95th percentile over 200 resamplings of the repeated runs; "
                       "they do not contain what the "
                       "model leaves out, such as a network that other jobs share.\n");
+    if (sends_nothing(study))
+        ls_text_add(text,
+                    "\nAll ranks were on one host, where they sum gradients in memory that they share "
+                    "and send no messages. The model counts what they would send, at the rate that this "
+                    "memory gave: a forecast is of more ranks on this host, and says nothing of a "
+                    "network. For one between hosts, measure on two (`--hosts`).\n");
 }
 
 static ls_status write_report(const struct ls_study *study, const struct ls_scaling_fit *fit) {
@@ -320,7 +331,7 @@ static ls_status write_report(const struct ls_study *study, const struct ls_scal
     setting(study, &text);
     section(study, fit, LS_STRONG, &text);
     section(study, fit, LS_WEAK, &text);
-    model(fit, &text);
+    model(study, fit, &text);
     held_out(study, fit, &text);
     return put(study, "report.md", &text);
 }

@@ -37,7 +37,7 @@ class Scale(lockstep.Case):
         self.assertEqual(len(table["measured"]), 4)
         self.assertEqual(len(table["forecast"]), 4)
         report = (folder / "report.md").read_text()
-        for words in ("Strong scaling", "Weak scaling", "Forecast (not measured)", "bit for bit", "cost"):
+        for words in ("Strong scaling", "Weak scaling", "Forecast (not measured)", "bit for bit", "cost", "says nothing of a network"):
             self.assertIn(words, report)
         # Runs that are there are kept: nothing is started.
         again = self.study("--ranks", "1,2", "--both", "--repeats", "2", "--steps", "10", "--collect", "data.prefetch=2")
