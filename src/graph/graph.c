@@ -4,54 +4,8 @@
 #include "graph/append.h"
 #include "graph/op.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// More elements than any device holds; below it no product of a few sizes overflows an int64_t.
-#define MAX_ELEMENTS ((int64_t)1 << 40)
-
-// ---- shapes ----
-
-int64_t ls_shape_count(const struct ls_shape *shape) {
-    int64_t count = 1;
-    for (int i = 0; i < shape->rank; i++) count *= shape->dim[i];
-    return count;
-}
-
-bool ls_shape_equal(const struct ls_shape *a, const struct ls_shape *b) {
-    if (a->rank != b->rank) return false;
-    for (int i = 0; i < a->rank; i++)
-        if (a->dim[i] != b->dim[i]) return false;
-    return true;
-}
-
-char *ls_shape_text(char out[96], const struct ls_shape *shape) {
-    int length = 0;
-    if (shape->rank == 0) snprintf(out, 96, "scalar");
-    for (int i = 0; i < shape->rank && i < LS_MAX_RANK && length < 96; i++)
-        length += snprintf(out + length, (size_t)(96 - length), i ? "x%" PRId64 : "%" PRId64, shape->dim[i]);
-    return out;
-}
-
-static ls_status check_shape(const struct ls_shape *shape) {
-    if (shape->rank < 0 || shape->rank > LS_MAX_RANK)
-        return LS_FAIL(LS_INPUT, "rank %d; expected 0 to %d", shape->rank, LS_MAX_RANK);
-    int64_t count = 1;
-    for (int i = 0; i < shape->rank; i++) {
-        char text[96];
-        if (shape->dim[i] < 1)
-            return LS_FAIL(LS_INPUT, "shape %s: every dimension must be at least 1",
-                           ls_shape_text(text, shape));
-        if (shape->dim[i] > MAX_ELEMENTS / count)
-            return LS_FAIL(LS_INPUT, "shape %s: more than 2^40 elements", ls_shape_text(text, shape));
-        count *= shape->dim[i];
-    }
-    return LS_OK;
-}
-
-// ---- the graph ----
 
 void ls_graph_init(struct ls_graph *graph, enum ls_mode mode) {
     *graph = (struct ls_graph){.mode = mode, .scope = "", .result = LS_NONE};
@@ -88,7 +42,7 @@ struct ls_node *ls_append_node(struct ls_graph *graph, const struct ls_node *nod
 ls_value ls_graph_add_value(struct ls_graph *graph, enum ls_value_kind kind, const char *name, ls_dtype dtype,
                             struct ls_shape shape) {
     if (graph->status) return LS_NONE;
-    graph->status = check_shape(&shape);
+    graph->status = ls_shape_check(&shape);
     if (graph->status) {
         ls_error_prefix("value \"%s\"", name);
         return LS_NONE;
@@ -184,62 +138,6 @@ void ls_graph_set_producers(struct ls_graph *graph) {
     for (ls_value value = 0; value < graph->n_values; value++) graph->values[value].producer = -1;
     for (int i = 0; i < graph->n_nodes; i++)
         for (int k = 0; k < graph->nodes[i].n_out; k++) graph->values[graph->nodes[i].out[k]].producer = i;
-}
-
-// ---- ops ----
-
-const struct ls_op *ls_op_named(const char *name) {
-    for (int id = 0; id < ls_op_count; id++)
-        if (strcmp(ls_op_table[id]->name, name) == 0) return ls_op_table[id];
-    return NULL;
-}
-
-static ls_status check_attribute(const struct ls_attr_info *info, union ls_attr attr) {
-    if (info->type == LS_ATTR_FLOAT) {
-        if (attr.f >= info->least.f && attr.f <= info->most.f) return LS_OK; // a NaN is in no range
-        return LS_FAIL(LS_INPUT, "%s is %g; expected %g to %g", info->name, attr.f, info->least.f,
-                       info->most.f);
-    }
-    if (attr.i >= info->least.i && attr.i <= info->most.i) return LS_OK;
-    return LS_FAIL(LS_INPUT, "%s is %" PRId64 "; expected %" PRId64 " to %" PRId64, info->name, attr.i,
-                   info->least.i, info->most.i);
-}
-
-static ls_status check_node(const struct ls_graph *graph, const struct ls_node *node,
-                            struct ls_value_info out[LS_MAX_OUT]) {
-    const struct ls_op *op = node->op;
-    if (node->n_in < op->min_in || node->n_in > op->max_in)
-        return LS_FAIL(LS_INPUT, "%d inputs; expected %d to %d", node->n_in, op->min_in, op->max_in);
-    if (node->n_out != op->n_out) return LS_FAIL(LS_INPUT, "%d outputs; expected %d", node->n_out, op->n_out);
-    for (int k = 0; k < node->n_in; k++)
-        if (node->in[k] < 0 || node->in[k] >= graph->n_values)
-            return LS_FAIL(LS_INPUT, "input %d is value %d; expected 0 to %d", k, node->in[k],
-                           graph->n_values - 1);
-    for (int i = 0; i < op->n_attrs; i++) LS_TRY(check_attribute(&op->attrs[i], node->attr[i]));
-    if (node->n_list && !(op->flags & LS_OP_LIST))
-        return LS_FAIL(LS_INPUT, "a list of %d numbers; this op takes none", node->n_list);
-    LS_TRY(op->infer(graph, node, out));
-    for (int k = 0; k < op->n_out; k++) LS_TRY(check_shape(&out[k].shape));
-    return LS_OK;
-}
-
-ls_status ls_node_infer(const struct ls_graph *graph, const struct ls_node *node,
-                        struct ls_value_info out[LS_MAX_OUT]) {
-    for (int k = 0; k < LS_MAX_OUT; k++)
-        out[k] =
-            (struct ls_value_info){.kind = LS_ACTIVATION, .producer = -1, .output_of = LS_NONE, .factor = 1};
-    ls_status status = check_node(graph, node, out);
-    if (status) ls_error_prefix("node \"%s\" (%s)", node->name, node->op->name);
-    return status;
-}
-
-double ls_node_flops(const struct ls_graph *graph, const struct ls_node *node) {
-    if (node->op->flags & LS_OP_VIEW) return 0;
-    if (node->op->flops) return node->op->flops(graph, node);
-    double elements = 0;
-    for (int k = 0; k < node->n_out; k++)
-        elements += (double)ls_shape_count(&ls_info(graph, node->out[k])->shape);
-    return elements;
 }
 
 int64_t ls_graph_samples(const struct ls_graph *graph) {

@@ -1,9 +1,8 @@
+// Which models there are: those of the table, and a program's own.
 #include "zoo/zoo.h"
 
 #include "zoo/models.h"
 
-#include <inttypes.h>
-#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -57,17 +56,6 @@ const char *ls_zoo_usual_dropout(const char *model) {
     return "0";
 }
 
-bool ls_is_small(const struct ls_graph *graph, ls_value image) {
-    if (graph->status) return false;
-    const struct ls_shape *shape = &ls_info(graph, image)->shape;
-    return shape->dim[2] < 64 || shape->dim[3] < 64;
-}
-
-ls_value ls_conv_norm_named(struct ls_graph *graph, ls_value x, const char *conv, const char *norm,
-                            const struct ls_conv_spec *spec) {
-    return ls_batchnorm(graph, ls_conv(graph, x, conv, spec), norm, 1);
-}
-
 static ls_status check_own(const struct ls_zoo_model *model) {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
     const char *name = model->name;
@@ -93,106 +81,5 @@ ls_status ls_zoo_add(const struct ls_zoo_model *model) {
         n_own++;
     }
     pthread_mutex_unlock(&own_lock);
-    return status;
-}
-
-ls_value ls_conv_norm(struct ls_graph *graph, ls_value x, int number, const struct ls_conv_spec *spec,
-                      float initial_scale) {
-    x = ls_conv(graph, x, ls_arena_format(&graph->arena, "conv%d", number), spec);
-    return ls_batchnorm(graph, x, ls_arena_format(&graph->arena, "bn%d", number), initial_scale);
-}
-
-ls_value ls_classify(struct ls_graph *graph, ls_value x, const char *name,
-                     const struct ls_zoo_options *options) {
-    x = ls_dropout(graph, x, options->dropout);
-    return ls_linear(graph, x, name, options->classes);
-}
-
-static ls_status check_options(const struct ls_zoo_options *options) {
-    if (options->classes < 1)
-        return LS_FAIL(LS_INPUT, "classes is %" PRId64 "; expected at least 1", options->classes);
-    if (!(options->dropout >= 0 && options->dropout < 1))
-        return LS_FAIL(LS_INPUT, "dropout is %g; expected at least 0 and less than 1", options->dropout);
-    if (options->width < 0)
-        return LS_FAIL(LS_INPUT, "width is %" PRId64 "; expected at least 1", options->width);
-    if (options->depth < 0)
-        return LS_FAIL(LS_INPUT, "depth is %" PRId64 "; expected at least 1", options->depth);
-    if (options->blocks < 0)
-        return LS_FAIL(LS_INPUT, "blocks is %" PRId64 "; expected at least 1", options->blocks);
-    return LS_OK;
-}
-
-// Evaluation looks at probabilities, of a regression at the predictions themselves.
-static ls_status add_loss(struct ls_graph *graph, ls_value y, const struct ls_model_spec *spec) {
-    ls_value result = y, mixed = LS_NONE;
-    if (spec->mixed && graph->mode == LS_TRAIN) mixed = ls_graph_find(graph, "augment");
-    switch (spec->loss) {
-    case LS_LOSS_CROSS_ENTROPY:
-        LS_TRY(ls_cross_entropy(graph, y, spec->smoothing, mixed));
-        if (graph->mode == LS_EVAL) result = ls_softmax(graph, y);
-        break;
-    case LS_LOSS_MSE: LS_TRY(ls_mse(graph, y)); break;
-    case LS_LOSS_MAE: LS_TRY(ls_mae(graph, y)); break;
-    case LS_LOSS_HUBER: LS_TRY(ls_huber(graph, y, spec->huber_delta)); break;
-    case LS_LOSS_BINARY_CROSS_ENTROPY:
-        LS_TRY(ls_binary_cross_entropy(graph, y, spec->smoothing));
-        if (graph->mode == LS_EVAL) result = ls_sigmoid(graph, y);
-        break;
-    }
-    if (graph->mode == LS_EVAL) graph->result = result;
-    return graph->status;
-}
-
-struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec) {
-    return (struct ls_input_spec){
-        .batch = spec->lane_batch,
-        .channels = spec->channels,
-        .height = spec->height,
-        .width = spec->width,
-        .out_height = spec->out_height,
-        .out_width = spec->out_width,
-        .raw_type = spec->raw_type,
-        .channels_first = spec->channels_first,
-        .augment = spec->augment,
-        .scale = spec->scale,
-        .mean = spec->mean,
-        .std = spec->std,
-        .n_normalize = spec->n_normalize,
-    };
-}
-
-// Everything behind the model counts on it: the loss finds the target's place in a row.
-static ls_status check_outputs(const struct ls_graph *graph, ls_value y, const struct ls_model_spec *spec) {
-    char shape[96];
-    if (y < 0 || y >= graph->n_values)
-        return LS_FAIL(LS_INPUT, "the build function returned no value of its graph");
-    const struct ls_shape *found = &ls_info(graph, y)->shape;
-    if (found->rank == 2 && found->dim[0] == spec->lane_batch && found->dim[1] == spec->options.classes)
-        return LS_OK;
-    return LS_FAIL(LS_INPUT,
-                   "the outputs are %s, expected %" PRId64 "x%" PRId64 " (samples of a lane, model.classes)",
-                   ls_shape_text(shape, found), spec->lane_batch, spec->options.classes);
-}
-
-static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec) {
-    LS_TRY(check_options(&spec->options));
-    const struct ls_input_spec input = ls_zoo_input(spec);
-    ls_value x = ls_input(graph, &input);
-    ls_value y = spec->model->build(graph, x, &spec->options);
-    if (graph->status) return graph->status;
-    LS_TRY(check_outputs(graph, y, spec));
-    LS_TRY(add_loss(graph, y, spec));
-    return ls_graph_verify(graph);
-}
-
-ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec) {
-    ls_graph_init(graph, mode);
-    if (mode == LS_TRAIN) graph->freeze = spec->freeze, graph->n_freeze = spec->n_freeze;
-    ls_status status = build(graph, spec);
-    graph->freeze = NULL, graph->n_freeze = 0;
-    if (status == LS_OK) return LS_OK;
-    ls_error_prefix("model %s on samples of %" PRId64 "x%" PRId64 "x%" PRId64 " (height, width, channels)",
-                    spec->model->name, spec->height, spec->width, spec->channels);
-    ls_graph_free(graph);
     return status;
 }
