@@ -1,5 +1,6 @@
 // Rates of reading, taken in turns.
 #include "base/clock.h"
+#include "base/sort.h"
 #include "cli/bench_read.h"
 #include "data/order.h"
 
@@ -88,13 +89,8 @@ static void choose_samples(const struct run *run, int round) {
     }
 }
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, int n) {
-    qsort(values, (size_t)n, sizeof *values, compare);
+    ls_sort(values, (size_t)n);
     return values[n / 2];
 }
 

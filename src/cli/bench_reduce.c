@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "base/sort.h"
 #include "cli/bench.h"
 #include "cli/world.h"
 #include "comm/reduce.h"
@@ -47,11 +48,6 @@ struct figures {
     double p50, p99; // seconds, of the slowest rank of each call
     int calls;
 };
-
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 // ---- one call ----
 
@@ -122,7 +118,7 @@ static ls_status take_slowest(struct reduction *reduction, double *seconds, int 
 }
 
 static struct figures figures_of(double *seconds, int calls) {
-    qsort(seconds, (size_t)calls, sizeof *seconds, compare);
+    ls_sort(seconds, (size_t)calls);
     return (struct figures){seconds[calls / 2], seconds[(calls * 99 + 99) / 100 - 1], calls};
 }
 

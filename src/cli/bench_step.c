@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/philox.h"
+#include "base/sort.h"
 #include "cli/bench.h"
 #include "cli/bench_profile.h"
 #include "cli/world.h"
@@ -102,11 +103,6 @@ static void free_batch(struct ls_device *device, struct ls_batch *batch) {
     api->free_host(device, batch->weight);
 }
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 struct outcome {
     double median, mean; // seconds of a step
     double processor;    // seconds of processors that this rank takes for a step
@@ -132,7 +128,7 @@ static ls_status timed_steps(const struct bench *bench, struct ls_comm *comm, st
         outcome->mean += seconds[step] / (double)bench->steps;
         outcome->processor += (ls_process_time() - processor) / (double)bench->steps;
     }
-    qsort(seconds, (size_t)bench->steps, sizeof *seconds, compare);
+    ls_sort(seconds, (size_t)bench->steps);
     outcome->median = seconds[bench->steps / 2];
     outcome->peak_bytes = ls_peak_bytes();
     free(seconds);

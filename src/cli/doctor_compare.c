@@ -1,3 +1,4 @@
+#include "base/sort.h"
 #include "base/version.h"
 #include "cli/doctor.h"
 #include "cpu/cpu.h"
@@ -43,13 +44,8 @@ static int usual(const struct ls_doctor_host *hosts, int n, int fact) {
     return best;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median(double *values, int n) {
-    qsort(values, (size_t)n, sizeof *values, compare_doubles);
+    ls_sort(values, (size_t)n);
     return values[n / 2];
 }
 

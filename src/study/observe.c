@@ -1,5 +1,6 @@
 // Reading what a run has left behind.
 #include "base/file.h"
+#include "base/sort.h"
 #include "study/parts.h"
 
 #include <math.h>
@@ -77,6 +78,11 @@ static void read_lines(char *text, struct ls_study *study, struct series *series
         if (strstr(line, "\"kind\":\"end\""))
             ls_study_string(line, "params_hash", trial->params, sizeof trial->params);
     }
+}
+
+double ls_study_median(double *values, int n) {
+    ls_sort(values, (size_t)n);
+    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
 static double median_from(double *values, int first, int n) {

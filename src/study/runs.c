@@ -18,16 +18,6 @@ const char *ls_study_mode_name(enum ls_scaling_mode mode) {
     return mode == LS_STRONG ? "strong" : "weak";
 }
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double ls_study_median(double *values, int n) {
-    qsort(values, (size_t)n, sizeof *values, compare);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 // ---- a command ----
 
 struct words {

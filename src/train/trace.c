@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/sort.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,11 +27,6 @@ struct ls_trace {
 
 // ---- clocks ----
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 // Ranks leave a barrier at about one time: the median over several of what their clocks say then. all
 // [ranks].
 static ls_status offsets_of(struct ls_comm *comm, double *all, double *offset, double *at) {
@@ -43,7 +39,7 @@ static ls_status offsets_of(struct ls_comm *comm, double *all, double *offset, d
         offsets[i] = all[0] - now;
         *at = now;
     }
-    qsort(offsets, CLOCK_ROUNDS, sizeof *offsets, compare);
+    ls_sort(offsets, CLOCK_ROUNDS);
     *offset = offsets[CLOCK_ROUNDS / 2];
     return LS_OK;
 }

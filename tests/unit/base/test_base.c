@@ -1,10 +1,11 @@
-// Text, numbers, status, arena.
+// Text, numbers, status, arena, clocks.
 #include "unit/scratch.h"
 
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/dtype.h"
 #include "base/json.h"
+#include "base/sort.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -267,6 +268,15 @@ static void clocks_go_on(void **state) {
     assert_true(ls_unix_time() > 1.6e9);
 }
 
+static void measurements_are_sorted(void **state) {
+    (void)state;
+    double values[] = {3, -INFINITY, 1e-300, 3, -2, INFINITY};
+    const double sorted[] = {-INFINITY, -2, 1e-300, 3, 3, INFINITY};
+    ls_sort(values, 6);
+    assert_memory_equal(values, sorted, sizeof sorted);
+    ls_sort(NULL, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_strings),
@@ -283,6 +293,7 @@ int main(void) {
         cmocka_unit_test(long_errors_are_cut_off),
         cmocka_unit_test(arenas_give_zeroed_aligned_memory),
         cmocka_unit_test(clocks_go_on),
+        cmocka_unit_test(measurements_are_sorted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
