@@ -54,6 +54,8 @@ const char *ls_h5_type_words(hid_t type); // what is not of one: "strings"
 hid_t ls_h5_access(void);
 
 bool ls_h5_has(const struct ls_h5 *file, const char *name);
+// "images, labels, more/masks, …": the datasets that the file has, for whoever asked for something else.
+void ls_h5_list(const struct ls_h5 *file, char *out, size_t bytes);
 // The dataset of that name; it stays the file's.
 ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset);
 void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset);

@@ -52,23 +52,6 @@ static void describe_link(const struct ls_h5 *file, const char *name, char *out,
              other ? " in '" : "", other ? other : "", other ? "'" : "");
 }
 
-// "images, labels, …": what the file holds at its root, for whoever asked for something else.
-static void list_root(const struct ls_h5 *file, char *out, size_t bytes) {
-    out[0] = 0;
-    H5G_info_t info;
-    hid_t root = H5Gopen2(file->id, "/", H5P_DEFAULT);
-    if (root >= 0 && H5Gget_info(root, &info) >= 0) {
-        for (hsize_t i = 0; i < info.nlinks && i < 8; i++) {
-            char name[64] = "";
-            H5Lget_name_by_idx(root, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
-            size_t used = strlen(out);
-            snprintf(out + used, bytes - used, "%s%s", i ? ", " : "", i == 7 && info.nlinks > 8 ? "…" : name);
-        }
-    }
-    if (root >= 0) H5Gclose(root);
-    if (!out[0]) snprintf(out, bytes, "nothing");
-}
-
 void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset) {
     struct ls_h5_open_dataset *place = &file->cached[file->next];
     file->next = (file->next + 1) % LS_H5_CACHED;
@@ -106,7 +89,7 @@ ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset)
     }
     if (!ls_h5_has(file, name)) {
         char there[256], link[512];
-        list_root(file, there, sizeof there);
+        ls_h5_list(file, there, sizeof there);
         describe_link(file, name, link, sizeof link);
         return LS_FAIL(LS_INPUT, "%s: has no dataset '%s'; it has: %s%s", file->path, name, there, link);
     }

@@ -72,6 +72,20 @@ static void collect(const struct ls_h5 *file, const char *path, int depth, struc
     H5Gclose(group);
 }
 
+void ls_h5_list(const struct ls_h5 *file, char *out, size_t bytes) {
+    enum { LISTED = 8, LONGEST = 60 };
+    struct names names = {0};
+    collect(file, "", 0, &names);
+    snprintf(out, bytes, "%s", names.n ? "" : "nothing");
+    for (int i = 0; i < names.n; i++) {
+        const size_t used = strlen(out);
+        if (i < LISTED) snprintf(out + used, bytes - used, "%s%.*s", i ? ", " : "", LONGEST, names.items[i]);
+        if (i == LISTED) snprintf(out + used, bytes - used, ", …");
+        free(names.items[i]);
+    }
+    free(names.items);
+}
+
 ls_status ls_h5_visit(struct ls_h5 *file, const char *group,
                       ls_status (*visit)(void *context, const char *name, const struct ls_h5_dataset *info),
                       void *context) {

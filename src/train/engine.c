@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/pulse.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -246,8 +247,9 @@ static struct ls_step_result result_of(const struct ls_engine *engine) {
     const float *metrics = outcome->metrics;
     const double weight = metrics[LS_METRIC_WEIGHT] > 0 ? (double)metrics[LS_METRIC_WEIGHT] : 1.0;
     const double exposed = outcome->reduce_ended - outcome->compute_ended;
+    const double loss = (double)metrics[LS_METRIC_LOSS] / weight;
     return (struct ls_step_result){
-        .loss = (double)metrics[LS_METRIC_LOSS] / weight,
+        .loss = isnan(loss) ? NAN : loss, // whatever its sign: it is printed
         .score = (double)metrics[LS_METRIC_SCORE] / weight,
         .grad_norm = outcome->decision.grad_norm,
         .skipped = outcome->decision.skip != 0,

@@ -2,6 +2,7 @@
 
 #include "train/stop.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -258,6 +259,7 @@ ls_status ls_evaluate(struct ls_evaluator *evaluator, bool stoppable, const stru
     }
     evaluation->samples = (int64_t)sums.weight;
     evaluation->loss = sums.weight > 0 ? sums.loss / sums.weight : 0;
+    if (isnan(evaluation->loss)) evaluation->loss = NAN; // whatever its sign: it is printed
     evaluation->accuracy = sums.weight > 0 ? sums.correct / sums.weight : 0;
     return LS_OK;
 }

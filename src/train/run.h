@@ -57,6 +57,7 @@ struct ls_run {
     double ended;                     // when the last step did
     double scale_before_row;          // the loss scale before the steps that were skipped in a row
     struct ls_step_result last;
+    bool told_skipped; // that a step was skipped
     double seconds_in_steps;
     uint64_t steps_here; // since this process started
     uint64_t saved_step; // of the newest checkpoint, read or written; 0: none

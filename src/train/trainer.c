@@ -228,6 +228,28 @@ static void count_step(struct ls_run *run) {
     }
 }
 
+// The first one, as it is met, and how many there were, at the end. The loss scale of fp16 finds its place by
+// some.
+static void tell_skipped(struct ls_run *run) {
+    if (!run->last.skipped || run->told_skipped || run->recipe.train.precision == LS_F16) return;
+    run->told_skipped = true;
+    ls_warn("step %" PRIu64
+            " is skipped: its loss or gradient is not finite; metrics.jsonl counts those that "
+            "follow, and train.nan_limit: %" PRId64 " in a row end the run",
+            run->state.step, run->recipe.train.nan_limit);
+}
+
+static void tell_all_skipped(const struct ls_run *run) {
+    const struct ls_checkpoint_state *state = &run->state;
+    if (state->skipped_in_row > 0)
+        ls_warn("the last %" PRIu64 " of %" PRIu64 " steps were skipped, as their loss or gradient was not "
+                "finite: the weights are those of step %" PRIu64,
+                state->skipped_in_row, state->step, state->step - state->skipped_in_row);
+    else if (state->skipped > 0 && run->recipe.train.precision != LS_F16)
+        ls_warn("%" PRIu64 " of %" PRIu64 " steps were skipped, as their loss or gradient was not finite",
+                state->skipped, state->step);
+}
+
 // From its samples to its result. A rank that could not read takes part all the same, and all learn of it.
 static ls_status take_step(struct ls_run *run) {
     struct ls_run_step *now = &run->now;
@@ -274,6 +296,7 @@ static ls_status one_step(struct ls_run *run) {
     const double seconds = time_step(run), waited = now->waited, lr = now->lr;
     count_step(run);
     go_on(run);
+    tell_skipped(run);
     report_step(run, lr, seconds, waited);
     return LS_OK;
 }
@@ -337,6 +360,7 @@ static ls_status finish(struct ls_run *run, double started, struct ls_train_summ
         .seconds = ls_now() - started,
     };
     ls_pulse_phase(LS_SAVING);
+    tell_all_skipped(run);
     return ls_comm_agree(run->comm, ls_run_writes(run) ? ls_run_end_files(run, &end) : LS_OK);
 }
 

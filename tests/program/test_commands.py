@@ -302,6 +302,11 @@ class Commands(lockstep.Case):
         self.assertIn("train.schedule.cosine.warmup: the rate rises for 12 steps, but the run has 6: it comes to 0.25, not to its peak of 0.5", result.stderr)
         self.assertIn("2 steps in a row (train.nan_limit), from step 1; nothing was trained before", result.stderr)
         self.assertEqual(list((self.folder / "run" / "checkpoints").iterdir()), [])
+        self.assertEqual(result.stderr.count("step 1 is skipped: its loss or gradient is not finite"), 1, result.stderr)
+        # Where the run is over before, it says of which step its weights are.
+        result = self.train(recipe, "train.nan_limit=7", out="over")
+        self.assertIn("warning: the last 6 of 6 steps were skipped, as their loss or gradient was not finite: the weights are those of step 0", result.stderr)
+        self.assertIn("loss=nan", result.stdout)
 
     def test_disk_full(self):
         # The limit stops the checkpoint, not the run; the older files stay whole.
