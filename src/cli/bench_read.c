@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "cli/bench.h"
 #include "cli/world.h"
+#include "train/reading.h"
 #include "train/setup.h"
 
 #include <stdio.h>

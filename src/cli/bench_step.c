@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/philox.h"
+#include "base/resident.h"
 #include "base/sort.h"
 #include "cli/bench.h"
 #include "cli/bench_profile.h"

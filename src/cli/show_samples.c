@@ -6,6 +6,7 @@
 #include "data/picture.h"
 #include "data/reader.h"
 #include "train/engine.h"
+#include "train/reading.h"
 #include "train/sampling.h"
 #include "train/setup.h"
 

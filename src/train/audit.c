@@ -1,5 +1,7 @@
 #include "train/audit.h"
 
+#include "train/reading.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 // Steps and evaluations.
 #include "train/engine_parts.h"
 
-#include "base/clock.h"
 #include "base/pulse.h"
 
 #include <math.h>
@@ -20,38 +19,7 @@ struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_
     };
 }
 
-// ---- times
-
-static ls_status note_time(void *argument) {
-    double *time = *(double **)argument;
-    *time = ls_now();
-    return LS_OK;
-}
-
-static void stamp(const struct ls_engine *engine, struct ls_queue *queue, double *time) {
-    engine->api->call(queue, note_time, &time, sizeof time);
-}
-
-void ls_engine_phase_begin(const struct ls_engine *engine, enum ls_trace_kind kind) {
-    if (engine->api->range_begin) engine->api->range_begin(ls_trace_kind_name(kind));
-}
-
-void ls_engine_phase_end(const struct ls_engine *engine) {
-    if (engine->api->range_end) engine->api->range_end();
-}
-
-struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struct ls_queue *queue,
-                                           enum ls_trace_kind kind, int row, int first, int second) {
-    ls_engine_phase_begin(engine, kind);
-    struct ls_trace_span *span = ls_trace_add(engine->trace, kind, row, first, second);
-    if (span) stamp(engine, queue, &span->begin);
-    return span;
-}
-
-void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span) {
-    if (span) stamp(engine, queue, &span->end);
-    ls_engine_phase_end(engine);
-}
+// ---- what is looked at
 
 void ls_engine_trace(struct ls_engine *engine, struct ls_trace *trace) {
     engine->trace = trace;
@@ -173,7 +141,7 @@ static void enqueue_reduce(struct ls_engine *engine, int s) {
     if (engine->transport->size > 1) reduce_bucket(engine, s); // a rank alone has the sum
     if (s + 1 < engine->train->n_segments) return;
     // The metrics are in the last bucket, and the queue has reduced all others before it.
-    stamp(engine, engine->comm_queue, &outcome->reduce_ended);
+    ls_engine_stamp(engine, engine->comm_queue, &outcome->reduce_ended);
     api->copy(engine->comm_queue, outcome->metrics,
               engine->buffers[engine->fold->nodes[0].buffer] + engine->layout->metrics,
               sizeof outcome->metrics);
@@ -239,7 +207,7 @@ static void enqueue_gradients(struct ls_engine *engine, const struct ls_batch *b
     // Exposed is the time from the end of the last lane to that of the last reduction.
     for (int q = 0; q < engine->n_queues; q++)
         api->wait(engine->queue[0], segment_done(engine, q, engine->train->n_segments - 1));
-    stamp(engine, engine->queue[0], &engine->outcome[engine->begun].compute_ended);
+    ls_engine_stamp(engine, engine->queue[0], &engine->outcome[engine->begun].compute_ended);
 }
 
 static struct ls_step_result result_of(const struct ls_engine *engine) {

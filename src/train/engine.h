@@ -30,9 +30,6 @@ struct ls_engine_spec {
 struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_model *model,
                               const struct ls_dataset_info *train, const struct ls_dataset_info *test,
                               struct ls_device *device, const struct ls_comm *comm);
-struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order, int64_t batch_samples);
-// Its batches lie where the device copies from at full speed.
-void ls_reader_for_device(struct ls_reader_spec *spec, struct ls_device *device);
 
 // A phase that is not the engine's own, for the device's profiler. Phases nest.
 void ls_engine_phase_begin(const struct ls_engine *engine, enum ls_trace_kind kind);
@@ -126,9 +123,5 @@ void ls_replica_begin_average(const struct ls_replica *replica, const struct ls_
 struct ls_replica ls_engine_replica(const struct ls_engine *engine);
 ls_status ls_engine_download(struct ls_engine *engine);
 ls_status ls_engine_upload(struct ls_engine *engine);
-// Resident memory of this process: at its highest, shared libraries and files aside; now, what ranks share
-// aside too. 0 where /proc is not there.
-int64_t ls_peak_bytes(void);
-int64_t ls_resident_bytes(void);
 
 #include "base/end.h"

@@ -1,13 +1,10 @@
-// What a run takes, and what a process has taken.
+// What a run takes.
+#include "base/resident.h"
 #include "data/class_index.h"
-#include "train/augmentation.h"
 #include "train/engine_parts.h"
 #include "train/evaluate.h"
+#include "train/reading.h"
 #include "train/transport.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
@@ -182,65 +179,4 @@ struct ls_memory ls_memory_of(const struct ls_recipe *recipe, const struct ls_mo
     memory.total = memory.device + memory.host;
     if (device->host_memory) memory.device = memory.total, memory.host = 0;
     return memory;
-}
-
-struct ls_reader_spec ls_reader_spec_of(const struct ls_recipe *recipe, bool in_order,
-                                        int64_t batch_samples) {
-    return (struct ls_reader_spec){
-        .in_order = in_order,
-        .seed = recipe->seed,
-        .augment = ls_augmentation_of(recipe),
-        .batch_samples = batch_samples,
-        .threads = (int)recipe->data.threads,
-        .slots = (int)recipe->data.prefetch + 1,
-    };
-}
-
-static ls_status alloc_host(void *device, size_t bytes, void **memory) {
-    return ((struct ls_device *)device)->api->alloc_host(device, bytes, memory);
-}
-
-static void free_host(void *device, void *memory) {
-    ((struct ls_device *)device)->api->free_host(device, memory);
-}
-
-void ls_reader_for_device(struct ls_reader_spec *spec, struct ls_device *device) {
-    spec->alloc = alloc_host;
-    spec->free = free_host;
-    spec->context = device;
-}
-
-// Figures of /proc/self/status, in bytes: resident now, or at most, and what of it is mapped from files, or
-// shared with other processes.
-struct resident {
-    int64_t now, peak, files, shared;
-};
-
-static bool read_resident(struct resident *resident) {
-    FILE *file = fopen("/proc/self/status", "r");
-    if (!file) return false;
-    struct {
-        const char *key;
-        int64_t *bytes;
-    } const figures[] = {{"VmRSS:", &resident->now},
-                         {"VmHWM:", &resident->peak},
-                         {"RssFile:", &resident->files},
-                         {"RssShmem:", &resident->shared}};
-    char line[256];
-    while (fgets(line, sizeof line, file))
-        for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-            if (strncmp(line, figures[i].key, strlen(figures[i].key)) == 0)
-                *figures[i].bytes = strtoll(line + strlen(figures[i].key), NULL, 10) * 1024;
-    fclose(file);
-    return true;
-}
-
-int64_t ls_peak_bytes(void) {
-    struct resident resident = {0};
-    return read_resident(&resident) ? resident.peak - resident.files : 0;
-}
-
-int64_t ls_resident_bytes(void) {
-    struct resident resident = {0};
-    return read_resident(&resident) ? resident.now - resident.files - resident.shared : 0;
 }

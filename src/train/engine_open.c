@@ -45,13 +45,6 @@ static ls_status open_decision(struct ls_engine *engine) {
                            (void **)&engine->control);
 }
 
-ls_status ls_engine_place(struct ls_engine *engine, const void *made, size_t bytes, void **memory) {
-    const struct ls_device_api *api = engine->api;
-    LS_TRY(api->alloc(engine->device, bytes, memory));
-    api->copy(engine->queue[0], *memory, made, bytes);
-    return api->sync(engine->queue[0]);
-}
-
 // Neighbouring parameters with equal settings become one range, where each has no ratio of its own.
 static int ranges_of(const struct ls_engine *engine, struct ls_update_range *ranges) {
     const struct ls_layout *layout = engine->layout;

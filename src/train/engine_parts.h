@@ -1,7 +1,7 @@
 // The engine's parts: opening and closing (engine_open.c), what it takes (engine_memory.c), its input
 // (engine_input.c) and replica (engine_replica.c), its steps (engine.c) and their updates (engine_update.c),
 // trust ratios (engine_trust.c), moving averages (engine_average.c), what is made of the weights for all
-// lanes (engine_convert.c), recomputing a lane (engine_audit.c).
+// lanes (engine_convert.c), recomputing a lane (engine_audit.c), and what these share (engine_parts.c).
 #pragma once
 
 #include "device/device.h"
@@ -138,8 +138,6 @@ void ls_engine_close_replica(struct ls_engine *engine);
 // ---- engine_update.c
 // Enqueues the step's norm, decision and update, on all queues; `updated` is recorded behind them.
 void ls_engine_update(struct ls_engine *engine, const struct ls_step_control *control);
-// The part of [0, n) that falls to queue q, in multiples of `unit`.
-void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end);
 
 // ---- engine_trust.c
 // Does the optimizer scale the step of each parameter?
@@ -159,14 +157,20 @@ void ls_engine_average(struct ls_engine *engine, const struct ls_step_control *c
 // The same of the statistics, which queue 0 updates.
 void ls_engine_average_states(struct ls_engine *engine, const struct ls_step_control *control);
 
+// ---- engine_parts.c
+// Device memory with a copy of what the host has made.
+ls_status ls_engine_place(struct ls_engine *engine, const void *made, size_t bytes, void **memory);
+// The part of [0, n) that falls to queue q, in multiples of `unit`.
+void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end);
+// *time becomes the time at which the queue comes to this; host memory.
+void ls_engine_stamp(const struct ls_engine *engine, struct ls_queue *queue, double *time);
 // A phase: what is enqueued in between. A span of it, where this step is traced; else NULL.
 struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struct ls_queue *queue,
                                            enum ls_trace_kind kind, int row, int first, int second);
 void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span);
 
+// ---- engine.c, engine_audit.c
 struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position);
-// Device memory with a copy of what the host has made.
-ls_status ls_engine_place(struct ls_engine *engine, const void *made, size_t bytes, void **memory);
 // Enqueues the fingerprint of what segment s of a lane has added to its output.
 void ls_engine_mark(struct ls_engine *engine, int q, int s, const float *output);
 ls_status ls_engine_sync(struct ls_engine *engine); // all queues; the first error

@@ -5,13 +5,6 @@
 
 #include <math.h>
 
-void ls_engine_share(size_t n, size_t unit, int q, int queues, size_t *begin, size_t *end) {
-    const size_t units = (n + unit - 1) / unit;
-    *begin = units * (size_t)q / (size_t)queues * unit;
-    *end = units * ((size_t)q + 1) / (size_t)queues * unit;
-    if (*end > n) *end = n;
-}
-
 // What follows on queue 0 starts when all queues have done their shares of what was enqueued.
 static void gather_shares(const struct ls_engine *engine) {
     for (int q = 0; q < engine->n_queues; q++) engine->api->record(engine->queue[q], engine->share_done[q]);

@@ -1,5 +1,6 @@
 #include "train/evaluate.h"
 
+#include "train/reading.h"
 #include "train/stop.h"
 
 #include <math.h>

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "train/reading.h"
 #include "train/setup.h"
 #include "train/stop.h"
 #include "train/weights_from.h"
