@@ -1,31 +1,11 @@
 // Which kernel runs a node, and running one alone.
 #include "cpu/floats.h"
 #include "cpu/internal.h"
+#include "cpu/processor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-int ls_plain_levels(const struct ls_plain *levels[LS_PLAIN_LEVELS]) {
-    int n = 0;
-    levels[n++] = &ls_plain_base;
-#if defined(LS_PLAIN_HAVE_V3) && defined(LS_PLAIN_HAVE_V4)
-    __builtin_cpu_init();
-    const bool v3 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("fma");
-    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                    __builtin_cpu_supports("avx512vl");
-    if (v3) levels[n++] = &ls_plain_v3;
-    if (v4) levels[n++] = &ls_plain_v4;
-#endif
-    return n;
-}
-
-const struct ls_plain *ls_plain(void) {
-    const struct ls_plain *levels[LS_PLAIN_LEVELS];
-    return levels[ls_plain_levels(levels) - 1];
-}
 
 const struct ls_kernel *ls_plain_kernel(enum ls_op_id op) {
     return ls_op_table[op]->flags & LS_OP_VIEW ? NULL : ls_plain()->kernel;

@@ -1,89 +1,13 @@
 // Opening the CPU device, and what it says of itself.
-#define _GNU_SOURCE // sched_getaffinity
 #include "cpu/internal.h"
+#include "cpu/processor.h"
 
-#include <ctype.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #ifdef __GLIBC__
 #include <gnu/libc-version.h>
 #endif
-
-// What the first processor of /proc/cpuinfo says of itself; "" for what it does not say.
-struct processor {
-    char name[64], family[16], model[16], stepping[16];        // x86
-    char implementer[16], part[16], variant[16], revision[16]; // ARM
-};
-
-// The text behind "key … :" of a line of /proc/cpuinfo, or NULL.
-static const char *cpuinfo_value(char *line, const char *key) {
-    if (strncmp(line, key, strlen(key)) != 0) return NULL;
-    char *value = line + strlen(key);
-    while (isspace((unsigned char)*value)) value++;
-    if (*value++ != ':') return NULL; // another key that begins alike
-    while (isspace((unsigned char)*value)) value++;
-    value[strcspn(value, "\n")] = 0;
-    return value;
-}
-
-static struct processor read_processor(void) {
-    struct processor found = {0};
-    const struct {
-        const char *key;
-        char *value;
-        size_t size;
-    } entries[] = {
-        {"model name", found.name, sizeof found.name},
-        {"cpu family", found.family, sizeof found.family},
-        {"model", found.model, sizeof found.model},
-        {"stepping", found.stepping, sizeof found.stepping},
-        {"CPU implementer", found.implementer, sizeof found.implementer},
-        {"CPU part", found.part, sizeof found.part},
-        {"CPU variant", found.variant, sizeof found.variant},
-        {"CPU revision", found.revision, sizeof found.revision},
-    };
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    if (!file) return found;
-    char line[512];
-    while (fgets(line, sizeof line, file) && line[0] != '\n') { // an empty line ends a processor
-        for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-            const char *value = cpuinfo_value(line, entries[i].key);
-            if (value) snprintf(entries[i].value, entries[i].size, "%s", value);
-        }
-    }
-    fclose(file);
-    return found;
-}
-
-static void name_processor(const struct processor *processor, char *name, size_t size) {
-    if (processor->name[0])
-        snprintf(name, size, "%s", processor->name);
-    else if (processor->implementer[0])
-        snprintf(name, size, "ARM implementer %s part %s", processor->implementer, processor->part);
-    else
-        snprintf(name, size, "unknown processor");
-}
-
-void ls_cpu_model(char *name, size_t size) {
-    const struct processor processor = read_processor();
-    name_processor(&processor, name, size);
-}
-
-// "L1d 32K, L2 512K, L3 32768K", as the C library was told by the processor; 0K where it was not. Libraries
-// cut their work to the caches, and so choose the order of sums.
-static void describe_caches(char *text, size_t size) {
-    const int level[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE};
-    long kilobytes[3];
-    for (int i = 0; i < 3; i++) {
-        const long bytes = sysconf(level[i]);
-        kilobytes[i] = bytes > 0 ? bytes / 1024 : 0;
-    }
-    snprintf(text, size, "L1d %ldK, L2 %ldK, L3 %ldK", kilobytes[0], kilobytes[1], kilobytes[2]);
-}
 
 const char *ls_cpu_library(void) {
 #ifdef LOCKSTEP_HAVE_ONEDNN
@@ -99,19 +23,6 @@ bool ls_cpu_has_bf16(void) {
 #else
     return false;
 #endif
-}
-
-int ls_cpu_cores(void) {
-    // Grows until it holds as many cores as the kernel knows.
-    for (int most = CPU_SETSIZE; most <= 1 << 20; most *= 2) {
-        cpu_set_t *set = CPU_ALLOC((size_t)most);
-        if (!set) break;
-        size_t bytes = CPU_ALLOC_SIZE((size_t)most);
-        int cores = sched_getaffinity(0, bytes, set) == 0 ? CPU_COUNT_S(bytes, set) : 0;
-        CPU_FREE(set);
-        if (cores > 0) return cores;
-    }
-    return 1;
 }
 
 static const char *library_of(enum ls_cpu_kernels choice) {
@@ -135,9 +46,9 @@ static void own_kernels(const struct ls_cpu_device *cpu, char *text, size_t size
 
 // Everything that may give other bits. Never cut: two devices with equal beginnings would pass for one.
 static ls_status describe(struct ls_cpu_device *cpu, int threads) {
-    const struct processor processor = read_processor();
+    const struct ls_processor processor = ls_processor_read();
     char name[80], steps[80], caches[96];
-    name_processor(&processor, name, sizeof name);
+    ls_processor_name(&processor, name, sizeof name);
     snprintf(cpu->base.name, sizeof cpu->base.name, "%s, %d thread%s", name, threads,
              threads == 1 ? "" : "s");
     if (processor.implementer[0])
@@ -145,7 +56,7 @@ static ls_status describe(struct ls_cpu_device *cpu, int threads) {
     else
         snprintf(steps, sizeof steps, "family %s model %s stepping %s", processor.family, processor.model,
                  processor.stepping);
-    describe_caches(caches, sizeof caches);
+    ls_caches_describe(caches, sizeof caches);
     // exp and log are libm's, whose variants depend on the processor and its version.
 #ifdef __GLIBC__
     const char *libm = gnu_get_libc_version();

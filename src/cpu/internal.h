@@ -21,9 +21,6 @@ static inline struct ls_cpu_device *ls_cpu_device_of(const struct ls_device *dev
 
 extern const struct ls_device_api ls_cpu_api; // device.c
 
-// cpu.c: "AMD EPYC 7742 64-Core Processor"
-void ls_cpu_model(char *name, size_t size);
-
 // program.c
 ls_status ls_cpu_node_workspace(const struct ls_device *device, const struct ls_graph *graph,
                                 const struct ls_node *node, size_t *workspace);

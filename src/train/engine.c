@@ -11,14 +11,6 @@ static struct ls_event *segment_done(const struct ls_engine *engine, int q, int 
     return engine->segment_done[q * engine->train->n_segments + s];
 }
 
-struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position) {
-    return (struct ls_lane_control){
-        .seed = engine->recipe->seed,
-        .first_position = first_position,
-        .loss_seed = (float)((double)engine->loss_scale / (double)engine->recipe->train.batch),
-    };
-}
-
 // ---- what is looked at
 
 void ls_engine_trace(struct ls_engine *engine, struct ls_trace *trace) {

@@ -47,3 +47,11 @@ void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, 
     if (span) ls_engine_stamp(engine, queue, &span->end);
     ls_engine_phase_end(engine);
 }
+
+struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position) {
+    return (struct ls_lane_control){
+        .seed = engine->recipe->seed,
+        .first_position = first_position,
+        .loss_seed = (float)((double)engine->loss_scale / (double)engine->recipe->train.batch),
+    };
+}

@@ -169,8 +169,10 @@ struct ls_trace_span *ls_engine_begin_span(const struct ls_engine *engine, struc
                                            enum ls_trace_kind kind, int row, int first, int second);
 void ls_engine_end_span(const struct ls_engine *engine, struct ls_queue *queue, struct ls_trace_span *span);
 
-// ---- engine.c, engine_audit.c
+// What kernels read of a lane whose first sample lies there in the stream.
 struct ls_lane_control ls_engine_control(const struct ls_engine *engine, uint64_t first_position);
+
+// ---- engine.c, engine_audit.c
 // Enqueues the fingerprint of what segment s of a lane has added to its output.
 void ls_engine_mark(struct ls_engine *engine, int q, int s, const float *output);
 ls_status ls_engine_sync(struct ls_engine *engine); // all queues; the first error
