@@ -1,6 +1,7 @@
 // The inside of the packers.
 //
-//   pack_set.c        what all share: plan, blocks, shards, restarts
+//   pack_set.c        what all share: plan, shards, restarts
+//   pack_ring.c       blocks of samples, read by all threads, given on in order
 //   pack_split.c      which samples go to the test split
 //   pack_summary.c    what a set of shards holds
 //   pack_source.c     what sources share
@@ -47,6 +48,29 @@ struct ls_pack_source {
     int64_t (*find)(const struct ls_pack_source *source, const char *name);
     void (*close)(struct ls_pack_source *source);
 };
+
+// ---- blocks of samples, read by all threads
+struct ls_pack_ring;
+
+struct ls_pack_block {
+    const int64_t *which; // [n] samples of the source
+    int64_t n, pieces;
+    char *samples, *targets;
+    uint64_t *ids;
+    struct ls_error *errors; // [pieces] status LS_OK: read
+};
+
+struct ls_pack_run {
+    const int64_t *which; // [n] samples to be read
+    int64_t n;
+    // Called for each block in order, by any thread, by one at a time. An error ends the run.
+    ls_status (*take)(void *context, const struct ls_pack_block *block);
+    void *context;
+};
+
+ls_status ls_pack_ring_open(struct ls_pack_source *source, int threads, struct ls_pack_ring **ring);
+void ls_pack_ring_close(struct ls_pack_ring *ring);
+ls_status ls_pack_ring_run(struct ls_pack_ring *ring, const struct ls_pack_run *run);
 
 // Refuses a class below 0, or one that has no name where there are names.
 ls_status ls_pack_check_class(const struct ls_pack_source *source, const char *path, int64_t sample,

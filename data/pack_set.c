@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "data/crew.h"
 #include "data/order.h"
 #include "data/pack_parts.h"
 #include "data/shard.h"
@@ -14,18 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// A block of one thread stays in the processor's cache until it is written.
-enum { BLOCK_BYTES = 4 << 20, MOST_BLOCK_BYTES = 16 << 20, LEAST_BLOCK = 8, MOST_PIECES = 4096 };
 static const int64_t SHARD_BYTES = INT64_C(256) << 20;
-
-// Samples on their way into a shard, read in pieces.
-struct block {
-    int64_t room, n;
-    int64_t *which; // [room] samples of the source
-    char *samples, *targets;
-    uint64_t *ids;
-    struct ls_error *errors; // [pieces] status LS_OK: read
-};
 
 struct ls_pack_work {
     struct ls_pack_job job;
@@ -35,11 +23,9 @@ struct ls_pack_work {
     int64_t *order[2]; // of each split: its samples, as they are packed
     bool *broken;      // [samples] found not to be readable
     size_t sample_bytes, target_bytes;
-    struct ls_crew *crew;
-    void **workers;
-    struct block blocks[2]; // while one is written, the next is read
-    double began, told;     // told: when progress was told of last
-    int64_t packed;         // samples, by this rank
+    struct ls_pack_ring *ring;
+    double began, told; // told: when progress was told of last
+    int64_t packed;     // samples, by this rank
 };
 
 // ---- what is asked for
@@ -142,53 +128,11 @@ static ls_status plan_set(struct ls_pack_work *work) {
     return status;
 }
 
-// ---- memory
-
-static ls_status make_workers(struct ls_pack_work *work) {
-    work->workers = calloc((size_t)work->job.threads, sizeof *work->workers);
-    bool whole = work->workers != NULL;
-    for (int i = 0; whole && work->source->make_worker && i < work->job.threads; i++) {
-        work->workers[i] = work->source->make_worker(work->source);
-        whole = work->workers[i] != NULL;
-    }
-    return whole ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory for %d threads", work->job.threads);
-}
-
-static ls_status make_block(const struct ls_pack_work *work, struct block *block) {
-    int64_t piece = work->source->piece;
-    const int64_t bytes = work->job.threads < MOST_BLOCK_BYTES / BLOCK_BYTES
-                              ? (int64_t)BLOCK_BYTES * work->job.threads
-                              : MOST_BLOCK_BYTES;
-    int64_t room = bytes / (int64_t)(work->sample_bytes + work->target_bytes);
-    if (room > MOST_PIECES * piece) room = MOST_PIECES * piece; // each has room for an error
-    int64_t least = work->job.threads > 2 ? (int64_t)4 * work->job.threads : LEAST_BLOCK;
-    if (room < least) room = least;
-    block->room = room;
-    size_t n = (size_t)room;
-    block->which = malloc(n * sizeof *block->which);
-    block->samples = malloc(n * work->sample_bytes);
-    block->targets = malloc(n * work->target_bytes);
-    block->ids = malloc(n * sizeof *block->ids);
-    block->errors = calloc((n + (size_t)piece - 1) / (size_t)piece, sizeof *block->errors);
-    if (block->which && block->samples && block->targets && block->ids && block->errors) return LS_OK;
-    return LS_FAIL(LS_SYSTEM, "out of memory for %zu samples of %zu bytes", n, work->sample_bytes);
-}
-
-static void free_block(struct block *block) {
-    free(block->which);
-    free(block->samples);
-    free(block->targets);
-    free(block->ids);
-    free(block->errors);
-}
+// ---- opening
 
 void ls_pack_close(struct ls_pack_work *work) {
     if (!work) return;
-    ls_crew_close(work->crew);
-    for (int i = 0; work->workers && i < work->job.threads; i++)
-        if (work->workers[i]) work->source->drop_worker(work->workers[i]);
-    free(work->workers);
-    for (int i = 0; i < 2; i++) free_block(&work->blocks[i]);
+    ls_pack_ring_close(work->ring);
     free(work->order[0]);
     free(work->order[1]);
     free(work->broken);
@@ -203,9 +147,7 @@ static ls_status open_work(struct ls_pack_work *work) {
     work->sample_bytes = ls_shard_sample_bytes(&source->shape);
     work->target_bytes = ls_shard_target_bytes(&source->shape);
     LS_TRY(plan_set(work));
-    LS_TRY(make_workers(work));
-    for (int i = 0; i < 2; i++) LS_TRY(make_block(work, &work->blocks[i]));
-    return ls_crew_open(work->job.threads, &work->crew);
+    return ls_pack_ring_open(work->source, work->job.threads, &work->ring);
 }
 
 ls_status ls_pack_open(const struct ls_pack_job *job, struct ls_pack_source *source,
@@ -231,53 +173,10 @@ ls_status ls_pack_open(const struct ls_pack_job *job, struct ls_pack_source *sou
 
 // ---- a block
 
-// What all threads do together: they read a block, and one of them first writes that of the turn before.
-struct turn {
-    struct ls_pack_work *work;
-    struct block *block, *full; // full NULL: nothing is to be written
-    struct ls_shard_writer *writer;
-    struct ls_error error; // of writing; status LS_OK: none
-};
-
-static void write_full(struct turn *turn) {
-    const struct block *full = turn->full;
-    if (ls_shard_writer_add(turn->writer, full->n, full->samples, full->targets, full->ids) == LS_OK) return;
-    turn->error = *ls_error_last();
-    ls_error_clear();
-}
-
-static void read_piece(struct ls_pack_work *work, struct block *block, int thread, int64_t item) {
-    int64_t begin = item * work->source->piece, left = block->n - begin;
-    struct ls_pack_batch batch = {.which = block->which + begin,
-                                  .n = left < work->source->piece ? left : work->source->piece,
-                                  .samples = block->samples + (size_t)begin * work->sample_bytes,
-                                  .targets = block->targets + (size_t)begin * work->target_bytes,
-                                  .ids = block->ids + begin};
-    for (int64_t i = 0; i < batch.n; i++) batch.ids[i] = (uint64_t)batch.which[i];
-    block->errors[item].status = LS_OK;
-    if (work->source->read(work->source, work->workers[thread], &batch) == LS_OK) return;
-    block->errors[item] = *ls_error_last();
-    ls_error_clear();
-}
-
-static void take_item(void *context, int thread, int64_t item) {
-    struct turn *turn = context;
-    if (turn->full && item == 0)
-        write_full(turn);
-    else
-        read_piece(turn->work, turn->block, thread, turn->full ? item - 1 : item);
-}
-
-// Reads the block's samples in all threads, and marks what was broken; an error where that is not to be
-// skipped, or is no fault of a sample, or where the full block cannot be written.
-static ls_status take_turn(struct turn *turn, int64_t *broken) {
-    struct ls_pack_work *work = turn->work;
-    struct block *block = turn->block;
-    int64_t piece = work->source->piece, pieces = (block->n + piece - 1) / piece;
-    bool skip = work->job.skip_broken && piece == 1;
-    ls_crew_run(work->crew, pieces + (turn->full != NULL), take_item, turn);
-    if (turn->error.status != LS_OK) return ls_error_adopt(&turn->error);
-    for (int64_t i = 0; i < pieces; i++) {
+// Marks what was broken; an error where that is not to be skipped, or is no fault of a sample.
+static ls_status mark_broken(struct ls_pack_work *work, const struct ls_pack_block *block, int64_t *broken) {
+    const bool skip = work->job.skip_broken && work->source->piece == 1;
+    for (int64_t i = 0; i < block->pieces; i++) {
         const struct ls_error *error = &block->errors[i];
         if (error->status == LS_OK) continue;
         if (error->status != LS_INPUT || !skip) return ls_error_adopt(error);
@@ -300,33 +199,43 @@ static void tell_progress(struct ls_pack_work *work, const char *what, int64_t d
 
 // ---- looking at all of it
 
-static uint64_t hash_of_block(const struct ls_pack_work *work, const struct block *block) {
-    uint64_t sum = 0;
+struct look {
+    struct ls_pack_work *work;
+    uint64_t content;
+    int64_t done, all, broken;
+};
+
+static ls_status look_at(void *context, const struct ls_pack_block *block) {
+    struct look *look = context;
+    const struct ls_pack_work *work = look->work;
+    LS_TRY(mark_broken(look->work, block, &look->broken));
     for (int64_t i = 0; i < block->n; i++) {
         const uint64_t parts[4] = {
             (uint64_t)block->which[i], block->ids[i],
             ls_hash_of(block->samples + (size_t)i * work->sample_bytes, work->sample_bytes),
             ls_hash_of(block->targets + (size_t)i * work->target_bytes, work->target_bytes)};
-        sum += ls_hash_of(parts, sizeof parts);
+        look->content += ls_hash_of(parts, sizeof parts);
     }
-    return sum;
+    look->done += block->n;
+    tell_progress(look->work, "looked at all samples", look->done, look->all);
+    return LS_OK;
 }
 
 ls_status ls_pack_check(struct ls_pack_work *work, uint64_t *content) {
     const struct ls_pack_job *job = &work->job;
     int64_t samples = work->source->samples, begin = samples * job->rank / job->ranks,
-            end = samples * (job->rank + 1) / job->ranks, broken = 0;
+            end = samples * (job->rank + 1) / job->ranks;
     *content = work->source->listed && job->rank == 0 ? work->source->content : 0;
-    if (work->source->listed) return LS_OK;
-    struct turn turn = {.work = work, .block = &work->blocks[0]};
-    for (struct block *block = turn.block; begin < end; begin += block->n) {
-        block->n = end - begin < block->room ? end - begin : block->room;
-        for (int64_t i = 0; i < block->n; i++) block->which[i] = begin + i;
-        LS_TRY(take_turn(&turn, &broken));
-        *content += hash_of_block(work, block);
-        tell_progress(work, "looked at all samples", begin + block->n, end);
-    }
-    return LS_OK;
+    if (work->source->listed || begin == end) return LS_OK;
+    int64_t *which = malloc((size_t)(end - begin) * sizeof *which);
+    if (!which) return LS_FAIL(LS_SYSTEM, "out of memory to look at %lld samples", (long long)(end - begin));
+    for (int64_t i = begin; i < end; i++) which[i - begin] = i;
+    struct look look = {.work = work, .all = end - begin};
+    const struct ls_pack_run run = {.which = which, .n = end - begin, .take = look_at, .context = &look};
+    ls_status status = ls_pack_ring_run(work->ring, &run);
+    *content += look.content;
+    free(which);
+    return status;
 }
 
 void ls_pack_clear(const struct ls_pack_work *work) {
@@ -347,51 +256,62 @@ static struct slice slice_of(const struct ls_pack_work *work, int split, int sha
     return (struct slice){work->order[split] + begin, end - begin};
 }
 
-// The next samples of the slice that are not known to be broken.
-static int64_t fill_block(const struct ls_pack_work *work, const struct slice *slice, int64_t at,
-                          struct block *block) {
-    for (block->n = 0; at < slice->n && block->n < block->room; at++)
-        if (!work->broken[slice->samples[at]]) block->which[block->n++] = slice->samples[at];
-    return at;
+// Samples of the slice that are not known to be broken, `n` of them; malloc'd.
+static int64_t *good_ones(const struct ls_pack_work *work, const struct slice *slice, int64_t *n) {
+    int64_t *which = malloc((size_t)slice->n * sizeof *which);
+    *n = 0;
+    for (int64_t i = 0; which && i < slice->n; i++)
+        if (!work->broken[slice->samples[i]]) which[(*n)++] = slice->samples[i];
+    if (!which) LS_FAIL(LS_SYSTEM, "out of memory to choose %lld samples", (long long)slice->n);
+    return which;
 }
 
-static ls_status write_slice(struct ls_pack_work *work, const struct slice *slice,
-                             struct ls_shard_writer *writer, int64_t *broken) {
-    struct turn turn = {.work = work, .block = &work->blocks[0], .writer = writer};
-    for (int64_t at = 0; at < slice->n;) {
-        at = fill_block(work, slice, at, turn.block);
-        LS_TRY(take_turn(&turn, broken));
-        tell_progress(work, "this shard", at, slice->n);
-        // Once one is broken the shard will be begun again without it; the rest is looked at all the same.
-        turn.full = *broken == 0 ? turn.block : NULL;
-        turn.block = turn.block == work->blocks ? work->blocks + 1 : work->blocks;
-    }
-    if (turn.full) write_full(&turn);
-    return turn.error.status == LS_OK ? LS_OK : ls_error_adopt(&turn.error);
-}
-
-static int64_t good_ones(const struct ls_pack_work *work, const struct slice *slice) {
-    int64_t n = 0;
-    for (int64_t i = 0; i < slice->n; i++) n += !work->broken[slice->samples[i]];
-    return n;
-}
-
-static ls_status write_once(struct ls_pack_work *work, const struct slice *slice,
-                            const struct ls_shard_about *about, const char *temporary, int64_t *broken) {
+// A shard on its way.
+struct filling {
+    struct ls_pack_work *work;
     struct ls_shard_writer *writer;
-    int64_t good = good_ones(work, slice);
-    *broken = 0;
-    if (good == 0)
-        return LS_FAIL(LS_INPUT, "%s: all of the %lld %s for shard %d of '%s' are broken", work->source->path,
-                       (long long)slice->n, work->source->noun, about->shard, about->split);
-    LS_TRY(ls_shard_writer_open(temporary, about, good, &writer));
-    ls_status status = write_slice(work, slice, writer, broken);
-    if (status == LS_OK && *broken == 0) {
-        work->packed += good;
-        return ls_shard_writer_finish(writer);
-    }
-    ls_shard_writer_abandon(writer);
+    int64_t done, all, broken;
+};
+
+// Once a sample is broken the shard will be begun again without it; the rest is looked at all the same.
+static ls_status write_block(void *context, const struct ls_pack_block *block) {
+    struct filling *filling = context;
+    LS_TRY(mark_broken(filling->work, block, &filling->broken));
+    filling->done += block->n;
+    tell_progress(filling->work, "this shard", filling->done, filling->all);
+    if (filling->broken) return LS_OK;
+    return ls_shard_writer_add(filling->writer, block->n, block->samples, block->targets, block->ids);
+}
+
+// Of `n` samples; *broken says how many of them could not be read: the file is none then.
+static ls_status write_once(struct ls_pack_work *work, const int64_t *which, int64_t n,
+                            const struct ls_shard_about *about, const char *temporary, int64_t *broken) {
+    struct filling filling = {.work = work, .all = n};
+    LS_TRY(ls_shard_writer_open(temporary, about, n, &filling.writer));
+    const struct ls_pack_run run = {.which = which, .n = n, .take = write_block, .context = &filling};
+    ls_status status = ls_pack_ring_run(work->ring, &run);
+    *broken = filling.broken;
+    if (status == LS_OK && *broken == 0) return ls_shard_writer_finish(filling.writer);
+    ls_shard_writer_abandon(filling.writer);
     return status;
+}
+
+// Again without those that turn out to be broken, until none does. *n: samples that it holds.
+static ls_status write_good_ones(struct ls_pack_work *work, const struct slice *slice,
+                                 const struct ls_shard_about *about, const char *temporary, int64_t *n) {
+    for (int64_t broken = 1; broken;) {
+        int64_t *which = good_ones(work, slice, n);
+        if (!which) return LS_SYSTEM;
+        ls_status status = *n > 0
+                               ? write_once(work, which, *n, about, temporary, &broken)
+                               : LS_FAIL(LS_INPUT, "%s: all of the %lld %s for shard %d of '%s' are broken",
+                                         work->source->path, (long long)slice->n, work->source->noun,
+                                         about->shard, about->split);
+        free(which);
+        LS_TRY(status);
+    }
+    work->packed += *n;
+    return LS_OK;
 }
 
 static ls_status write_shard(struct ls_pack_work *work, int split, int shard, const char *path,
@@ -405,12 +325,11 @@ static ls_status write_shard(struct ls_pack_work *work, int split, int shard, co
                                    .n_class_names = work->source->n_class_names};
     memcpy(about.uuid, work->uuid, sizeof about.uuid);
     struct slice slice = slice_of(work, split, shard);
-    int64_t broken;
-    do LS_TRY(write_once(work, &slice, &about, temporary, &broken));
-    while (broken);
+    int64_t n;
+    LS_TRY(write_good_ones(work, &slice, &about, temporary, &n));
     LS_TRY(ls_file_commit(temporary, path));
     double seconds = ls_now() - work->began;
-    ls_note("packed %s: %lld %s, %.0f %s/s", path, (long long)good_ones(work, &slice), work->source->noun,
+    ls_note("packed %s: %lld %s, %.0f %s/s", path, (long long)n, work->source->noun,
             (double)work->packed / seconds, work->source->noun);
     return LS_OK;
 }

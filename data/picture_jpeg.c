@@ -156,17 +156,29 @@ static void skip_lines(struct jpeg_decompress_struct *jpeg, int lines) {
 #endif
 }
 
+static void read_cmyk(struct jpeg_decompress_struct *jpeg, int channels, const struct ls_picture *picture) {
+    JSAMPARRAY line = jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, jpeg->output_width * 4, 1);
+    uint8_t *out = picture->pixels;
+    for (int row = 0; row < picture->rows; row++, out += picture->columns * channels) {
+        jpeg_read_scanlines(jpeg, line, 1);
+        from_cmyk(line[0], picture->columns, jpeg->saw_Adobe_marker, channels, out);
+    }
+}
+
 static void read_lines(struct decoder *decoder, int channels, struct ls_picture *picture) {
     struct jpeg_decompress_struct *jpeg = &decoder->jpeg;
-    bool four = jpeg->out_color_space == JCS_CMYK;
-    JSAMPARRAY line =
-        four ? jpeg->mem->alloc_sarray((j_common_ptr)jpeg, JPOOL_IMAGE, jpeg->output_width * 4, 1) : NULL;
-    uint8_t *out = picture->pixels;
+    const size_t bytes = (size_t)picture->columns * (size_t)channels;
     skip_lines(jpeg, picture->top);
-    for (int row = 0; row < picture->rows; row++, out += picture->columns * channels) {
-        jpeg_read_scanlines(jpeg, four ? line : &out, 1);
-        if (four) from_cmyk(line[0], picture->columns, jpeg->saw_Adobe_marker, channels, out);
-    }
+    if (jpeg->out_color_space == JCS_CMYK)
+        read_cmyk(jpeg, channels, picture);
+    else
+        for (int row = 0, n; row < picture->rows; row += n) {
+            enum { MOST = 16 }; // of a row of blocks, which the library decodes together
+            JSAMPROW lines[MOST];
+            for (n = 0; n < MOST && row + n < picture->rows; n++)
+                lines[n] = picture->pixels + (size_t)(row + n) * bytes;
+            n = (int)jpeg_read_scanlines(jpeg, lines, (JDIMENSION)n);
+        }
     skip_lines(jpeg, picture->height - picture->top - picture->rows);
 }
 

@@ -154,6 +154,7 @@ static ls_status read_open_file(const char *path, FILE *file, size_t limit, char
         return LS_FAIL(LS_INPUT, "%s: expected a file, found a folder", path);
     if (info.st_size > 0 && (uint64_t)info.st_size < limit)
         capacity = (size_t)info.st_size + 2; // one more than there is, so that its end is met
+    setvbuf(file, NULL, _IONBF, 0);          // straight into the memory
     char *data = malloc(capacity);
     while (data) {
         used += fread(data + used, 1, capacity - used - 1, file);
