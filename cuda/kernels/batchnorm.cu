@@ -48,22 +48,26 @@ static __device__ __forceinline__ void merge(struct moments<N> &all, float rows,
     all.rows = before + rows;
 }
 
-template <typename T, int N>
+// ALL: ROWS_AT_ONCE of them, a power of two, so that the product with its inverse is the quotient.
+template <bool ALL, typename T, int N>
 static __device__ __forceinline__ void take_rows(struct moments<N> &all, const pack<T, N> (&x)[ROWS_AT_ONCE],
                                                  int rows) {
     float mean[N] = {}, square[N] = {};
+#pragma unroll
     for (int k = 0; k < N; k++) {
 #pragma unroll
-        for (int u = 0; u < ROWS_AT_ONCE; u++) mean[k] += u < rows ? get(x[u].at[k]) : 0;
-        mean[k] /= (float)rows;
+        for (int u = 0; u < ROWS_AT_ONCE; u++) mean[k] += ALL || u < rows ? get(x[u].at[k]) : 0;
+        mean[k] = ALL ? mean[k] * (1.0f / ROWS_AT_ONCE) : mean[k] / (float)rows;
 #pragma unroll
         for (int u = 0; u < ROWS_AT_ONCE; u++) {
             float apart = get(x[u].at[k]) - mean[k];
-            square[k] += u < rows ? apart * apart : 0;
+            square[k] += ALL || u < rows ? apart * apart : 0;
         }
     }
     merge(all, (float)rows, mean, square, 1);
 }
+static_assert((ROWS_AT_ONCE & (ROWS_AT_ONCE - 1)) == 0,
+              "take_rows divides by ROWS_AT_ONCE as by a power of two");
 
 template <typename T, int N>
 __global__ void __launch_bounds__(THREADS)
@@ -76,7 +80,10 @@ __global__ void __launch_bounds__(THREADS)
             pack<T, N> in[ROWS_AT_ONCE] = {};
             read_rows(c, p, row, x, in);
             int64_t left = (p.end - row + p.deep - 1) / p.deep;
-            take_rows(all, in, left < ROWS_AT_ONCE ? (int)left : (int)ROWS_AT_ONCE);
+            if (left >= ROWS_AT_ONCE)
+                take_rows<true>(all, in, ROWS_AT_ONCE);
+            else
+                take_rows<false>(all, in, (int)left);
         }
     for (int k = 0; k < N; k++) {
         means[k * THREADS + (int)threadIdx.x] = all.mean[k];
@@ -112,19 +119,17 @@ static __global__ void __launch_bounds__(PART_THREADS)
     statistics_of_all(struct columns c, const float *mean_of, const float *square_of, const float *scale,
                       double epsilon, float *mean_out, float *var_out, float *factor) {
     __shared__ double shared[PART_THREADS];
-    int row = (int)threadIdx.x / PART_CHANNELS;
     int64_t channel = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
-    bool any = channel < c.channels;
-    double sum = 0, square = 0;
-    for (int part = row; any && part < c.parts; part += PART_ROWS)
-        sum += (double)mean_of[part * c.channels + channel] * rows_of_part(c, part);
-    double mean = add_over_parts(sum, shared) / (double)c.rows;
-    for (int part = row; any && part < c.parts; part += PART_ROWS) {
+    double mean = sum_over_parts(c, channel, shared, [&](int part) {
+        return (double)mean_of[part * c.channels + channel] * rows_of_part(c, part);
+    });
+    mean /= (double)c.rows;
+    double square = sum_over_parts(c, channel, shared, [&](int part) {
         double apart = (double)mean_of[part * c.channels + channel] - mean;
-        square += (double)square_of[part * c.channels + channel] + apart * apart * rows_of_part(c, part);
-    }
-    float var = (float)(add_over_parts(square, shared) / (double)c.rows);
-    if (!any || row > 0) return;
+        return (double)square_of[part * c.channels + channel] + apart * apart * rows_of_part(c, part);
+    });
+    float var = (float)(square / (double)c.rows);
+    if (channel >= c.channels || threadIdx.x >= PART_CHANNELS) return;
     mean_out[channel] = (float)mean;
     var_out[channel] = var;
     factor[channel] = factor_of(scale[channel], var, epsilon);

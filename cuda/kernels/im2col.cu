@@ -1,29 +1,93 @@
-// A thread moves a pack of channels: of one place of one window, or of one place of dx.
+// A thread moves packs: of channels, where these are whole packs, of each place of one window or of one place
+// of dx; else one of a row of the matrix, whose elements it finds one by one.
 #include "cuda/kernels/im2col.h"
 
 #include "cuda/kernels/launch.cuh"
 #include "cuda/kernels/number.cuh"
 
-// Where a place of a window lies in x, along one axis; not inside [0, size) where it is padding.
-static __device__ __forceinline__ int64_t inside(int64_t out, int64_t tap, int64_t stride, int64_t pad,
-                                                 int64_t dilation) {
-    return out * stride - pad + tap * dilation;
+// The first place of a window, along one axis; outside [0, size) where it is padding.
+static __device__ __forceinline__ int32_t first_place(int64_t window, int64_t stride, int64_t pad) {
+    return (int32_t)(window * stride - pad);
+}
+
+struct window {
+    int64_t sample;
+    int32_t h, w; // its first place
+};
+
+static __device__ __forceinline__ struct window window_at(const struct ls_columns &s, int64_t row) {
+    int64_t line = quotient(row, s.ow), sample = quotient(line, s.oh);
+    return {sample, first_place(line - sample * s.oh, s.stride_h, s.pad_h),
+            first_place(row - line * s.ow, s.stride_w, s.pad_w)};
+}
+
+// A place of a window, and the number of channels to it from the start of x; -1: it is padding.
+struct tap {
+    int32_t h, w;
+};
+
+static __device__ __forceinline__ int64_t find(const struct ls_columns &s, const struct window &window,
+                                               const struct tap &tap) {
+    int32_t h = window.h + tap.h * (int32_t)s.dilation_h, w = window.w + tap.w * (int32_t)s.dilation_w;
+    bool inside = h >= 0 && h < (int32_t)s.h && w >= 0 && w < (int32_t)s.w;
+    return inside ? ((window.sample * s.h + h) * s.w + w) * s.c : -1;
+}
+
+static __device__ __forceinline__ void go_on(const struct ls_columns &s, struct tap &tap) {
+    if (++tap.w < (int32_t)s.kw) return;
+    tap.w = 0;
+    tap.h++;
+}
+
+enum { TAPS_AT_ONCE = 3 };
+
+template <typename T, int N>
+static __global__ void __launch_bounds__(THREADS)
+    im2col_kernel(const T *x, T *matrix, struct ls_columns s, int64_t packs) {
+    int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (at >= packs) return;
+    int64_t row = quotient(at, s.c / N), channel = (at - row * (s.c / N)) * N;
+    int64_t each = s.c / s.groups, group = quotient(channel, each);
+    T *to = matrix + (row * s.groups + group) * s.row + (channel - group * each);
+    struct window window = window_at(s, row);
+    struct tap tap = {};
+    int32_t taps = (int32_t)(s.kh * s.kw);
+    for (int32_t first = 0; first < taps; first += TAPS_AT_ONCE) {
+        pack<T, N> values[TAPS_AT_ONCE] = {};
+#pragma unroll
+        for (int u = 0; u < TAPS_AT_ONCE; u++) {
+            int64_t from = first + u < taps ? find(s, window, tap) : -1;
+            if (from >= 0) values[u] = load<T, N>(x + from + channel);
+            go_on(s, tap);
+        }
+#pragma unroll
+        for (int u = 0; u < TAPS_AT_ONCE; u++)
+            if (first + u < taps) store<T, N>(to + (first + u) * each, values[u]);
+    }
 }
 
 template <typename T, int N>
-static __global__ void im2col_kernel(const T *x, T *matrix, struct ls_columns s, int64_t packs) {
+static __global__ void __launch_bounds__(THREADS)
+    im2col_rows(const T *x, T *matrix, struct ls_columns s, int64_t packs) {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= packs) return;
-    int64_t each = s.c / s.groups / N;
-    int64_t rest = quotient(at, each), channel = at - rest * each;
-    int64_t window = quotient(rest, s.kh * s.kw), tap = rest - window * (s.kh * s.kw);
-    int64_t row = quotient(window, s.groups), group = window - row * s.groups;
-    int64_t line = quotient(row, s.ow), sample = quotient(line, s.oh), tap_h = quotient(tap, s.kw);
-    int64_t h = inside(line - sample * s.oh, tap_h, s.stride_h, s.pad_h, s.dilation_h);
-    int64_t w = inside(row - line * s.ow, tap - tap_h * s.kw, s.stride_w, s.pad_w, s.dilation_w);
+    int64_t rest = quotient(at, s.row / N), row = quotient(rest, s.groups);
+    int32_t each = (int32_t)(s.c / s.groups), first = (int32_t)(at - rest * (s.row / N)) * N;
+    int32_t count = first / each, channel = first - count * each;
+    int32_t left = (int32_t)(s.kh * s.kw) * each - first; // what follows is 0
+    struct window window = window_at(s, row);
+    struct tap tap = {count / (int32_t)s.kw, count % (int32_t)s.kw};
+    x += (rest - row * s.groups) * each; // of its group
+    int64_t from = find(s, window, tap);
     pack<T, N> values = {};
-    if (h >= 0 && h < s.h && w >= 0 && w < s.w)
-        values = load<T, N>(x + ((sample * s.h + h) * s.w + w) * s.c + group * (each * N) + channel * N);
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        if (k < left && from >= 0) values.at[k] = x[from + channel];
+        if (++channel < each) continue;
+        channel = 0;
+        go_on(s, tap);
+        from = find(s, window, tap);
+    }
     store<T, N>(matrix + at * N, values);
 }
 
@@ -62,12 +126,18 @@ static __global__ void col2im_kernel(const float *matrix, T *dx, struct ls_colum
     store<T, N>(dx + at * N, out);
 }
 
-// Packs are of whole groups, and lie at multiples of their size in x and in the matrix.
 template <typename T, int N>
 static void launch_im2col(const struct ls_columns *s, const void *x, void *matrix, cudaStream_t stream) {
-    int64_t packs = s->n * s->oh * s->ow * s->kh * s->kw * (s->c / N);
+    int64_t packs = s->n * s->oh * s->ow * (s->c / N);
     LS_LAUNCH((im2col_kernel<T, N>), blocks_for(packs, THREADS), THREADS, stream, (const T *)x, (T *)matrix,
               *s, packs);
+}
+
+template <typename T, int N>
+static void launch_im2col_rows(const struct ls_columns *s, const void *x, void *matrix, cudaStream_t stream) {
+    int64_t packs = s->n * s->oh * s->ow * s->groups * (s->row / N);
+    LS_LAUNCH((im2col_rows<T, N>), blocks_for(packs, THREADS), THREADS, stream, (const T *)x, (T *)matrix, *s,
+              packs);
 }
 
 template <typename T, int N>
@@ -83,7 +153,7 @@ ls_status ls_cuda_im2col(ls_dtype type, const struct ls_columns *columns, const 
         if (columns->c / columns->groups % wide<T>::N == 0)
             launch_im2col<T, wide<T>::N>(columns, x, matrix, stream);
         else
-            launch_im2col<T, 1>(columns, x, matrix, stream);
+            launch_im2col_rows<T, wide<T>::N>(columns, x, matrix, stream);
     });
 }
 
@@ -95,5 +165,24 @@ ls_status ls_cuda_col2im(ls_dtype type, const struct ls_columns *columns, const 
             launch_col2im<T, 4>(columns, matrix, dx, stream);
         else
             launch_col2im<T, 1>(columns, matrix, dx, stream);
+    });
+}
+
+// ---- rows of a small matrix
+
+template <typename T>
+static __global__ void copy_rows(const T *from, int64_t from_row, T *to, int64_t to_row, int64_t elements) {
+    int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (at >= elements) return;
+    int64_t row = quotient(at, to_row), column = at - row * to_row;
+    to[at] = column < from_row ? from[row * from_row + column] : T();
+}
+
+ls_status ls_cuda_copy_rows(ls_dtype type, int64_t rows, const void *from, int64_t from_row, void *to,
+                            int64_t to_row, cudaStream_t stream) {
+    return by_type(type, [&](auto one) {
+        typedef decltype(one) T;
+        LS_LAUNCH(copy_rows<T>, blocks_for(rows * to_row, THREADS), THREADS, stream, (const T *)from,
+                  from_row, (T *)to, to_row, rows * to_row);
     });
 }

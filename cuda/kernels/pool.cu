@@ -15,14 +15,15 @@ static __device__ __forceinline__ struct span span_inside(int32_t window, int32_
     return {begin > 0 ? begin : 0, end < size ? end : size};
 }
 
-// Along one axis, the windows that see a place: those of the places `first`, first + stride, … of the kernel,
-// of which `first` is the least, and the window at a place is (at - place) / stride.
+// Along one axis, the windows that see a place: `window` sees it at the place `first` of the kernel, the one
+// before at first + stride, and so on. They need not be there.
 struct taps {
-    int32_t at, first;
+    int32_t window, first;
 };
 
 static __device__ __forceinline__ struct taps taps_of(int32_t place, int32_t stride, int32_t pad) {
-    return {place + pad, (place + pad) % stride};
+    uint32_t at = (uint32_t)(place + pad), window = at / (uint32_t)stride;
+    return {(int32_t)window, (int32_t)(at - window * (uint32_t)stride)};
 }
 
 // ---- max
@@ -72,11 +73,9 @@ __global__ void __launch_bounds__(THREADS, 4)
         struct pixel to = pixel_at(row, q.height, q.width);
         struct taps h = taps_of(to.h, q.stride_h, q.pad_h), w = taps_of(to.w, q.stride_w, q.pad_w);
         float sum[N] = {};
-        for (int32_t kh = h.first; kh < q.kernel_h && kh <= h.at; kh += q.stride_h) {
-            int32_t oh = (h.at - kh) / q.stride_h;
+        for (int32_t kh = h.first, oh = h.window; kh < q.kernel_h && oh >= 0; kh += q.stride_h, oh--) {
             if (oh >= q.out_height) continue;
-            for (int32_t kw = w.first; kw < q.kernel_w && kw <= w.at; kw += q.stride_w) {
-                int32_t ow = (w.at - kw) / q.stride_w;
+            for (int32_t kw = w.first, ow = w.window; kw < q.kernel_w && ow >= 0; kw += q.stride_w, ow--) {
                 if (ow >= q.out_width) continue;
                 int64_t from = ((to.image * q.out_height + oh) * q.out_width + ow) * c.channels + p.channel;
                 pack<T, N> in = load<T, N>(dy + from);
@@ -129,12 +128,10 @@ __global__ void __launch_bounds__(THREADS, 4)
         struct pixel to = pixel_at(row, q.height, q.width);
         struct taps h = taps_of(to.h, q.stride_h, q.pad_h), w = taps_of(to.w, q.stride_w, q.pad_w);
         float sum[N] = {};
-        for (int32_t kh = h.first; kh < q.kernel_h && kh <= h.at; kh += q.stride_h) {
-            int32_t oh = (h.at - kh) / q.stride_h;
+        for (int32_t kh = h.first, oh = h.window; kh < q.kernel_h && oh >= 0; kh += q.stride_h, oh--) {
             if (oh >= q.out_height) continue;
             struct span rows = span_inside(oh, q.stride_h, q.pad_h, q.kernel_h, q.height);
-            for (int32_t kw = w.first; kw < q.kernel_w && kw <= w.at; kw += q.stride_w) {
-                int32_t ow = (w.at - kw) / q.stride_w;
+            for (int32_t kw = w.first, ow = w.window; kw < q.kernel_w && ow >= 0; kw += q.stride_w, ow--) {
                 if (ow >= q.out_width) continue;
                 float divisor =
                     divisor_of(q, rows, span_inside(ow, q.stride_w, q.pad_w, q.kernel_w, q.width));

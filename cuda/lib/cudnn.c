@@ -4,7 +4,8 @@
 //
 //     forward:          x, w -> convolution -> y, or -> + bias -> y with f32 between, rounded once; then relu
 //     input gradient:   dy, w -> dx
-//     weight gradient:  x, dy -> dw, f32; where no engine can, dw in the type of x, which is then widened
+//     weight gradient:  x, dy -> dw, f32; of 16 bits x, dy -> sums -> the same, copied -> dw, since no engine
+//                       writes f32 by itself, and those for graphs write any type
 #include "cuda/lib/parts.h"
 
 #ifdef LOCKSTEP_HAVE_CUDNN
@@ -37,11 +38,9 @@ struct conv_task {
     descriptor made[DESCRIPTORS]; // destroyed with the task
     int n_made;
     descriptor graph, config, plan;
-    int64_t own_workspace; // the engine's
     bool bias, relu;
-    ls_dtype type;    // of y, where relu follows
-    ls_dtype narrow;  // weight gradient: the type of dw in the workspace; LS_F32: dw goes where it belongs
-    int64_t elements; // of y or dw
+    ls_dtype type;    // of y
+    int64_t elements; // of y
 };
 
 // What is not supported is no error of ours: another engine or library may do.
@@ -111,8 +110,12 @@ struct tensors {
     descriptor x, w, y; // or their gradients
 };
 
-static ls_status make_tensors(struct conv_task *task, const struct ls_lib_conv *conv, ls_dtype out_type,
-                              bool fused, struct tensors *t) {
+// Whether what the convolution makes is f32 and in no memory, for another operation to go on from.
+static bool goes_on(const struct ls_lib_conv *conv) {
+    return conv->bias || (conv->direction == LS_LIB_WEIGHT_GRAD && conv->type != LS_F32);
+}
+
+static ls_status make_tensors(struct conv_task *task, const struct ls_lib_conv *conv, struct tensors *t) {
     static const struct {
         enum uid x, w, y;
     } roles[] = {
@@ -123,11 +126,16 @@ static ls_status make_tensors(struct conv_task *task, const struct ls_lib_conv *
     const int64_t x[] = {conv->n, conv->c, conv->h, conv->w};
     const int64_t w[] = {conv->o, conv->c / conv->groups, conv->kh, conv->kw};
     const int64_t y[] = {conv->n, conv->o, ls_conv_out_h(conv), ls_conv_out_w(conv)};
-    const enum uid x_id = roles[conv->direction].x, w_id = roles[conv->direction].w;
-    const enum uid y_id = fused ? UID_CONVOLVED : roles[conv->direction].y;
-    LS_TRY(make_tensor(task, x_id, x_id == UID_OUT ? out_type : conv->type, x, false, &t->x));
-    LS_TRY(make_tensor(task, w_id, w_id == UID_OUT ? out_type : conv->type, w, false, &t->w));
-    return make_tensor(task, y_id, fused ? LS_F32 : y_id == UID_OUT ? out_type : conv->type, y, fused, &t->y);
+    const enum uid uids[] = {roles[conv->direction].x, roles[conv->direction].w, roles[conv->direction].y};
+    const int64_t *const dims[] = {x, w, y};
+    descriptor *const made[] = {&t->x, &t->w, &t->y};
+    for (int i = 0; i < 3; i++) {
+        if (uids[i] == UID_OUT && goes_on(conv))
+            LS_TRY(make_tensor(task, UID_CONVOLVED, LS_F32, dims[i], true, made[i]));
+        else
+            LS_TRY(make_tensor(task, uids[i], conv->type, dims[i], false, made[i]));
+    }
+    return LS_OK;
 }
 
 // ---- operations ----
@@ -195,12 +203,12 @@ static ls_status make_convolution(struct conv_task *task, const struct ls_lib_co
     return finalize(api, *operation);
 }
 
-// y = x + b, in f32.
-static ls_status make_sum(struct conv_task *task, descriptor x, descriptor b, descriptor y,
-                          descriptor *operation) {
+// y = x + b, in f32; y = x without b.
+static ls_status make_pointwise(struct conv_task *task, descriptor x, descriptor b, descriptor y,
+                                descriptor *operation) {
     const struct ls_cudnn *api = task->device->api;
     const cudnnDataType_t sums = CUDNN_DATA_FLOAT;
-    const cudnnPointwiseMode_t mode = CUDNN_POINTWISE_ADD;
+    const cudnnPointwiseMode_t mode = b ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_IDENTITY;
     descriptor pointwise;
     LS_TRY(create_kept(task, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &pointwise));
     SET(pointwise, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode);
@@ -209,7 +217,7 @@ static ls_status make_sum(struct conv_task *task, descriptor x, descriptor b, de
     LS_TRY(create_kept(task, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, operation));
     SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, pointwise);
     SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, x);
-    SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
+    if (b) SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b);
     SET_DESCRIPTOR(*operation, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, y);
     return finalize(api, *operation);
 }
@@ -226,8 +234,8 @@ static ls_status make_graph(struct conv_task *task, int n, const descriptor *ope
     return finalize(api, task->graph);
 }
 
-// y = convolved + bias; what was convolved is f32 and in no memory. No relu here: cuDNN's own loses NaN,
-// unless asked not to by an attribute that is on its way out, and holds infinity to the greatest number.
+// y = convolved + bias. No relu here: cuDNN's own loses NaN, unless asked not to by an attribute that is on
+// its way out, and holds infinity to the greatest number.
 static ls_status add_bias(struct conv_task *task, const struct ls_lib_conv *conv, descriptor convolved,
                           descriptor *operation) {
     const int64_t per_channel[] = {1, conv->o, 1, 1};
@@ -235,16 +243,28 @@ static ls_status add_bias(struct conv_task *task, const struct ls_lib_conv *conv
     descriptor bias, y;
     LS_TRY(make_tensor(task, UID_OUT, conv->type, y_dims, false, &y));
     LS_TRY(make_tensor(task, UID_BIAS, LS_F32, per_channel, false, &bias));
-    return make_sum(task, convolved, bias, y, operation);
+    return make_pointwise(task, convolved, bias, y, operation);
 }
 
-static ls_status make_operations(struct conv_task *task, const struct ls_lib_conv *conv, ls_dtype out_type) {
+// dw = convolved, in f32.
+static ls_status write_sums(struct conv_task *task, const struct ls_lib_conv *conv, descriptor convolved,
+                            descriptor *operation) {
+    const int64_t w_dims[] = {conv->o, conv->c / conv->groups, conv->kh, conv->kw};
+    descriptor w;
+    LS_TRY(make_tensor(task, UID_OUT, LS_F32, w_dims, false, &w));
+    return make_pointwise(task, convolved, NULL, w, operation);
+}
+
+static ls_status make_operations(struct conv_task *task, const struct ls_lib_conv *conv) {
     struct tensors tensors;
     descriptor operations[2];
-    LS_TRY(make_tensors(task, conv, out_type, conv->bias, &tensors));
+    LS_TRY(make_tensors(task, conv, &tensors));
     LS_TRY(make_convolution(task, conv, &tensors, &operations[0]));
-    if (conv->bias) LS_TRY(add_bias(task, conv, tensors.y, &operations[1]));
-    return make_graph(task, conv->bias ? 2 : 1, operations);
+    if (conv->bias)
+        LS_TRY(add_bias(task, conv, tensors.y, &operations[1]));
+    else if (goes_on(conv))
+        LS_TRY(write_sums(task, conv, tensors.w, &operations[1]));
+    return make_graph(task, goes_on(conv) ? 2 : 1, operations);
 }
 
 // ---- the engine ----
@@ -274,7 +294,7 @@ static bool keeps_arithmetic(const struct ls_cudnn *api, descriptor config, bool
 static ls_status make_plan(struct conv_task *task, descriptor config) {
     struct ls_cudnn_device *device = task->device;
     const struct ls_cudnn *api = device->api;
-    int64_t n = 0;
+    int64_t n = 0, workspace = 0;
     LS_TRY(create(api, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, &task->plan));
     SET_DESCRIPTOR(task->plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, config);
     if (device->handle)
@@ -284,10 +304,10 @@ static ls_status make_plan(struct conv_task *task, descriptor config) {
     LS_TRY(finalize(api, task->plan));
     LS_TRY(check(api,
                  api->cudnnBackendGetAttribute(task->plan, CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE,
-                                               CUDNN_TYPE_INT64, 1, &n, &task->own_workspace),
+                                               CUDNN_TYPE_INT64, 1, &n, &workspace),
                  "workspace of a plan"));
-    if (task->own_workspace > WORKSPACE)
-        return LS_FAIL(LS_INPUT, "cuDNN: an engine wants too much workspace");
+    if (workspace > WORKSPACE) return LS_FAIL(LS_INPUT, "cuDNN: an engine wants too much workspace");
+    task->task.workspace = (size_t)workspace;
     return LS_OK;
 }
 
@@ -344,14 +364,14 @@ static ls_status choose(struct conv_task *task, bool exact_f32) {
 
 // ---- the task ----
 
-static ls_status make_pack(const struct conv_task *task, const struct ls_lib_arguments *with, void *out,
-                           void *own, descriptor pack) {
+static ls_status make_pack(const struct conv_task *task, const struct ls_lib_arguments *with,
+                           descriptor pack) {
     const struct ls_cudnn *api = task->device->api;
     const int64_t n = task->bias ? 4 : 3, ids[] = {UID_A, UID_B, UID_OUT, UID_BIAS};
-    const void *pointers[] = {with->a, with->b, out, with->bias};
+    const void *pointers[] = {with->a, with->b, with->out, with->bias};
     SET(pack, CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, CUDNN_TYPE_INT64, n, ids);
     SET(pack, CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, CUDNN_TYPE_VOID_PTR, n, pointers);
-    SET(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &own);
+    SET(pack, CUDNN_ATTR_VARIANT_PACK_WORKSPACE, CUDNN_TYPE_VOID_PTR, 1, &with->workspace);
     return finalize(api, pack);
 }
 
@@ -359,21 +379,17 @@ static ls_status run_conv(struct ls_lib *lib, const struct ls_lib_task *task,
                           const struct ls_lib_arguments *with) {
     const struct conv_task *conv = (const struct conv_task *)task;
     const struct ls_cudnn *api = conv->device->api;
-    const bool widen = conv->narrow != LS_F32;
-    void *own = (char *)with->workspace + (task->workspace - (size_t)conv->own_workspace);
     descriptor pack;
     (void)lib;
     LS_TRY(check(api, api->cudnnSetStream(conv->device->handle, with->stream), "cudnnSetStream"));
     LS_TRY(create(api, CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR, &pack));
-    ls_status status = make_pack(conv, with, widen ? with->workspace : with->out, own, pack);
+    ls_status status = make_pack(conv, with, pack);
     if (status == LS_OK)
         status = check(api, api->cudnnBackendExecute(conv->device->handle, conv->plan, pack),
                        "cudnnBackendExecute");
     destroy(api, &pack);
     LS_TRY(status);
     if (conv->relu) return ls_cuda_relu(conv->type, with->out, with->out, conv->elements, with->stream);
-    if (widen)
-        return ls_cuda_cast(conv->narrow, with->workspace, LS_F32, with->out, conv->elements, with->stream);
     return LS_OK;
 }
 
@@ -385,8 +401,8 @@ static void unmake_conv(struct ls_lib_task *task) {
     free(conv);
 }
 
-static ls_status make_with(struct ls_cudnn_device *device, bool tf32, const struct ls_lib_conv *conv,
-                           ls_dtype out_type, struct ls_lib_task **task) {
+ls_status ls_cudnn_conv_make(struct ls_cudnn_device *device, bool tf32, const struct ls_lib_conv *conv,
+                             struct ls_lib_task **task) {
     struct conv_task *made = calloc(1, sizeof *made);
     if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
     made->task = (struct ls_lib_task){.run = run_conv, .unmake = unmake_conv};
@@ -394,29 +410,14 @@ static ls_status make_with(struct ls_cudnn_device *device, bool tf32, const stru
     made->bias = conv->bias;
     made->relu = conv->relu;
     made->type = conv->type;
-    made->narrow = conv->direction == LS_LIB_WEIGHT_GRAD ? out_type : LS_F32;
-    made->elements = conv->direction == LS_LIB_WEIGHT_GRAD
-                         ? conv->o * conv->kh * conv->kw * (conv->c / conv->groups)
-                         : conv->n * ls_conv_out_h(conv) * ls_conv_out_w(conv) * conv->o;
-    ls_status status = make_operations(made, conv, out_type);
+    made->elements = conv->n * ls_conv_out_h(conv) * ls_conv_out_w(conv) * conv->o;
+    ls_status status = make_operations(made, conv);
     if (status == LS_OK) status = choose(made, conv->type == LS_F32 && !tf32);
     if (status != LS_OK) {
         unmake_conv(&made->task);
         return status;
     }
-    const size_t narrow = made->narrow == LS_F32 ? 0 : (size_t)made->elements * ls_dtype_bytes(made->narrow);
-    made->task.workspace = ls_lib_aligned(narrow) + (size_t)made->own_workspace;
     *task = &made->task;
-    return LS_OK;
-}
-
-ls_status ls_cudnn_conv_make(struct ls_cudnn_device *device, bool tf32, const struct ls_lib_conv *conv,
-                             struct ls_lib_task **task) {
-    if (conv->direction != LS_LIB_WEIGHT_GRAD) return make_with(device, tf32, conv, conv->type, task);
-    const ls_status status = make_with(device, tf32, conv, LS_F32, task);
-    if (status != LS_INPUT || conv->type == LS_F32) return status;
-    LS_TRY(make_with(device, tf32, conv, conv->type, task));
-    (*task)->choice += 2 * CONFIGS;
     return LS_OK;
 }
 

@@ -1,10 +1,12 @@
-// Convolutions as products, where cuDNN is not there or has nothing that will do. Windows are written out as
-// the rows of a matrix, for as many samples at a time as the workspace holds; with K = kh kw c / groups, in
-// every group:
+// Convolutions as products. Windows are written out as the rows of a matrix, for as many samples at a time as
+// the workspace holds; with K = kh kw c / groups, in every group:
 //
 //     forward:          y [rows, o]       = columns [rows, K] w [o, K]'
 //     input gradient:   columns [rows, K] = dy [rows, o] w [o, K];  dx = columns summed where they came from
 //     weight gradient:  dw [o, K]        += dy [rows, o]' columns [rows, K], part after part
+//
+// Tensor Cores are fed 16 bytes at a time. Where K is no multiple of that, forward and in the weight
+// gradient, all rows of K elements end in zeros up to one, w and dw in the workspace.
 #include "cuda/kernels/im2col.h"
 #include "cuda/lib/parts.h"
 
@@ -24,7 +26,7 @@ struct im2col_task {
     struct ls_lib_conv conv;
     int64_t samples; // of a full part
     struct part parts[PARTS];
-    size_t columns_bytes;
+    size_t columns_bytes, filters_bytes; // of the workspace, one behind the other, then the product's
 };
 
 static int64_t smaller(int64_t a, int64_t b) {
@@ -33,6 +35,23 @@ static int64_t smaller(int64_t a, int64_t b) {
 
 static ls_dtype column_type(const struct ls_lib_conv *conv) { // sums over windows are rounded at their end
     return conv->direction == LS_LIB_INPUT_GRAD ? LS_F32 : conv->type;
+}
+
+static int64_t filter_size(const struct ls_lib_conv *conv) { // K
+    return conv->kh * conv->kw * (conv->c / conv->groups);
+}
+
+static int64_t row_size(const struct ls_lib_conv *conv) {
+    const int64_t pack = 16 / (int64_t)ls_dtype_bytes(conv->type), k = filter_size(conv);
+    return conv->direction == LS_LIB_INPUT_GRAD ? k : (k + pack - 1) / pack * pack;
+}
+
+static bool ends_in_zeros(const struct ls_lib_conv *conv) {
+    return row_size(conv) > filter_size(conv);
+}
+
+static ls_dtype filter_type(const struct ls_lib_conv *conv) { // of w, or of dw
+    return conv->direction == LS_LIB_WEIGHT_GRAD ? LS_F32 : conv->type;
 }
 
 static struct ls_columns columns_of(const struct ls_lib_conv *conv, int64_t samples) {
@@ -50,7 +69,8 @@ static struct ls_columns columns_of(const struct ls_lib_conv *conv, int64_t samp
                                .pad_h = conv->pad_h,
                                .pad_w = conv->pad_w,
                                .dilation_h = conv->dilation_h,
-                               .dilation_w = conv->dilation_w};
+                               .dilation_w = conv->dilation_w,
+                               .row = row_size(conv)};
 }
 
 // What the starts of parts and of groups are multiples of, up to LS_ALIGN.
@@ -64,7 +84,7 @@ static int64_t alignment(const struct ls_lib_conv *conv, int64_t samples, int64_
 // Of each group: its columns, its filters, its outputs.
 static struct ls_matrix_product product_of(const struct ls_lib_conv *conv, int64_t samples, bool accumulate) {
     const int64_t rows = samples * ls_conv_out_h(conv) * ls_conv_out_w(conv);
-    const int64_t k = conv->kh * conv->kw * (conv->c / conv->groups), o = conv->o / conv->groups;
+    const int64_t k = row_size(conv), o = conv->o / conv->groups;
     const int64_t columns_row = conv->groups * k;
     struct ls_matrix_product p = {
         .batch = conv->groups, .accumulate = accumulate, .align = alignment(conv, samples, k, o)};
@@ -110,14 +130,13 @@ static const char *at(const void *memory, int64_t elements, ls_dtype type) {
     return (const char *)memory + (size_t)elements * ls_dtype_bytes(type);
 }
 
+// Of `with`, what is w or dw has rows as the columns have them, and its workspace is the product's.
 static ls_status run_part(struct ls_lib *lib, const struct im2col_task *made, const struct part *part,
-                          int64_t sample, const struct ls_lib_arguments *with) {
+                          int64_t sample, const struct ls_lib_arguments *with, void *columns) {
     const struct ls_lib_conv *conv = &made->conv;
     const int64_t x_at = sample * conv->h * conv->w * conv->c;
     const int64_t y_at = sample * ls_conv_out_h(conv) * ls_conv_out_w(conv) * conv->o;
-    void *columns = with->workspace;
     struct ls_lib_arguments product = *with;
-    product.workspace = (char *)with->workspace + made->columns_bytes;
     if (conv->direction == LS_LIB_INPUT_GRAD) {
         product.a = at(with->a, y_at, conv->type), product.out = columns;
         LS_TRY(part->product->run(lib, part->product, &product));
@@ -133,15 +152,33 @@ static ls_status run_part(struct ls_lib *lib, const struct im2col_task *made, co
     return part->product->run(lib, part->product, &product);
 }
 
-static ls_status run_im2col(struct ls_lib *lib, const struct ls_lib_task *task,
-                            const struct ls_lib_arguments *with) {
-    const struct im2col_task *made = (const struct im2col_task *)task;
+static ls_status run_parts(struct ls_lib *lib, const struct im2col_task *made,
+                           const struct ls_lib_arguments *with, void *columns) {
     for (int64_t sample = 0; sample < made->conv.n; sample += made->samples) {
         int which = made->conv.n - sample < made->samples ? LAST : FULL;
         if (sample == 0 && made->conv.direction == LS_LIB_WEIGHT_GRAD) which = FIRST;
-        LS_TRY(run_part(lib, made, &made->parts[which], sample, with));
+        LS_TRY(run_part(lib, made, &made->parts[which], sample, with, columns));
     }
     return LS_OK;
+}
+
+static ls_status run_im2col(struct ls_lib *lib, const struct ls_lib_task *task,
+                            const struct ls_lib_arguments *with) {
+    const struct im2col_task *made = (const struct im2col_task *)task;
+    const struct ls_lib_conv *conv = &made->conv;
+    const int64_t k = filter_size(conv), row = row_size(conv);
+    char *const columns = with->workspace, *const filters = columns + made->columns_bytes;
+    struct ls_lib_arguments inner = *with;
+    inner.workspace = filters + made->filters_bytes;
+    if (!ends_in_zeros(conv)) return run_parts(lib, made, &inner, columns);
+    if (conv->direction == LS_LIB_FORWARD) {
+        inner.b = filters;
+        LS_TRY(ls_cuda_copy_rows(conv->type, conv->o, with->b, k, filters, row, with->stream));
+        return run_parts(lib, made, &inner, columns);
+    }
+    inner.out = filters;
+    LS_TRY(run_parts(lib, made, &inner, columns));
+    return ls_cuda_copy_rows(LS_F32, conv->o, filters, row, with->out, k, with->stream);
 }
 
 static void unmake_im2col(struct ls_lib_task *task) {
@@ -150,16 +187,31 @@ static void unmake_im2col(struct ls_lib_task *task) {
     free(made);
 }
 
-ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, struct ls_lib_task **task) {
-    struct im2col_task *made = calloc(1, sizeof *made);
-    if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
-    const int64_t one = ls_conv_out_h(conv) * ls_conv_out_w(conv) * conv->kh * conv->kw * conv->c *
+// The kernels count places of a side in 32 bits.
+static bool is_too_wide(const struct ls_lib_conv *conv) {
+    return conv->h + 2 * conv->pad_h > INT32_MAX || conv->w + 2 * conv->pad_w > INT32_MAX ||
+           filter_size(conv) > INT32_MAX;
+}
+
+static void lay_out(struct ls_lib *lib, struct im2col_task *made) {
+    const struct ls_lib_conv *conv = &made->conv;
+    const int64_t one = ls_conv_out_h(conv) * ls_conv_out_w(conv) * conv->groups * row_size(conv) *
                         (int64_t)ls_dtype_bytes(column_type(conv));
     const int64_t fit = lib->columns / one;
-    made->task = (struct ls_lib_task){.run = run_im2col, .unmake = unmake_im2col};
-    made->conv = *conv;
     made->samples = smaller(fit > 0 ? fit : 1, conv->n);
     made->columns_bytes = ls_lib_aligned((size_t)(made->samples * one));
+    if (ends_in_zeros(conv))
+        made->filters_bytes =
+            ls_lib_aligned((size_t)(conv->o * row_size(conv)) * ls_dtype_bytes(filter_type(conv)));
+}
+
+ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, struct ls_lib_task **task) {
+    if (is_too_wide(conv)) return LS_FAIL(LS_INPUT, "a convolution over 2^31 places of a side or more");
+    struct im2col_task *made = calloc(1, sizeof *made);
+    if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
+    made->task = (struct ls_lib_task){.run = run_im2col, .unmake = unmake_im2col};
+    made->conv = *conv;
+    lay_out(lib, made);
     const ls_status status = make_parts(lib, made);
     if (status != LS_OK) {
         unmake_im2col(&made->task);
@@ -169,7 +221,7 @@ ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, str
         const size_t own = made->parts[i].product ? made->parts[i].product->workspace : 0;
         if (own > made->task.workspace) made->task.workspace = own;
     }
-    made->task.workspace += made->columns_bytes;
+    made->task.workspace += made->columns_bytes + made->filters_bytes;
     *task = &made->task;
     return LS_OK;
 }

@@ -1,5 +1,5 @@
 // Which library does what: cuBLASLt the products and what is one, cuDNN the other convolutions, im2col where
-// it cannot.
+// cuDNN cannot, or cannot well.
 #include "cuda/lib/lib.h"
 #include "cuda/lib/parts.h"
 
@@ -126,6 +126,13 @@ static ls_status swap_inputs(struct ls_lib_task *product, struct ls_lib_task **t
     return LS_OK;
 }
 
+// Where im2col is quicker than cuDNN: in exact f32, for which that has no good engines when channels lie side
+// by side; and, of 16 bits, with channels that fill no pack of 16 bytes, which it fills up in a copy of x.
+static bool is_better_as_columns(const struct ls_lib *lib, const struct ls_lib_conv *conv) {
+    if (conv->type == LS_F32) return !lib->tf32;
+    return conv->c % 8 != 0 && conv->groups == 1 && conv->direction != LS_LIB_INPUT_GRAD;
+}
+
 ls_status ls_lib_conv_make(struct ls_lib *lib, const struct ls_lib_conv *conv, struct ls_lib_task **task) {
     if (is_product(conv)) {
         const struct ls_lib_product product = product_of(conv);
@@ -135,7 +142,7 @@ ls_status ls_lib_conv_make(struct ls_lib *lib, const struct ls_lib_conv *conv, s
         *task = made;
         return LS_OK;
     }
-    if (lib->cudnn) {
+    if (lib->cudnn && !is_better_as_columns(lib, conv)) {
         const ls_status status = ls_cudnn_conv_make(lib->cudnn, lib->tf32, conv, task);
         if (status == LS_OK) return LS_OK;
         if (status == LS_INPUT)

@@ -162,15 +162,18 @@ static void test_every_direction(void **state) {
         {0, 4, 5, 6, 12, 6, 3, 2, 2, 1, 1, 1, 1, 1, 3, LS_F32, false, false},
         {0, 3, 6, 6, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 8, LS_F32, false, false}, // depthwise
         {0, 2, 8, 8, 4, 4, 1, 1, 2, 2, 0, 0, 1, 1, 1, LS_F32, false, false},
+        {0, 3, 9, 9, 3, 8, 5, 4, 2, 2, 2, 3, 1, 1, 1, LS_F32, false, false},  // rows that are filled up
+        {0, 2, 7, 6, 10, 4, 3, 3, 1, 2, 1, 1, 2, 1, 2, LS_F32, false, false}, // of each group
     };
-    static const int64_t samples[] = {1, 2, 100}; // at a time, f32
+    static const int64_t samples[] = {1, 2, 100}; // at a time, f32, rows filled up
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         for (int direction = 0; direction < 3; direction++)
             for (int type = 0; type < 2; type++)
                 for (int part = 0; part < 3; part++) {
                     struct ls_lib_conv c = cases[i];
-                    const int64_t one = sizes_of(&c).oh * sizes_of(&c).ow * c.kh * c.kw * c.c * 4;
+                    const int64_t one =
+                        sizes_of(&c).oh * sizes_of(&c).ow * (c.kh * c.kw * c.c + 3 * c.groups) * 4;
                     struct ls_lib lib = {.columns = samples[part] * one + 3};
                     c.direction = (enum ls_lib_direction)direction;
                     c.type = type == 0 ? LS_F32 : LS_BF16;
