@@ -19,6 +19,7 @@ struct ls_shard_shape {
     int64_t target_values; // 1 for classes
 };
 
+// Of one sample: numbers, bytes, bytes of its target, channels.
 int64_t ls_shard_sample_values(const struct ls_shard_shape *shape);
 size_t ls_shard_sample_bytes(const struct ls_shard_shape *shape);
 size_t ls_shard_target_bytes(const struct ls_shard_shape *shape);

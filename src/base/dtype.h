@@ -23,7 +23,7 @@ typedef enum ls_dtype {
     LS_DTYPES,
 } ls_dtype;
 
-size_t ls_dtype_bytes(ls_dtype type);
+size_t ls_dtype_bytes(ls_dtype type);     // of one number
 const char *ls_dtype_name(ls_dtype type); // "f32", "u8", …
 // The type of that name, or LS_DTYPES.
 ls_dtype ls_dtype_named(const char *name);

@@ -20,6 +20,7 @@ void ls_print_error(const char *format, ...) LS_PRINTF(1, 2);
 // Whether this rank says anything: rank 0 does, and every other is to be quiet. On until told otherwise.
 void ls_log_enable(bool on);
 
+// A line, as printf makes it, to where lines go; nothing on ranks that are to be quiet.
 void ls_note(const char *format, ...) LS_PRINTF(1, 2);
 void ls_warn(const char *format, ...) LS_PRINTF(1, 2);
 // What goes before every line on stderr: the sequence that takes a progress bar off the screen, or "". It is

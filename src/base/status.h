@@ -37,7 +37,7 @@ ls_status ls_fail_at(const char *file, int line, ls_status status, const char *f
 void ls_error_prefix(const char *format, ...) LS_PRINTF(1, 2);
 // The calling thread's last error. Its status is LS_OK if nothing failed since ls_error_clear.
 const struct ls_error *ls_error_last(void);
-void ls_error_clear(void);
+void ls_error_clear(void); // of the calling thread
 // Makes `error`, recorded by another thread, the calling thread's error; returns its status.
 ls_status ls_error_adopt(const struct ls_error *error);
 

@@ -12,6 +12,7 @@ struct ls_text {
     size_t length, capacity;
 };
 
+// Adds at the end; the program ends where there is no memory (ls_out_of_memory).
 void ls_text_add(struct ls_text *text, const char *format, ...) LS_PRINTF(2, 3);
 void ls_text_add_bytes(struct ls_text *text, const char *bytes, size_t length);
 // Adds a JSON string with its quotes. Bytes that are not valid UTF-8 become U+FFFD.
@@ -22,7 +23,7 @@ void ls_text_add_number(struct ls_text *text, double number);
 // and a word that is longer than a line has one of its own.
 void ls_text_add_wrapped(struct ls_text *text, const char *indent, const char *words, int columns);
 void ls_text_clear(struct ls_text *text); // keeps the memory
-void ls_text_free(struct ls_text *text);
+void ls_text_free(struct ls_text *text);  // and leaves it empty
 
 // How many characters of UTF-8.
 int ls_text_columns(const char *string);

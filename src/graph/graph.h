@@ -26,7 +26,7 @@ struct ls_shape {
     ((struct ls_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                    \
                        .dim = {__VA_ARGS__}})
 
-int64_t ls_shape_count(const struct ls_shape *shape);
+int64_t ls_shape_count(const struct ls_shape *shape); // elements: the product of all dimensions
 bool ls_shape_equal(const struct ls_shape *a, const struct ls_shape *b);
 char *ls_shape_text(char out[96], const struct ls_shape *shape); // "32x64x8x8"; "scalar"
 
@@ -110,12 +110,14 @@ struct ls_graph {
     ls_value result; // evaluation: probabilities or predictions; LS_NONE where there are none
 };
 
-void ls_graph_init(struct ls_graph *graph, enum ls_mode mode);
-void ls_graph_free(struct ls_graph *graph);
+void ls_graph_init(struct ls_graph *graph, enum ls_mode mode); // an empty one, status LS_OK
+void ls_graph_free(struct ls_graph *graph);                    // and leaves it empty
 
+// A value that no node makes: an input, or for passes. The name is copied. On failure (a rank or dimension
+// out of bounds) sets graph->status and returns LS_NONE, as does ls_graph_add_param.
 ls_value ls_graph_add_value(struct ls_graph *graph, enum ls_value_kind kind, const char *name, ls_dtype dtype,
                             struct ls_shape shape);
-// A parameter; its name gets the graph's scope in front.
+// A parameter, f32; its name gets the graph's scope in front.
 ls_value ls_graph_add_param(struct ls_graph *graph, const char *name, struct ls_shape shape,
                             struct ls_init init, bool decays);
 // Is the name this one, or does it begin with it and a dot? "layer1.0.bn1.bias" is below "layer1", not below
@@ -138,13 +140,14 @@ static inline struct ls_value_info *ls_info(const struct ls_graph *graph, ls_val
 }
 // Is it a parameter, or what a node casts a parameter to? Such a value changes with updates alone.
 bool ls_graph_is_weight(const struct ls_graph *graph, ls_value value);
+// Is it a node that does this cast?
 bool ls_graph_casts_weight(const struct ls_graph *graph, const struct ls_node *node);
 // The value of that name, or LS_NONE.
 ls_value ls_graph_find(const struct ls_graph *graph, const char *name);
 
 // One line a value or node; ls_graph_parse reads it back into the same graph. Errors name the line.
 void ls_graph_text(const struct ls_graph *graph, struct ls_text *out);
-const char *ls_value_kind_name(enum ls_value_kind kind);
+const char *ls_value_kind_name(enum ls_value_kind kind); // as the text has it: "raw", "param", …
 // `graph` is made anew, whatever it held; left empty on failure. A graph that is read verifies.
 ls_status ls_graph_parse(struct ls_graph *graph, const char *text, const char *file_name);
 

@@ -47,6 +47,7 @@ const struct ls_op *ls_op_named(const char *name); // or NULL
 // `out` (shape and dtype only). Errors name the node.
 ls_status ls_node_infer(const struct ls_graph *graph, const struct ls_node *node,
                         struct ls_value_info out[LS_MAX_OUT]);
+// What the op's `flops` says, in operations; 0 of a view.
 double ls_node_flops(const struct ls_graph *graph, const struct ls_node *node);
 
 // ---- for gradient rules ----

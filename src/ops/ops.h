@@ -247,6 +247,7 @@ struct ls_conv_spec {
     int64_t groups, dilation;         // 0 is read as 1
     bool bias;
 };
+// x [N,C,H,W] -> [N,out,OH,OW]; parameters NAME.weight [out, C/groups, kernel, kernel] and NAME.bias [out].
 ls_value ls_conv(struct ls_graph *graph, ls_value x, const char *name, const struct ls_conv_spec *spec);
 // Along the width alone. A signal of L points and C channels is an image [N,C,1,L] here, so that what runs
 // 2-D runs it: no op is one-dimensional. The weight is [O, C/groups, 1, K]. The same for the pools below.
@@ -262,10 +263,14 @@ struct ls_conv_transpose_spec {
 };
 ls_value ls_conv_transpose(struct ls_graph *graph, ls_value x, const char *name,
                            const struct ls_conv_transpose_spec *spec);
+// x [N,F] -> [N,out]; parameters NAME.weight [out,F] and NAME.bias [out].
 ls_value ls_linear(struct ls_graph *graph, ls_value x, const char *name, int64_t out);
-// Training graph: statistics of the lane, running ones as outputs (momentum 0.1); evaluation, and where scale
-// and shift are both frozen: the running ones, which stay as they are. epsilon 1e-5.
+// x -> x's shape; parameters NAME.weight, the scale, and NAME.bias, the shift [C], statistics
+// NAME.running_mean and NAME.running_var [C]. Training graph: statistics of the lane, running ones as outputs
+// (momentum 0.1); evaluation, and where scale and shift are both frozen: the running ones, which stay as they
+// are. epsilon 1e-5.
 ls_value ls_batchnorm(struct ls_graph *graph, ls_value x, const char *name, float initial_scale);
+// Activations, element by element: what each computes stands at its id.
 ls_value ls_relu(struct ls_graph *graph, ls_value x);
 ls_value ls_sigmoid(struct ls_graph *graph, ls_value x);
 ls_value ls_clip(struct ls_graph *graph, ls_value x, double low, double high);
@@ -274,13 +279,15 @@ ls_value ls_tanh(struct ls_graph *graph, ls_value x);
 ls_value ls_gelu(struct ls_graph *graph, ls_value x, bool tanh); // tanh: the approximation
 ls_value ls_silu(struct ls_graph *graph, ls_value x);
 ls_value ls_hard_swish(struct ls_graph *graph, ls_value x);
+// Pools over windows of kernel x kernel: x [N,C,H,W] -> [N,C,OH,OW], OH = (H + 2 pad - kernel) / stride + 1,
+// rounded down. `count_padding`: an average divides by the whole window, else by its part inside x.
 ls_value ls_max_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad);
 ls_value ls_avg_pool(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
                      bool count_padding);
 ls_value ls_max_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad);
 ls_value ls_avg_pool1d(struct ls_graph *graph, ls_value x, int64_t kernel, int64_t stride, int64_t pad,
                        bool count_padding);
-ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x);
+ls_value ls_global_avg_pool(struct ls_graph *graph, ls_value x); // [N,C,H,W] -> [N,C,1,1]
 // Averages x to height x width places, of which it has at least as many: along each axis windows of one size
 // at one distance, the largest at which they cover x. Where the places divide x this is PyTorch's
 // adaptive_avg_pool2d. x itself where it has that size.
@@ -290,27 +297,33 @@ ls_value ls_avg_pool_to(struct ls_graph *graph, ls_value x, int64_t height, int6
 ls_value ls_resize(struct ls_graph *graph, ls_value x, int64_t height, int64_t width, bool bilinear);
 // The same to `factor` times as many in both directions.
 ls_value ls_upsample(struct ls_graph *graph, ls_value x, int64_t factor, bool bilinear);
+// Element by element, of shapes that broadcast as at LS_OP_ADD.
 ls_value ls_add(struct ls_graph *graph, ls_value a, ls_value b);
 ls_value ls_mul(struct ls_graph *graph, ls_value a, ls_value b);
-ls_value ls_flatten(struct ls_graph *graph, ls_value x);
+// Values that only move; an axis is one of the shape, from 0 on. Slice takes places [begin, begin + size) of
+// `axis`, pad makes it `size` long, with x from `begin` on and 0 elsewhere, repeat wants a first axis of 1.
+ls_value ls_flatten(struct ls_graph *graph, ls_value x); // [N,C,H,W] -> [N, H*W*C]
 ls_value ls_reshape(struct ls_graph *graph, ls_value x, struct ls_shape shape);
 ls_value ls_transpose(struct ls_graph *graph, ls_value x, const int *axes); // one for each of x
 ls_value ls_concat(struct ls_graph *graph, const ls_value *parts, int n, int axis);
 ls_value ls_slice(struct ls_graph *graph, ls_value x, int axis, int64_t begin, int64_t size);
 ls_value ls_pad(struct ls_graph *graph, ls_value x, int axis, int64_t begin, int64_t size);
 ls_value ls_repeat(struct ls_graph *graph, ls_value x, int64_t times);
+// scale * a' b' over the last two axes, for each place of those before; a' is a, or a transposed.
 ls_value ls_matmul(struct ls_graph *graph, ls_value a, ls_value b, bool transpose_a, bool transpose_b,
                    double scale);
+// x -> x's shape; parameters NAME.weight, which starts at 1, and NAME.bias at 0, both [C].
 ls_value ls_layernorm(struct ls_graph *graph, ls_value x, const char *name, double epsilon);
 ls_value ls_groupnorm(struct ls_graph *graph, ls_value x, const char *name, int64_t groups, double epsilon);
 // `index` is i32: targets, or positions; samples are f32 and cannot be one. The table starts uniform in
 // ±sqrt(3), of variance 1.
 ls_value ls_embedding(struct ls_graph *graph, ls_value index, const char *name, int64_t rows, int64_t width);
 ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluation: x itself
-ls_value ls_softmax(struct ls_graph *graph, ls_value x);
+ls_value ls_softmax(struct ls_graph *graph, ls_value x);              // over the last axis
 // Losses make the metrics (LS_OUTPUT values "metric:loss", "metric:score", "metric:weight") and, in a
 // training graph, the rank flags ("metric:stop", "metric:fault"); they add the target, weight and seed
-// inputs. `augment`: the input of augmentation parameters where samples are mixed, else LS_NONE.
+// inputs. Outputs of the model are [N,C]. `augment`: the input of augmentation parameters where samples are
+// mixed, else LS_NONE. They return the graph's status; formulas stand at the ids.
 ls_status ls_cross_entropy(struct ls_graph *graph, ls_value logits, double smoothing, ls_value augment);
 ls_status ls_mse(struct ls_graph *graph, ls_value prediction);
 ls_status ls_mae(struct ls_graph *graph, ls_value prediction);

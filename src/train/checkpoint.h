@@ -112,9 +112,10 @@ ls_status ls_checkpoint_writer_open(const char *folder, const struct ls_layout *
 void ls_checkpoint_writer_start(struct ls_checkpoint_writer *writer, const struct ls_checkpoint *checkpoint);
 // Instead of a start, where nothing can be written: the last error counts as that of a write.
 void ls_checkpoint_writer_refuse(struct ls_checkpoint_writer *writer);
+// Waits for the write under way; the error of the last one.
 ls_status ls_checkpoint_writer_flush(struct ls_checkpoint_writer *writer);
-ls_status ls_checkpoint_writer_finish(
-    struct ls_checkpoint_writer *writer); // waits; the first error since open; stays open
+// Waits; the first error since open. It stays open.
+ls_status ls_checkpoint_writer_finish(struct ls_checkpoint_writer *writer);
 void ls_checkpoint_writer_close(struct ls_checkpoint_writer *writer);
 // With train.audit_every, the newest file that an audit stands behind is kept too, whatever its age.
 void ls_checkpoint_writer_audits_every(struct ls_checkpoint_writer *writer, uint64_t every);

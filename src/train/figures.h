@@ -46,24 +46,23 @@ ls_status ls_figures_open(int64_t outputs, enum ls_outputs kind, float min_confi
                           struct ls_figures *figures);
 // As opened.
 void ls_figures_reset(struct ls_figures *figures);
-void ls_figures_close(struct ls_figures *figures);
+void ls_figures_close(struct ls_figures *figures); // frees what it holds
 // `values` [n][outputs]; `targets` [n] i32 classes in range, or [n][outputs] f32. All are finite. A label
-// is taken to hold where its probability is above 0.5. Without
-// targets (NULL) samples and abstentions are counted.
+// is taken to hold where its probability is above 0.5. Without targets (NULL) samples and abstentions are
+// counted.
 void ls_figures_add(struct ls_figures *figures, int64_t n, const float *values, const void *targets);
 // All ranks get the figures of all.
 ls_status ls_figures_reduce(struct ls_figures *figures, struct ls_comm *comm);
 
-// Of reduced figures. NAN where there are no samples.
-double ls_figures_accuracy(const struct ls_figures *figures);
-double ls_figures_label_accuracy(const struct ls_figures *figures);
-double ls_figures_f1(const struct ls_figures *figures);
-double ls_figures_top(const struct ls_figures *figures);
-double ls_figures_ece(const struct ls_figures *figures);
-double
-ls_figures_answered_accuracy(const struct ls_figures *figures); // of samples that it did not abstain from
-double ls_figures_mse(const struct ls_figures *figures);
-double ls_figures_mae(const struct ls_figures *figures);
+// Of reduced figures; parts of 1. NAN where there are no samples.
+double ls_figures_accuracy(const struct ls_figures *figures); // of labels: of samples with all of them right
+double ls_figures_answered_accuracy(const struct ls_figures *figures); // of samples not abstained from
+double ls_figures_top(const struct ls_figures *figures);               // of classes: top-5
+double ls_figures_ece(const struct ls_figures *figures);               // of classes
+double ls_figures_label_accuracy(const struct ls_figures *figures);    // of labels, each for itself
+double ls_figures_f1(const struct ls_figures *figures);                // of labels
+double ls_figures_mse(const struct ls_figures *figures); // of values: mean over samples and outputs
+double ls_figures_mae(const struct ls_figures *figures); // likewise
 
 // The `top` most probable of n classes, the most probable first; of equals, the lower class. `order` [n] is
 // room to work in. Costs n + top * log n.

@@ -14,7 +14,7 @@ struct ls_scores {
     double mae, mse;       // values: mean absolute and mean squared error, over samples and values
 };
 
-struct ls_scores ls_scores_none(void);
+struct ls_scores ls_scores_none(void);                                   // all NAN
 struct ls_scores ls_scores_of_figures(const struct ls_figures *figures); // reduced
 // Of a step: the loss has one score beside it (ops.h), here its mean.
 struct ls_scores ls_scores_of_step(enum ls_outputs kind, double score);

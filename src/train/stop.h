@@ -8,7 +8,7 @@
 
 void ls_stop_listen(void); // from now on the signals set it
 void ls_stop_ask(void);    // the program's own wish: from any thread, or from a signal handler of its own
-bool ls_stop_wanted(void);
+bool ls_stop_wanted(void); // by this rank
 void ls_stop_forget(void); // before another training in the same process
 
 #include "base/end.h"

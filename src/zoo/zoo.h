@@ -62,6 +62,8 @@ struct ls_model_spec {
     int n_freeze;
 };
 struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec); // its input op, as ls_zoo_build makes it
+// `graph` is made anew; free it with ls_graph_free. On failure it is left empty; the error names the model,
+// the sample's size and the node.
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);
 
 #include "base/end.h"
