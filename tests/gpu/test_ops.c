@@ -1,18 +1,12 @@
 // Every op that CUDA has, node by node, against the plain kernels: the cases of tests/conform, and shapes
 // that do not divide. $LOCKSTEP_CUDA_MODULE names the module: the stand-in, or the real one on a machine with
 // a GPU.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "base/philox.h"
 #include "conform/cases.h"
 #include "gpu/bounds.h"
 #include "gpu/stage.h"
 #include "graph/augment.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <stdio.h>

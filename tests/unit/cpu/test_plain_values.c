@@ -1,20 +1,10 @@
 // Plain kernels: small results worked out by hand, and what they do with NaN, infinity and bad targets.
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include "conform/trial.h"
 #include "graph/augment.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <string.h>
-
-static void ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 struct small {
     struct ls_trial trial;
@@ -56,7 +46,7 @@ static void test_activations_keep_nan(void **state) {
     (void)state;
     struct small s = small_open();
     small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){-1, -0.0, 2, (double)NAN, (double)-INFINITY});
-    ok(small_run(&s, LS_OP_RELU, NULL));
+    assert_ok(small_run(&s, LS_OP_RELU, NULL));
     small_expect(&s, 0, (double[]){0, 0, 2, (double)NAN, 0});
     assert_false(signbit(ls_trial_get(&s.trial, s.trial.graph.nodes[0].out[0], 1)));
     ls_trial_close(&s.trial);
@@ -64,21 +54,21 @@ static void test_activations_keep_nan(void **state) {
     s = small_open(); // y, dy
     small_in(&s, LS_F32, LS_SHAPE(1, 4), (double[]){0, 1, (double)NAN, 3});
     small_in(&s, LS_F32, LS_SHAPE(1, 4), (double[]){5, 6, 7, (double)NAN});
-    ok(small_run(&s, LS_OP_RELU_GRAD, NULL));
+    assert_ok(small_run(&s, LS_OP_RELU_GRAD, NULL));
     small_expect(&s, 0, (double[]){0, 6, 7, (double)NAN});
     ls_trial_close(&s.trial);
 
     const union ls_attr limits[LS_MAX_ATTRS] = {[LS_CLIP_LOW].f = 0, [LS_CLIP_HIGH].f = 6};
     s = small_open();
     small_in(&s, LS_F32, LS_SHAPE(1, 4), (double[]){-3, 2, 9, (double)NAN});
-    ok(small_run(&s, LS_OP_CLIP, limits));
+    assert_ok(small_run(&s, LS_OP_CLIP, limits));
     small_expect(&s, 0, (double[]){0, 2, 6, (double)NAN});
     ls_trial_close(&s.trial);
 
     s = small_open(); // at the limits themselves the gradient is 0
     small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){0, 2, 6, 9, -1});
     small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){1, 2, 3, 4, 5});
-    ok(small_run(&s, LS_OP_CLIP_GRAD, limits));
+    assert_ok(small_run(&s, LS_OP_CLIP_GRAD, limits));
     small_expect(&s, 0, (double[]){0, 2, 0, 0, 0});
     ls_trial_close(&s.trial);
 }
@@ -88,7 +78,7 @@ static void expect_of_one(enum ls_op_id op, union ls_attr attr, struct ls_shape 
     const union ls_attr attrs[LS_MAX_ATTRS] = {attr};
     struct small s = small_open();
     small_in(&s, LS_F32, shape, x);
-    ok(small_run(&s, op, attrs));
+    assert_ok(small_run(&s, op, attrs));
     small_expect(&s, 0, y);
     ls_trial_close(&s.trial);
 }
@@ -99,7 +89,7 @@ static void expect_of_two(enum ls_op_id op, union ls_attr attr, struct ls_shape 
     struct small s = small_open();
     small_in(&s, LS_F32, shape, x);
     small_in(&s, LS_F32, shape, dy);
-    ok(small_run(&s, op, attrs));
+    assert_ok(small_run(&s, op, attrs));
     small_expect(&s, 0, dx);
     ls_trial_close(&s.trial);
 }
@@ -215,7 +205,7 @@ static void test_activations_are_near_the_truth(void **state) {
         struct small s = small_open();
         small_in(&s, LS_F32, LS_SHAPE(N / 100, 100), x);
         if (ls_op_table[functions[f].op]->min_in == 2) small_in(&s, LS_F32, LS_SHAPE(N / 100, 100), one);
-        ok(small_run(&s, functions[f].op, attrs));
+        assert_ok(small_run(&s, functions[f].op, attrs));
         for (int i = 0; i < N; i++) {
             const double expected = functions[f].of(x[i]);
             const double found = ls_trial_get(&s.trial, s.trial.graph.nodes[0].out[0], i);
@@ -243,7 +233,7 @@ static void test_max_pool_ties_and_nan(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(1, 1, 2, 8),
              (double[]){3, 3, 1, nan_, nan_, 5, low, low, //
                         3, 3, 9, 2, nan_, 7, low, low});
-    ok(small_run(&s, LS_OP_MAX_POOL, attrs));
+    assert_ok(small_run(&s, LS_OP_MAX_POOL, attrs));
     small_expect(&s, 0, (double[]){3, nan_, nan_, low});
     small_expect(&s, 1, (double[]){0, 1, 0, 0});
     ls_trial_close(&s.trial);
@@ -257,7 +247,7 @@ static void test_avg_pool_divisors(void **state) {
         attrs[LS_COUNT_PADDING].i = count;
         struct small s = small_open();
         small_in(&s, LS_F32, LS_SHAPE(1, 1, 3, 3), x);
-        ok(small_run(&s, LS_OP_AVG_POOL, attrs));
+        assert_ok(small_run(&s, LS_OP_AVG_POOL, attrs));
         small_expect(&s, 0,
                      count ? (double[]){12.0 / 9, 16.0 / 9, 24.0 / 9, 28.0 / 9} : (double[]){3, 4, 6, 7});
         ls_trial_close(&s.trial);
@@ -273,7 +263,7 @@ static void test_batchnorm_far_from_zero(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(ROWS, 2), x);
     small_in(&s, LS_F32, LS_SHAPE(2), (double[]){2, 1});
     small_in(&s, LS_F32, LS_SHAPE(2), (double[]){1, 0});
-    ok(small_run(&s, LS_OP_BATCHNORM, (union ls_attr[LS_MAX_ATTRS]){{.f = 1e-12}}));
+    assert_ok(small_run(&s, LS_OP_BATCHNORM, (union ls_attr[LS_MAX_ATTRS]){{.f = 1e-12}}));
     small_expect(&s, 1, (double[]){4096, (ROWS - 1) / 2.0});
     small_expect(&s, 2, (double[]){0.0625, ((double)ROWS * ROWS - 1) / 12});
     ls_value y = s.trial.graph.nodes[0].out[0];
@@ -317,7 +307,7 @@ static void test_cross_entropy_of_mixed_samples(void **state) {
     small_in(&s, LS_I32, LS_SHAPE(3), targets);
     small_in(&s, LS_F32, LS_SHAPE(3), weights);
     small_in(&s, LS_I32, LS_SHAPE(3, LS_AUGMENT_WORDS), numbers);
-    ok(small_run(&s, LS_OP_CROSS_ENTROPY, (union ls_attr[LS_MAX_ATTRS]){{0}}));
+    assert_ok(small_run(&s, LS_OP_CROSS_ENTROPY, (union ls_attr[LS_MAX_ATTRS]){{0}}));
     small_expect(&s, 0, &loss);
     small_expect(&s, 1, (double[]){1.75});
     small_expect(&s, 2, &weight);
@@ -329,7 +319,7 @@ static void test_cross_entropy_of_mixed_samples(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(3), weights);
     small_in(&s, LS_F32, (struct ls_shape){.rank = 0}, (double[]){3});
     small_in(&s, LS_I32, LS_SHAPE(3, LS_AUGMENT_WORDS), numbers);
-    ok(small_run(&s, LS_OP_CROSS_ENTROPY_GRAD, (union ls_attr[LS_MAX_ATTRS]){{0}}));
+    assert_ok(small_run(&s, LS_OP_CROSS_ENTROPY_GRAD, (union ls_attr[LS_MAX_ATTRS]){{0}}));
     small_expect(&s, 0, gradient);
     ls_trial_close(&s.trial);
 
@@ -354,7 +344,7 @@ static void test_cross_entropy(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(4, 3), (double[]){1000, 1000, 0, 0, 0, far, 1, 2, 3, 7, 7, 7});
     small_in(&s, LS_I32, LS_SHAPE(4), (double[]){1, 0, 2, -5});
     small_in(&s, LS_F32, LS_SHAPE(4), (double[]){1, 1, 0.5, 0});
-    ok(small_run(&s, LS_OP_CROSS_ENTROPY, none));
+    assert_ok(small_run(&s, LS_OP_CROSS_ENTROPY, none));
     double third = log(exp(-2) + exp(-1) + 1);
     small_expect(&s, 0, (double[]){2 * log(2) + 0.5 * third}); // neither 1000 nor -inf overflows
     small_expect(&s, 1, (double[]){1.5});                      // a tie goes to the first: sample 0 is wrong
@@ -366,7 +356,7 @@ static void test_cross_entropy(void **state) {
     small_in(&s, LS_I32, LS_SHAPE(2), (double[]){1, 99});
     small_in(&s, LS_F32, LS_SHAPE(2), (double[]){1, 0});
     small_in(&s, LS_F32, (struct ls_shape){0}, (double[]){0.25});
-    ok(small_run(&s, LS_OP_CROSS_ENTROPY_GRAD, none));
+    assert_ok(small_run(&s, LS_OP_CROSS_ENTROPY_GRAD, none));
     small_expect(&s, 0, (double[]){0.125, -0.125, 0, 0});
     ls_trial_close(&s.trial);
 
@@ -385,7 +375,7 @@ static void test_mse(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(2, 2), (double[]){1, 2, 5, 5});
     small_in(&s, LS_F32, LS_SHAPE(2, 2), (double[]){0, 4, (double)NAN, 1});
     small_in(&s, LS_F32, LS_SHAPE(2), (double[]){2, 0});
-    ok(small_run(&s, LS_OP_MSE, NULL));
+    assert_ok(small_run(&s, LS_OP_MSE, NULL));
     small_expect(&s, 0, (double[]){5});
     small_expect(&s, 1, (double[]){3});
     small_expect(&s, 2, (double[]){2});
@@ -404,7 +394,7 @@ static void test_mae_and_huber(void **state) {
         small_in(&s, LS_F32, LS_SHAPE(3, 2), x);
         small_in(&s, LS_F32, LS_SHAPE(3, 2), target);
         small_in(&s, LS_F32, LS_SHAPE(3), weight);
-        ok(small_run(&s, huber ? LS_OP_HUBER : LS_OP_MAE, huber ? two : none));
+        assert_ok(small_run(&s, huber ? LS_OP_HUBER : LS_OP_MAE, huber ? two : none));
         small_expect(&s, 0, (double[]){huber ? (0.125 + 2) / 2 + 2 * (8 + 4) / 2.0 : 1.25 + 2 * 4});
         small_expect(&s, 1, (double[]){1.25 + 2 * 4});
         small_expect(&s, 2, (double[]){3});
@@ -415,7 +405,7 @@ static void test_mae_and_huber(void **state) {
         small_in(&s, LS_F32, LS_SHAPE(3, 2), target);
         small_in(&s, LS_F32, LS_SHAPE(3), weight);
         small_in(&s, LS_F32, (struct ls_shape){.rank = 0}, (double[]){4});
-        ok(small_run(&s, huber ? LS_OP_HUBER_GRAD : LS_OP_MAE_GRAD, huber ? two : none));
+        assert_ok(small_run(&s, huber ? LS_OP_HUBER_GRAD : LS_OP_MAE_GRAD, huber ? two : none));
         small_expect(&s, 0, huber ? dhuber : dmae);
         ls_trial_close(&s.trial);
     }
@@ -425,7 +415,7 @@ static void test_mae_and_huber(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(1, 2), (double[]){3, 1});
     small_in(&s, LS_F32, LS_SHAPE(1), (double[]){1});
     small_in(&s, LS_F32, (struct ls_shape){.rank = 0}, (double[]){1});
-    ok(small_run(&s, LS_OP_MAE_GRAD, none));
+    assert_ok(small_run(&s, LS_OP_MAE_GRAD, none));
     small_expect(&s, 0, (double[]){0, (double)NAN});
     ls_trial_close(&s.trial);
 }
@@ -438,7 +428,7 @@ static void test_binary_cross_entropy(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(4, 2), (double[]){1000, -1000, 0, 0, 1000, -1, (double)NAN, infinite});
     small_in(&s, LS_F32, LS_SHAPE(4, 2), (double[]){1, 0, 1, 0, 0, 0, 1, 7});
     small_in(&s, LS_F32, LS_SHAPE(4), (double[]){1, 1, 0.5, 0});
-    ok(small_run(&s, LS_OP_BINARY_CROSS_ENTROPY, none));
+    assert_ok(small_run(&s, LS_OP_BINARY_CROSS_ENTROPY, none));
     // Far from 0 the loss is 0 or the logit itself; a logit of 0 says no.
     small_expect(&s, 0, (double[]){0 + log(2) + 0.25 * (1000 + log1p(exp(-1)))});
     small_expect(&s, 1, (double[]){1});
@@ -450,7 +440,7 @@ static void test_binary_cross_entropy(void **state) {
     small_in(&s, LS_F32, LS_SHAPE(3, 2), (double[]){1, 0, 1, 0, 1, 1});
     small_in(&s, LS_F32, LS_SHAPE(3), (double[]){1, 2, 0});
     small_in(&s, LS_F32, (struct ls_shape){0}, (double[]){0.5});
-    ok(small_run(&s, LS_OP_BINARY_CROSS_ENTROPY_GRAD, half)); // targets are 3/4 and 1/4
+    assert_ok(small_run(&s, LS_OP_BINARY_CROSS_ENTROPY_GRAD, half)); // targets are 3/4 and 1/4
     small_expect(&s, 0, (double[]){-0.0625, 0.1875, -0.375, 0.125, 0, 0});
     ls_trial_close(&s.trial);
 }
@@ -459,7 +449,7 @@ static void test_sigmoid_far_from_zero(void **state) {
     (void)state;
     struct small s = small_open();
     small_in(&s, LS_F32, LS_SHAPE(1, 5), (double[]){0, 1000, -1000, -1, (double)NAN});
-    ok(small_run(&s, LS_OP_SIGMOID, NULL));
+    assert_ok(small_run(&s, LS_OP_SIGMOID, NULL));
     small_expect(&s, 0, (double[]){0.5, 1, 0, exp(-1) / (1 + exp(-1)), (double)NAN});
     ls_trial_close(&s.trial);
 }
@@ -468,7 +458,7 @@ static void test_rank_flags(void **state) {
     (void)state;
     struct small s = small_open();
     s.trial.control.stop = 1, s.trial.control.fault = 3;
-    ok(small_run(&s, LS_OP_RANK_FLAGS, NULL));
+    assert_ok(small_run(&s, LS_OP_RANK_FLAGS, NULL));
     small_expect(&s, 0, (double[]){1});
     small_expect(&s, 1, (double[]){3});
     ls_trial_close(&s.trial);
@@ -482,7 +472,7 @@ static void test_cast(void **state) {
             struct small s = small_open();
             const double third = 1.0 / 3;
             small_in(&s, types[from], LS_SHAPE(1, 3), (double[]){third, -4, (double)NAN});
-            ok(small_run(&s, LS_OP_CAST, (union ls_attr[LS_MAX_ATTRS]){{.i = types[to]}}));
+            assert_ok(small_run(&s, LS_OP_CAST, (union ls_attr[LS_MAX_ATTRS]){{.i = types[to]}}));
             double held = ls_trial_get(&s.trial, 0, 0), expected = held;
             if (types[to] == LS_F32) expected = (double)(float)held;
             if (types[to] == LS_BF16) expected = (double)ls_bf16_to_f32(ls_bf16_from_f32((float)held));
@@ -512,7 +502,7 @@ static void test_bf16_needs_its_instructions_or_plain_kernels(void **state) {
     (void)state;
     struct small s = small_open();
     small_in(&s, LS_BF16, LS_SHAPE(1, 2), (double[]){1, -1});
-    ok(small_run(&s, LS_OP_RELU, NULL));
+    assert_ok(small_run(&s, LS_OP_RELU, NULL));
     const struct ls_kernel *kernel;
     size_t workspace;
     ls_status status =
@@ -547,7 +537,7 @@ static void test_embedding_gradient(void **state) {
     struct small s = small_open();
     small_in(&s, LS_I32, LS_SHAPE(3), (double[]){2, 0, 2});
     small_in(&s, LS_F32, LS_SHAPE(3, 2), (double[]){1, 2, 3, 4, 5, 6});
-    ok(small_run(&s, LS_OP_EMBEDDING_GRAD, attrs));
+    assert_ok(small_run(&s, LS_OP_EMBEDDING_GRAD, attrs));
     small_expect(&s, 0, (double[]){3, 4, 0, 0, 6, 8});
     ls_trial_close(&s.trial);
 }

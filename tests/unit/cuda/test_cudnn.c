@@ -2,12 +2,9 @@
 // in every direction and type. Skipped where cuDNN is not; plans are made, not run.
 #include "cuda/kernels/elementwise.h"
 #include "cuda/lib/parts.h"
+#include "unit/check.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
-
-#include <cmocka.h>
 
 // Only a plan that runs would call it.
 ls_status ls_cuda_relu(ls_dtype type, const void *x, void *y, int64_t n, cudaStream_t stream) {

@@ -2,14 +2,11 @@
 // parts, in groups. Numbers are small integers, so that every sum is exact in every type and order, and equal
 // means equal.
 #include "cuda/lib/parts.h"
+#include "unit/check.h"
 #include "unit/cuda/product.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 // ---- the product that im2col is given: by the definition, when nothing else runs ----
 

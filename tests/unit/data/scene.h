@@ -1,65 +1,19 @@
-// What the tests of data/ share: a folder with a space in its name, HDF5 files in it, and the words of
-// errors.
+// What the tests of data/ share: HDF5 files in their folder.
 #pragma once
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 #include "base/hash.h"
 #include "data/dataset.h"
 #include "data/shard.h"
 #include "h5/h5.h"
+#include "unit/scratch.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-static char scene_folder[64];
-
-static inline int scene_open(void **state) {
-    (void)state;
-    snprintf(scene_folder, sizeof scene_folder, "/tmp/lockstep data XXXXXX");
-    return mkdtemp(scene_folder) ? 0 : 1;
-}
-
-static inline int scene_close(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", scene_folder);
-    return system(command);
-}
-
-// Names of files in the folder; eight may be in use at a time.
-static inline const char *scene_path(const char *name) {
-    static char paths[8][256];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", scene_folder, name);
-    return path;
-}
-
-static inline void assert_fails(ls_status status, const char *words) {
-    assert_int_equal(status, LS_INPUT);
-    if (!strstr(ls_error_last()->text, words))
-        fail_msg("'%s' does not say '%s'", ls_error_last()->text, words);
-    ls_error_clear();
-}
-
-static inline void assert_ok(ls_status status) {
-    if (status != LS_OK) fail_msg("%s", ls_error_last()->text);
-}
 
 #define DIM(...) (const int64_t[]){__VA_ARGS__}, (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
 static inline struct ls_h5 *make_file(const char *name) {
     struct ls_h5 *file;
-    assert_ok(ls_h5_create(scene_path(name), &file));
+    assert_ok(ls_h5_create(scratch(name), &file));
     return file;
 }
 
@@ -140,7 +94,7 @@ static inline void write_shard(const char *name, int64_t n, const char *wrong) {
 }
 
 static inline ls_status open_set(const char *pattern, const char *axes, struct ls_dataset **set) {
-    const char *patterns[] = {scene_path(pattern)};
+    const char *patterns[] = {scratch(pattern)};
     struct ls_dataset_spec spec = {.patterns = patterns,
                                    .n_patterns = 1,
                                    .input = "images",

@@ -6,7 +6,7 @@ static struct ls_check_report report;
 
 static ls_status check_data(const char *name, const char *input, const char *target) {
     ls_check_report_free(&report);
-    return ls_check_shard(scene_path(name), input, target, 2, &report);
+    return ls_check_shard(scratch(name), input, target, 2, &report);
 }
 
 static ls_status check(const char *name) {
@@ -15,7 +15,7 @@ static ls_status check(const char *name) {
 
 static int close_all(void **state) {
     ls_check_report_free(&report);
-    return scene_close(state);
+    return scratch_drop(state);
 }
 
 static void test_right_shard(void **state) {
@@ -47,7 +47,7 @@ static void test_wrong_shards(void **state) {
         char name[64];
         snprintf(name, sizeof name, "%s.h5", wrongs[i][0]);
         write_shard(name, 50, wrongs[i][0]);
-        assert_fails(check(name), wrongs[i][1]);
+        assert_fails(LS_INPUT, wrongs[i][1], check(name));
     }
 }
 
@@ -59,13 +59,13 @@ static void test_many_offenders(void **state) {
     struct ls_h5 *file = make_file("many.h5");
     add_data(file, "images", LS_F32, DIM(100, 4), values);
     assert_ok(ls_h5_finish(file));
-    assert_fails(check("many.h5"), "images[1] is not finite");
+    assert_fails(LS_INPUT, "images[1] is not finite", check("many.h5"));
     assert_int_equal(report.offenders, 10);
     assert_non_null(strstr(report.words[0], "images[1] is"));
     assert_non_null(strstr(report.words[4], "images[41] is"));
     assert_non_null(strstr(report.text, "100 samples"));
     write_shard("negative.h5", 50, "negative");
-    assert_fails(check("negative.h5"), "labels[49]");
+    assert_fails(LS_INPUT, "labels[49]", check("negative.h5"));
     assert_int_equal(report.offenders, 1); // its checksum covers the label, and is right
 }
 
@@ -73,18 +73,18 @@ static void test_many_offenders(void **state) {
 static void test_truncated(void **state) {
     (void)state;
     write_shard("whole.h5", 3000, "nothing");
-    FILE *whole = fopen(scene_path("whole.h5"), "rb");
+    FILE *whole = fopen(scratch("whole.h5"), "rb");
     static unsigned char bytes[1 << 20];
     size_t n = fread(bytes, 1, sizeof bytes, whole);
     fclose(whole);
     assert_true(n > 12000 && n < sizeof bytes);
     for (size_t length = 0; length < n; length += n / 40) {
-        FILE *cut = fopen(scene_path("cut.h5"), "wb");
+        FILE *cut = fopen(scratch("cut.h5"), "wb");
         fwrite(bytes, 1, length, cut);
         fclose(cut);
-        assert_fails(check("cut.h5"), "cut.h5: is ");
+        assert_fails(LS_INPUT, "cut.h5: is ", check("cut.h5"));
     }
-    assert_fails(check("missing.h5"), "no such file");
+    assert_fails(LS_INPUT, "no such file", check("missing.h5"));
 }
 
 static void test_other_peoples_files(void **state) {
@@ -98,13 +98,13 @@ static void test_other_peoples_files(void **state) {
     assert_string_equal(report.text, "3 samples 2 f32, targets of 1, no CRCs");
     assert_ok(check_data("floats [1].h5", "x", NULL));
     assert_string_equal(report.text, "3 samples 2 f32, no targets, no CRCs");
-    assert_fails(check_data("floats [1].h5", NULL, NULL), "'images'");
+    assert_fails(LS_INPUT, "'images'", check_data("floats [1].h5", NULL, NULL));
 
     values[3] = NAN;
     file = make_file("nan.h5");
     add_data(file, "images", LS_F32, DIM(3, 2), values);
     assert_ok(ls_h5_finish(file));
-    assert_fails(check("nan.h5"), "images[1] is not finite: value 1 of 2 is nan");
+    assert_fails(LS_INPUT, "images[1] is not finite: value 1 of 2 is nan", check("nan.h5"));
 }
 
 int main(void) {
@@ -113,5 +113,5 @@ int main(void) {
         cmocka_unit_test(test_many_offenders),      cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_other_peoples_files),
     };
-    return cmocka_run_group_tests(tests, scene_open, close_all);
+    return cmocka_run_group_tests(tests, scratch_make, close_all);
 }

@@ -25,7 +25,7 @@ static void write_filtered(const char *name, hsize_t rows, hsize_t side, bool ou
         for (int k = 0; k < SIDE * SIDE; k++) numbers[i][k] = number_of(i, k);
     }
     hsize_t dim[3] = {N, SIDE, SIDE}, chunk[3] = {rows, side, SIDE}, most[3] = {N, SIDE + side, SIDE};
-    hid_t file = H5Fcreate(scene_path(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t file = H5Fcreate(scratch(name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t space = H5Screate_simple(3, dim, most), line = H5Screate_simple(1, dim, NULL);
     hid_t properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(properties, 3, chunk);
@@ -294,7 +294,8 @@ static void test_shuffle(void **state) {
     assert_memory_equal(chunk.data, "abcdefghij", 10);
     assert_ok(ls_chunk_decode(&chunking, 1, 3, &chunk, 10, &other, 10)); // skipped
     assert_memory_equal(chunk.data, "abcdefghij", 10);
-    assert_fails(ls_chunk_decode(&chunking, 0, 3, &chunk, 9, &other, 10), "it has 9 bytes, expected 10");
+    assert_fails(LS_INPUT, "it has 9 bytes, expected 10",
+                 ls_chunk_decode(&chunking, 0, 3, &chunk, 9, &other, 10));
     struct ls_buffer empty = {0}, none = {0}; // nothing, of nothing
     assert_ok(ls_buffer_reserve(&empty, 1));
     assert_ok(ls_chunk_decode(&chunking, 0, 3, &empty, 0, &none, 0));
@@ -317,8 +318,8 @@ static void test_fletcher(void **state) {
     assert_ok(ls_chunk_decode(&chunking, 0, 1, &chunk, 10, &other, 6));
     bytes[3] ^= 1;
     set_bytes(&chunk, bytes, 10);
-    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, 10, &other, 6), "fletcher32");
-    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, 3, &other, 6), "no room");
+    assert_fails(LS_INPUT, "fletcher32", ls_chunk_decode(&chunking, 0, 1, &chunk, 10, &other, 6));
+    assert_fails(LS_INPUT, "no room", ls_chunk_decode(&chunking, 0, 1, &chunk, 3, &other, 6));
     free(chunk.data);
     free(other.data);
 }
@@ -335,12 +336,13 @@ static void test_gzip(void **state) {
     assert_ok(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES));
     assert_memory_equal(chunk.data, bytes, BYTES);
     set_bytes(&chunk, packed, n);
-    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES - 1), "gzip");
+    assert_fails(LS_INPUT, "gzip", ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES - 1));
     set_bytes(&chunk, packed, n);
-    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES + 1), "gzip");
-    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n / 2, &other, BYTES), "gzip");
+    assert_fails(LS_INPUT, "gzip", ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, BYTES + 1));
+    assert_fails(LS_INPUT, "gzip", ls_chunk_decode(&chunking, 0, 1, &chunk, n / 2, &other, BYTES));
     // Before any memory is asked for.
-    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, (size_t)1 << 60), "cannot hold");
+    assert_fails(LS_INPUT, "cannot hold",
+                 ls_chunk_decode(&chunking, 0, 1, &chunk, n, &other, (size_t)1 << 60));
     free(bytes);
     free(packed);
     free(chunk.data);
@@ -379,7 +381,7 @@ static void write_szip(const struct packing *packing) {
     uint8_t *numbers = malloc(N * values);
     for (hsize_t i = 0; i < N; i++)
         for (hsize_t k = 0; k < values; k++) numbers[i * values + k] = szip_value(i, k);
-    hid_t file = H5Fcreate(scene_path("szip.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t file = H5Fcreate(scratch("szip.h5"), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     hid_t space = H5Screate_simple(3, dim, NULL), properties = H5Pcreate(H5P_DATASET_CREATE);
     H5Pset_chunk(properties, 3, chunk);
     if (packing->checksum_first) H5Pset_fletcher32(properties);
@@ -402,7 +404,7 @@ static void test_szip(void **state) {
         const hsize_t values = packings[p].side * packings[p].side;
         struct ls_dataset *set;
         write_szip(&packings[p]);
-        const char *path = scene_path("szip.h5");
+        const char *path = scratch("szip.h5");
         const struct ls_dataset_spec spec = {
             .patterns = &path, .n_patterns = 1, .input = "images", .target_optional = true};
         assert_ok(ls_dataset_open(&spec, &set));
@@ -464,7 +466,7 @@ static void test_szip_damaged(void **state) {
         ls_status status =
             ls_chunk_decode(&chunking, 0, 1, &chunk, cases[i].bytes, &other, cases[i].expected);
         if (cases[i].words)
-            assert_fails(status, cases[i].words);
+            assert_fails(LS_INPUT, cases[i].words, status);
         else
             assert_ok(status);
         if (!cases[i].words) assert_memory_equal(chunk.data, "\x68\x91\x33\x44", 4);
@@ -472,7 +474,7 @@ static void test_szip_damaged(void **state) {
     // Before any memory is asked for.
     memset(chunk.data, 255, 4);
     chunking.szip = (struct ls_h5_szip){.bits = 8, .block = 2, .line = 4};
-    assert_fails(ls_chunk_decode(&chunking, 0, 1, &chunk, 9, &other, UINT32_MAX), "cannot hold");
+    assert_fails(LS_INPUT, "cannot hold", ls_chunk_decode(&chunking, 0, 1, &chunk, 9, &other, UINT32_MAX));
     free(chunk.data);
     free(other.data);
 }
@@ -491,5 +493,5 @@ int main(void) {
         cmocka_unit_test(test_szip),
         cmocka_unit_test(test_szip_damaged),
     };
-    return cmocka_run_group_tests(tests, scene_open, scene_close);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_drop);
 }

@@ -24,8 +24,8 @@ static struct ls_dataset *open_labels(const int32_t *labels, int64_t n, int64_t 
 }
 
 static void remove_labels(void) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -f '%s'/labels-*", scene_folder);
+    char command[sizeof scratch_folder + 32];
+    snprintf(command, sizeof command, "rm -f '%s'/labels-*", scratch_folder);
     assert_int_equal(system(command), 0);
 }
 
@@ -43,8 +43,8 @@ static void samples_by_class(void **state) {
     assert_int_equal(index->n_present, 3);
     assert_memory_equal(index->present, present, sizeof present);
     ls_class_index_free(index);
-    assert_fails(ls_class_index_make(set, 5, &index),
-                 "labels-001.h5: labels[0] is 5, expected a class from 0 to 4");
+    assert_fails(LS_INPUT, "labels-001.h5: labels[0] is 5, expected a class from 0 to 4",
+                 ls_class_index_make(set, 5, &index));
     ls_dataset_close(set);
     remove_labels();
 }
@@ -138,5 +138,5 @@ int main(void) {
         cmocka_unit_test(passes_count_up),
         cmocka_unit_test(plain_order_is_as_it_was),
     };
-    return cmocka_run_group_tests(tests, scene_open, scene_close);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_drop);
 }

@@ -76,15 +76,15 @@ static void test_any_order(void **state) {
     assert_string_equal(ls_dataset_path_note(set), "3 of 3 files by pread");
     assert_all_orders(set);
     int64_t in_file;
-    assert_string_equal(ls_dataset_locate(set, 70, &in_file), scene_path("three-1.h5"));
+    assert_string_equal(ls_dataset_locate(set, 70, &in_file), scratch("three-1.h5"));
     assert_int_equal(in_file, 0);
-    assert_string_equal(ls_dataset_locate(set, 270, &in_file), scene_path("three-2.h5"));
+    assert_string_equal(ls_dataset_locate(set, 270, &in_file), scratch("three-2.h5"));
     assert_int_equal(in_file, 199);
     uint8_t sample[30];
-    assert_fails(ls_dataset_read(set, (const int64_t[]){271}, 1, sample, NULL, NULL, true),
-                 "expected 0 to 270");
-    assert_fails(ls_dataset_read(set, (const int64_t[]){-1}, 1, sample, NULL, NULL, true),
-                 "expected 0 to 270");
+    assert_fails(LS_INPUT, "expected 0 to 270",
+                 ls_dataset_read(set, (const int64_t[]){271}, 1, sample, NULL, NULL, true));
+    assert_fails(LS_INPUT, "expected 0 to 270",
+                 ls_dataset_read(set, (const int64_t[]){-1}, 1, sample, NULL, NULL, true));
     assert_ok(ls_dataset_read(set, NULL, 0, NULL, NULL, NULL, true));
     ls_dataset_close(set);
 }
@@ -228,9 +228,9 @@ static void test_labels_that_are_no_class(void **state) {
     for (int slow = 0; slow < 2; slow++) {
         assert_ok(open_set("typed.h5", "auto", &set));
         if (slow) take_slow_path(set);
-        assert_fails(ls_dataset_read(set, (const int64_t[]){0}, 1, samples, out, NULL, true),
-                     "labels[2] is 5000000000");
-        assert_fails(ls_dataset_scan(set, 0, 3, 10, false), "labels[2] is 5000000000");
+        assert_fails(LS_INPUT, "labels[2] is 5000000000",
+                     ls_dataset_read(set, (const int64_t[]){0}, 1, samples, out, NULL, true));
+        assert_fails(LS_INPUT, "labels[2] is 5000000000", ls_dataset_scan(set, 0, 3, 10, false));
         ls_dataset_close(set);
     }
 }
@@ -270,7 +270,7 @@ static void test_axes(void **state) {
     assert_axes((const int64_t[]){2, 3, 32, 32}, NULL, "NHWC", false);
     assert_axes((const int64_t[]){2, 7, 32, 32}, NULL, "auto", false);
     struct ls_dataset *set;
-    assert_fails(open_set("axes.h5", "CHWN", &set), "axes are 'CHWN'");
+    assert_fails(LS_INPUT, "axes are 'CHWN'", open_set("axes.h5", "CHWN", &set));
 }
 
 static void write_shaped(const char *name, const int64_t *dim, int rank, const int64_t *target_dim,
@@ -300,16 +300,18 @@ static void test_shapes(void **state) {
     ls_dataset_close(set);
 
     write_shaped("s.h5", DIM(5, 2, 2, 2, 2), DIM(5), LS_I32);
-    assert_fails(open_set("s.h5", "auto", &set), "'images' is [5, 2, 2, 2, 2] f32, expected [N]");
+    assert_fails(LS_INPUT, "'images' is [5, 2, 2, 2, 2] f32, expected [N]", open_set("s.h5", "auto", &set));
     write_shaped("s.h5", DIM(5, 2), DIM(5, 2, 2), LS_I32);
-    assert_fails(open_set("s.h5", "auto", &set), "'labels' is [5, 2, 2] i32, expected targets [N] or [N, D]");
+    assert_fails(LS_INPUT, "'labels' is [5, 2, 2] i32, expected targets [N] or [N, D]",
+                 open_set("s.h5", "auto", &set));
     write_shaped("s.h5", DIM(5, 2), DIM(4), LS_I32);
-    assert_fails(open_set("s.h5", "auto", &set), "'images' has 5 samples, but 'labels' has 4 targets");
+    assert_fails(LS_INPUT, "'images' has 5 samples, but 'labels' has 4 targets",
+                 open_set("s.h5", "auto", &set));
     write_shaped("s.h5", DIM(5, 2), NULL, 0, LS_I32);
-    assert_fails(open_set("s.h5", "auto", &set), "data.train: ");
-    assert_fails(open_set("s.h5", "auto", &set), "has no dataset 'labels'; it has: images");
-    assert_fails(open_set("nothing-*.h5", "auto", &set), "no file matches '/tmp/lockstep data");
-    assert_fails(open_set("nothing.h5", "auto", &set), "nothing.h5: no such file");
+    assert_fails(LS_INPUT, "data.train: ", open_set("s.h5", "auto", &set));
+    assert_fails(LS_INPUT, "has no dataset 'labels'; it has: images", open_set("s.h5", "auto", &set));
+    assert_fails(LS_INPUT, "no file matches '/", open_set("nothing-*.h5", "auto", &set));
+    assert_fails(LS_INPUT, "nothing.h5: no such file", open_set("nothing.h5", "auto", &set));
 }
 
 static void assert_signal(const char *axes, int64_t width, int64_t channels, bool channels_first) {
@@ -332,9 +334,10 @@ static void test_signals(void **state) {
     assert_signal("NLC", 6, 1, false);
     assert_signal("NCL", 6, 1, false);
     write_shaped("s.h5", DIM(5, 6, 7, 3), DIM(5), LS_I32);
-    assert_fails(open_set("s.h5", "NLC", &set),
-                 "'images' is [5, 6, 7, 3] f32, expected signals [N, L], [N, L, C]");
-    assert_fails(open_set("s.h5", "LNC", &set), "axes are 'LNC', expected auto, NHWC, NCHW, NLC or NCL");
+    assert_fails(LS_INPUT, "'images' is [5, 6, 7, 3] f32, expected signals [N, L], [N, L, C]",
+                 open_set("s.h5", "NLC", &set));
+    assert_fails(LS_INPUT, "axes are 'LNC', expected auto, NHWC, NCHW, NLC or NCL",
+                 open_set("s.h5", "LNC", &set));
     // A file may say so itself; one of the same shape that does not holds something else.
     const float values[2 * 6 * 7] = {0};
     const int32_t labels[2] = {0};
@@ -345,7 +348,7 @@ static void test_signals(void **state) {
         if (told) assert_ok(ls_h5_set_text(file, "images", "axes", "NCL"));
         assert_ok(ls_h5_finish(file));
     }
-    assert_fails(open_set("s-*.h5", "auto", &set), "s-1.h5: dataset 'images' ");
+    assert_fails(LS_INPUT, "s-1.h5: dataset 'images' ", open_set("s-*.h5", "auto", &set));
     assert_ok(open_set("s-1.h5", "auto", &set));
     assert_true(ls_dataset_info(set)->channels == 6 && ls_dataset_info(set)->channels_first);
     ls_dataset_close(set);
@@ -359,9 +362,11 @@ static void test_files_that_differ(void **state) {
     struct ls_dataset *set;
     write_shaped("d-0.h5", DIM(5, 2), DIM(5), LS_I32);
     write_shaped("d-1.h5", DIM(5, 3), DIM(5), LS_I32);
-    assert_fails(open_set("d-*.h5", "auto", &set), "d-1.h5: dataset 'images' is [5, 3] f32, but in /tmp/");
+    assert_fails(LS_INPUT, "d-1.h5: dataset 'images' is [5, 3] f32, but in /tmp/",
+                 open_set("d-*.h5", "auto", &set));
     write_shaped("d-1.h5", DIM(5, 2), DIM(5), LS_F32);
-    assert_fails(open_set("d-*.h5", "auto", &set), "d-1.h5: dataset 'labels' is [5] f32, but in /tmp/");
+    assert_fails(LS_INPUT, "d-1.h5: dataset 'labels' is [5] f32, but in /tmp/",
+                 open_set("d-*.h5", "auto", &set));
     write_shaped("d-1.h5", DIM(7, 2), DIM(7), LS_I64); // other length and stored type: the same delivery
     assert_ok(open_set("d-*.h5", "auto", &set));
     assert_int_equal(ls_dataset_info(set)->samples, 12);
@@ -371,13 +376,14 @@ static void test_files_that_differ(void **state) {
     add_data(file, "images", LS_U8, DIM(5, 2), bytes);
     add_data(file, "labels", LS_U8, DIM(5), bytes);
     assert_ok(ls_h5_finish(file));
-    assert_fails(open_set("d-*.h5", "auto", &set), "d-1.h5: dataset 'images' is [5, 2] u8, but in /tmp/");
+    assert_fails(LS_INPUT, "d-1.h5: dataset 'images' is [5, 2] u8, but in /tmp/",
+                 open_set("d-*.h5", "auto", &set));
 }
 
 static void test_targets_are_optional(void **state) {
     (void)state;
     write_shaped("o-0.h5", DIM(5, 2), NULL, 0, LS_I32);
-    const char *patterns[] = {scene_path("o-*.h5"), scene_path("o-0.h5")}; // the same file twice: once
+    const char *patterns[] = {scratch("o-*.h5"), scratch("o-0.h5")}; // the same file twice: once
     struct ls_dataset_spec spec = {.patterns = patterns,
                                    .n_patterns = 2,
                                    .input = "images",
@@ -393,14 +399,14 @@ static void test_targets_are_optional(void **state) {
     assert_true(targets[0] == 42);
     ls_dataset_close(set);
     write_shaped("o-1.h5", DIM(5, 2), DIM(5), LS_I32);
-    assert_fails(ls_dataset_open(&spec, &set), "o-1.h5 has a dataset 'labels', but /tmp/");
+    assert_fails(LS_INPUT, "o-1.h5 has a dataset 'labels', but /tmp/", ls_dataset_open(&spec, &set));
 }
 
 static void test_empty_files(void **state) {
     (void)state;
     write_shaped("e-0.h5", DIM(0, 2), DIM(0), LS_I32);
     struct ls_dataset *set;
-    assert_fails(open_set("e-*.h5", "auto", &set), "e-0.h5: dataset 'images' has no samples");
+    assert_fails(LS_INPUT, "e-0.h5: dataset 'images' has no samples", open_set("e-*.h5", "auto", &set));
     write_shaped("e-1.h5", DIM(1, 2), DIM(1), LS_I32);
     write_shaped("e-2.h5", DIM(0, 9), DIM(0), LS_I32);
     write_shaped("e-3.h5", DIM(1, 2), DIM(1), LS_I32);
@@ -412,7 +418,7 @@ static void test_empty_files(void **state) {
     assert_ok(ls_dataset_read(set, (const int64_t[]){1, 0}, 2, samples, targets, NULL, true));
     assert_ok(ls_dataset_scan(set, 0, 2, 1, true));
     int64_t in_file;
-    assert_string_equal(ls_dataset_locate(set, 1, &in_file), scene_path("e-3.h5"));
+    assert_string_equal(ls_dataset_locate(set, 1, &in_file), scratch("e-3.h5"));
     ls_dataset_close(set);
 }
 
@@ -438,11 +444,11 @@ static void test_not_finite(void **state) {
             assert_ok(open_set("typed.h5", "auto", &set));
             if (slow == 1) take_slow_path(set);
             assert_ok(ls_dataset_read(set, (const int64_t[]){2, 0}, 2, samples, NULL, NULL, true));
-            assert_fails(ls_dataset_read(set, (const int64_t[]){2, 0, 1}, 3, samples, NULL, NULL, true),
-                         "typed.h5: images[1] is not finite: value 1 of 2 is ");
+            assert_fails(LS_INPUT, "typed.h5: images[1] is not finite: value 1 of 2 is ",
+                         ls_dataset_read(set, (const int64_t[]){2, 0, 1}, 3, samples, NULL, NULL, true));
             assert_ok(ls_dataset_scan(set, 0, 3, 3, false));
             assert_ok(ls_dataset_scan(set, 0, 1, 3, true));
-            assert_fails(ls_dataset_scan(set, 0, 3, 3, true), "images[1] is not finite");
+            assert_fails(LS_INPUT, "images[1] is not finite", ls_dataset_scan(set, 0, 3, 3, true));
             ls_dataset_close(set);
         }
     }
@@ -451,9 +457,9 @@ static void test_not_finite(void **state) {
     struct ls_dataset *set;
     uint8_t samples[6];
     assert_ok(open_set("typed.h5", "auto", &set));
-    assert_fails(ls_dataset_read(set, (const int64_t[]){2}, 1, samples, targets, NULL, true),
-                 "labels[2] is not finite");
-    assert_fails(ls_dataset_scan(set, 0, 3, 0, false), "labels[2] is not finite");
+    assert_fails(LS_INPUT, "labels[2] is not finite",
+                 ls_dataset_read(set, (const int64_t[]){2}, 1, samples, targets, NULL, true));
+    assert_fails(LS_INPUT, "labels[2] is not finite", ls_dataset_scan(set, 0, 3, 0, false));
     ls_dataset_close(set);
 }
 
@@ -462,9 +468,9 @@ static void test_scan_of_classes(void **state) {
     struct ls_dataset *set = open_three_shards();
     assert_ok(ls_dataset_scan(set, 0, 271, 10, true));
     assert_ok(ls_dataset_scan(set, 72, 79, 9, true)); // labels 2 to 8
-    assert_fails(ls_dataset_scan(set, 72, 271, 9, true),
-                 "three-2.h5: labels[8] is 9, expected a class from 0 to 8");
-    assert_fails(ls_dataset_scan(set, 0, 271, 9, true), "three-0.h5: labels[9] is 9");
+    assert_fails(LS_INPUT, "three-2.h5: labels[8] is 9, expected a class from 0 to 8",
+                 ls_dataset_scan(set, 72, 271, 9, true));
+    assert_fails(LS_INPUT, "three-0.h5: labels[9] is 9", ls_dataset_scan(set, 0, 271, 9, true));
     ls_dataset_close(set);
 }
 
@@ -495,12 +501,13 @@ static void test_own_shard(void **state) {
     assert_ok(open_set("own.h5", "auto", &set));
     assert_ok(ls_dataset_read(set, last, 2, samples, targets, ids, false));
     assert_ok(ls_dataset_read(set, last, 1, samples, targets, ids, true));
-    assert_fails(ls_dataset_read(set, last, 2, samples, targets, ids, true),
-                 "own.h5: checksum mismatch at sample 49");
-    assert_fails(ls_dataset_read(set, last, 2, samples, NULL, NULL, true), "checksum mismatch at sample 49");
+    assert_fails(LS_INPUT, "own.h5: checksum mismatch at sample 49",
+                 ls_dataset_read(set, last, 2, samples, targets, ids, true));
+    assert_fails(LS_INPUT, "checksum mismatch at sample 49",
+                 ls_dataset_read(set, last, 2, samples, NULL, NULL, true));
     ls_dataset_close(set);
     write_shard("own.h5", 50, "version");
-    assert_fails(open_set("own.h5", "auto", &set), "version 99");
+    assert_fails(LS_INPUT, "version 99", open_set("own.h5", "auto", &set));
 }
 
 static void test_cut_while_open(void **state) {
@@ -510,12 +517,12 @@ static void test_cut_while_open(void **state) {
     assert_ok(open_set("cut.h5", "auto", &set));
     uint8_t sample[64];
     int64_t offset = set->shards[0].columns[LS_COLUMN_INPUT].offset;
-    assert_int_equal(truncate(scene_path("cut.h5"), offset + 64 * 50 + 10), 0);
+    assert_int_equal(truncate(scratch("cut.h5"), offset + 64 * 50 + 10), 0);
     assert_ok(ls_dataset_read(set, (const int64_t[]){49}, 1, sample, NULL, NULL, true));
-    assert_fails(ls_dataset_read(set, (const int64_t[]){50}, 1, sample, NULL, NULL, true),
-                 "cut.h5: is truncated");
+    assert_fails(LS_INPUT, "cut.h5: is truncated",
+                 ls_dataset_read(set, (const int64_t[]){50}, 1, sample, NULL, NULL, true));
     ls_dataset_close(set);
-    assert_fails(open_set("cut.h5", "auto", &set), "cut.h5: is truncated");
+    assert_fails(LS_INPUT, "cut.h5: is truncated", open_set("cut.h5", "auto", &set));
 }
 
 static uint64_t identity_of(const char *pattern) {
@@ -531,7 +538,7 @@ static void test_identity(void **state) {
     write_images("id.h5", 0, 10, 2, 2, 1);
     uint64_t first = identity_of("id.h5");
     assert_int_equal(identity_of("id.h5"), first);
-    assert_int_equal(mkdir(scene_path("elsewhere"), 0777), 0);
+    assert_int_equal(mkdir(scratch("elsewhere"), 0777), 0);
     write_images("elsewhere/id.h5", 0, 10, 2, 2, 1);
     assert_int_equal(identity_of("elsewhere/id.h5"), first);
     write_images("id.h5", 0, 11, 2, 2, 1);
@@ -561,5 +568,5 @@ int main(void) {
         cmocka_unit_test(test_cut_while_open),
         cmocka_unit_test(test_identity),
     };
-    return cmocka_run_group_tests(tests, scene_open, scene_close);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_drop);
 }

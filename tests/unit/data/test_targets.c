@@ -44,7 +44,7 @@ static void write_targets(ls_dtype type, const double *numbers, const int64_t *d
 }
 
 static struct ls_dataset *open_as(enum ls_targets targets, bool through_library) {
-    const char *patterns[] = {scene_path("targets.h5")};
+    const char *patterns[] = {scratch("targets.h5")};
     const struct ls_dataset_spec spec = {.patterns = patterns,
                                          .n_patterns = 1,
                                          .input = "images",
@@ -118,8 +118,8 @@ static void bad_rows_are_named(void **state) {
             struct ls_dataset *set = open_as(bad_rows[i].targets, way & 1);
             if (way & 2) keep_nothing(set);
             float targets[MOST];
-            assert_fails(read_all(set, targets), bad_rows[i].words);
-            assert_fails(ls_dataset_scan(set, 0, ROWS, WIDTH, false), bad_rows[i].words);
+            assert_fails(LS_INPUT, bad_rows[i].words, read_all(set, targets));
+            assert_fails(LS_INPUT, bad_rows[i].words, ls_dataset_scan(set, 0, ROWS, WIDTH, false));
             ls_dataset_close(set);
         }
 }
@@ -178,5 +178,5 @@ int main(void) {
         cmocka_unit_test(long_one_hot_rows),
         cmocka_unit_test(integers_are_what_is_asked_for),
     };
-    return cmocka_run_group_tests(tests, scene_open, scene_close);
+    return cmocka_run_group_tests(tests, scratch_make, scratch_drop);
 }

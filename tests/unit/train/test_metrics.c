@@ -3,21 +3,17 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "unit/check.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cmocka.h>
 
 static const struct ls_scores right = {1, NAN, NAN, NAN, NAN, NAN};
 
