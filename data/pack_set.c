@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "data/order.h"
 #include "data/pack_parts.h"
 #include "data/shard.h"
@@ -42,6 +43,22 @@ static ls_status check_job(const struct ls_pack_job *job) {
             return LS_FAIL(LS_INPUT, "expected the name of a split without a slash, found '%s'", names[i]);
     if ((job->test_fraction > 0 || job->test_list) && strcmp(names[0], names[1]) == 0)
         return LS_FAIL(LS_INPUT, "both splits are named '%s'", names[0]);
+    return LS_OK;
+}
+
+// They are stored as UTF-8, and whoever reads the shards relies on it.
+static ls_status check_class_names(const struct ls_pack_source *source) {
+    for (int i = 0; i < source->n_class_names; i++) {
+        const char *name = source->class_names[i], *wrong = ls_text_find_invalid(name);
+        if (!wrong) continue;
+        struct ls_text shown = {0};
+        ls_text_add_json(&shown, name);
+        const ls_status status =
+            LS_FAIL(LS_INPUT, "the class %s: expected a name in UTF-8, found the byte %02x behind '%.*s'",
+                    shown.data, (unsigned char)*wrong, (int)(wrong - name), name);
+        ls_text_free(&shown);
+        return status;
+    }
     return LS_OK;
 }
 
@@ -142,6 +159,7 @@ void ls_pack_close(struct ls_pack_work *work) {
 static ls_status open_work(struct ls_pack_work *work) {
     const struct ls_pack_source *source = work->source;
     LS_TRY(check_job(&work->job));
+    LS_TRY(check_class_names(source));
     work->plan =
         (struct ls_pack_plan){.shape = source->shape, .noun = source->noun, .ignored = source->ignored};
     work->sample_bytes = ls_shard_sample_bytes(&source->shape);

@@ -72,6 +72,15 @@ void ls_text_add_json(struct ls_text *text, const char *string) {
     ls_text_add_bytes(text, "\"", 1);
 }
 
+const char *ls_text_find_invalid(const char *string) {
+    for (const unsigned char *s = (const unsigned char *)string; *s;) {
+        const size_t n = utf8_sequence(s);
+        if (n == 0) return (const char *)s;
+        s += n;
+    }
+    return NULL;
+}
+
 void ls_text_add_number(struct ls_text *text, double number) {
     if (!isfinite(number)) {
         ls_text_add(text, "null");

@@ -25,6 +25,8 @@ void ls_text_add_wrapped(struct ls_text *text, const char *indent, const char *w
 void ls_text_clear(struct ls_text *text); // keeps the memory
 void ls_text_free(struct ls_text *text);  // and leaves it empty
 
+// The first byte that is not of valid UTF-8, or NULL.
+const char *ls_text_find_invalid(const char *string);
 // How many characters of UTF-8.
 int ls_text_columns(const char *string);
 

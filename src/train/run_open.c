@@ -26,6 +26,21 @@ static ls_status read_recipe(struct ls_run *run) {
     return ls_engine_check_ranks(&run->recipe, run->comm);
 }
 
+static const char *default_folder(const struct ls_train_request *request, char *out, size_t bytes) {
+    if (request->out) return request->out;
+    const char *slash = strrchr(request->recipe.path, '/');
+    const char *name = slash ? slash + 1 : request->recipe.path;
+    const char *dot = strrchr(name, '.');
+    snprintf(out, bytes, "runs/%.*s", (int)(dot && dot != name ? dot - name : (ptrdiff_t)strlen(name)), name);
+    return out;
+}
+
+static ls_status check_folder(const struct ls_run *run) {
+    char name[1024];
+    if (!ls_run_writes(run) || run->request->resume) return LS_OK;
+    return ls_run_folder_refuse_a_run(default_folder(run->request, name, sizeof name));
+}
+
 static ls_status open_data(struct ls_run *run) {
     LS_TRY(ls_data_open(&run->recipe, false, &run->train));
     if (run->recipe.data.test.n > 0) {
@@ -91,15 +106,6 @@ static ls_status open_readers(struct ls_run *run) {
     LS_TRY(ls_figures_open(run->recipe.model.classes, ls_outputs_of(&run->recipe), 0, false, &run->figures));
     return ls_evaluator_open(run->engine, run->comm, &run->recipe, &run->model, run->device, run->test, true,
                              &run->evaluator);
-}
-
-static const char *default_folder(const struct ls_train_request *request, char *out, size_t bytes) {
-    if (request->out) return request->out;
-    const char *slash = strrchr(request->recipe.path, '/');
-    const char *name = slash ? slash + 1 : request->recipe.path;
-    const char *dot = strrchr(name, '.');
-    snprintf(out, bytes, "runs/%.*s", (int)(dot && dot != name ? dot - name : (ptrdiff_t)strlen(name)), name);
-    return out;
 }
 
 static ls_status open_folder(struct ls_run *run) {
@@ -264,6 +270,7 @@ ls_status ls_run_open(struct ls_run *run) {
     struct ls_comm *comm = run->comm;
     LS_TRY(ls_comm_agree(comm, read_recipe(run)));
     LS_TRY(ls_comm_agree_same(comm, LS_INPUT, "the recipe", run->resolved.data));
+    LS_TRY(ls_comm_agree(comm, check_folder(run)));
     LS_TRY(ls_comm_agree(comm, ls_device_choose(&run->recipe, comm, true, &run->device)));
     LS_TRY(ls_device_agree(&run->recipe, comm, run->device));
     LS_TRY(ls_comm_agree(comm, open_data(run)));

@@ -93,11 +93,12 @@ static ls_status prepare(struct ls_run_folder *folder, bool resume) {
     return ls_make_folders(folder->checkpoints);
 }
 
-ls_status ls_run_folder_open(const char *path, bool resume, struct ls_run_folder **folder) {
-    *folder = NULL;
-    if (!*path) return LS_FAIL(LS_INPUT, "--out: expected the name of a folder, found nothing");
-    struct ls_run_folder *opened = calloc(1, sizeof *opened);
-    if (!opened) return LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
+// NULL where that fails.
+static struct ls_run_folder *name_files(const char *path) {
+    struct ls_run_folder *opened = *path ? calloc(1, sizeof *opened) : NULL;
+    if (!*path) LS_FAIL(LS_INPUT, "--out: expected the name of a folder, found nothing");
+    if (*path && !opened) LS_FAIL(LS_SYSTEM, "%s: out of memory", path);
+    if (!opened) return NULL;
     struct ls_arena *memory = &opened->memory;
     opened->lock = -1;
     opened->path = ls_arena_copy(memory, path);
@@ -107,6 +108,21 @@ ls_status ls_run_folder_open(const char *path, bool resume, struct ls_run_folder
     opened->trace = ls_arena_format(memory, "%s/trace.json", path);
     opened->checkpoints = ls_arena_format(memory, "%s/checkpoints", path);
     opened->lock_path = ls_arena_format(memory, "%s/lock", path);
+    return opened;
+}
+
+ls_status ls_run_folder_refuse_a_run(const char *path) {
+    struct ls_run_folder *folder = name_files(path);
+    if (!folder) return ls_error_last()->status;
+    const ls_status status = refuse_a_run(folder);
+    ls_run_folder_close(folder);
+    return status;
+}
+
+ls_status ls_run_folder_open(const char *path, bool resume, struct ls_run_folder **folder) {
+    struct ls_run_folder *opened = name_files(path);
+    *folder = NULL;
+    if (!opened) return ls_error_last()->status;
     ls_status status = prepare(opened, resume);
     if (status != LS_OK) {
         ls_run_folder_close(opened);

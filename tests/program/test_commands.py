@@ -68,6 +68,9 @@ class Commands(lockstep.Case):
         # The resolved recipe gives the same run again, from anywhere.
         again = self.train(self.folder / "run" / "recipe.yaml", out="again", cwd="/")
         self.assertEqual(lockstep.done_line(again)["params"], end["params_hash"])
+        # Another start is refused at once, before any data are read.
+        refused = self.train(self.folder / "run" / "recipe.yaml", out="again", expect=2, cwd="/")
+        self.assertEqual(refused.stderr, f"lockstep: error: {self.folder}/again: holds a run already (metrics.jsonl); add --resume to go on with it, or use another --out\n")
 
     def test_checkpoint_with_h5py(self):
         with h5py.File(self.checkpoint()) as file:
