@@ -90,8 +90,9 @@ const struct ls_key ls_schema[] = {
            .help = "part of the values dropped before the last layer; left out, it is 0.2 where the model is "
                    "mobilenetv2 or efficientnet_b0, 0.5 where it is vgg16"),
     KEY("model.from", FILE, AT(model.from), .preset = "''",
-        .help = "a checkpoint of another run: start from its weights where names and shapes match, the rest "
-                "anew; not read where a run is resumed"),
+        .help =
+            "a checkpoint of another run: start from its weights where names and shapes match, the rest "
+            "anew; not taken where a run is resumed, which warns where the file holds other weights by then"),
     RESULT("model.freeze", NAMES, AT(model.freeze), .preset = "[]",
            .help = "what is not trained: parameters of these names, and all whose names go on behind a dot; "
                    "batch norms among them use their running statistics, and leave them as they are"),
