@@ -26,6 +26,7 @@ struct ls_h5 {
     struct ls_h5_open_dataset {
         char *name;
         hid_t id;
+        bool is_virtual;
     } cached[LS_H5_CACHED];
     int next; // the place in `cached` that is taken next
 };
@@ -65,12 +66,16 @@ ls_status ls_h5_make_of_type(struct ls_h5 *file, const char *name, hid_t type, i
 // Fills `storage` and all that hangs on it. Type and shape are known.
 void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h5_dataset *info);
 size_t ls_h5_chunk_bytes(hid_t dataset); // decoded; 0 where it is not chunked
+bool ls_h5_is_virtual(hid_t dataset);
+// Says in `missing` which file is not there, or too small, of those that a dataset is spread over; `depth`:
+// so many virtual datasets lead to it.
+void ls_h5_find_missing(hid_t dataset, int depth, char *missing, size_t bytes);
 // Has it external files that are not where the library would look, but beside the file?
 bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset);
 
 // ---- virtual.c
-// Says in `missing` which source is not there, or too small.
-void ls_h5_check_virtual(const struct ls_h5 *file, hid_t properties, char *missing, size_t bytes);
+// As ls_h5_find_missing, of a virtual dataset's sources. The file is the one that the dataset is in.
+void ls_h5_check_virtual(const struct ls_h5 *file, hid_t properties, int depth, char *missing, size_t bytes);
 
 // ---- btree.c
 // The address of a dataset's index of chunks where it is one that ls_h5_walk_index can walk, else -1.

@@ -4,9 +4,12 @@
 #include "base/arena.h"
 #include "base/pulse.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 // ---- finding
 
@@ -61,6 +64,7 @@ void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset) {
     }
     place->name = strdup(name);
     place->id = dataset;
+    place->is_virtual = !file->writing && ls_h5_is_virtual(dataset);
     if (!place->name) ls_out_of_memory(strlen(name) + 1);
 }
 
@@ -100,6 +104,27 @@ ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset)
     return LS_OK;
 }
 
+static bool is_virtual(const struct ls_h5 *file, hid_t dataset) {
+    for (int i = 0; i < LS_H5_CACHED; i++)
+        if (file->cached[i].name && file->cached[i].id == dataset) return file->cached[i].is_virtual;
+    return false;
+}
+
+// Of a virtual dataset, the library opens sources as it needs them, and keeps them open. Those for which
+// there is no descriptor left it takes for missing, and reads fill values without a word.
+static ls_status check_sources_opened(const struct ls_h5 *file, const char *name, hid_t dataset) {
+    if (!is_virtual(file, dataset)) return LS_OK;
+    const int one_more = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (one_more >= 0) {
+        close(one_more);
+        return LS_OK;
+    }
+    return LS_FAIL(LS_INPUT,
+                   "%s: dataset '%s' is virtual, and HDF5 has no descriptor left to open more of its sources "
+                   "(%s); 'ulimit -n' raises how many there are",
+                   file->path, name, strerror(errno));
+}
+
 // ---- describing
 
 static ls_status shape_of(const struct ls_h5 *file, const char *name, hid_t dataset, int *rank,
@@ -135,6 +160,7 @@ ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_
     info->words = info->type == LS_DTYPES ? ls_h5_type_words(type) : ls_dtype_name(info->type);
     H5Tclose(type);
     ls_h5_describe_storage(file, dataset, info);
+    LS_TRY(check_sources_opened(file, name, dataset));
     if (packed) snprintf(info->layout, sizeof info->layout, "numbers of another format");
     if (packed || info->type == LS_DTYPES) info->storage = LS_H5_LIBRARY;
     return LS_OK;
@@ -213,6 +239,8 @@ static ls_status read_rows(struct ls_h5 *file, const char *name, int64_t begin, 
     if (n > 0 &&
         H5Dread(dataset, ls_h5_memory_type(type), rows.in_memory, rows.in_file, H5P_DEFAULT, out) < 0)
         status = LS_H5_FAIL(file, "cannot read dataset", name);
+    else
+        status = check_sources_opened(file, name, dataset);
     release(&rows);
     ls_pulse_tick();
     return status;
@@ -232,7 +260,7 @@ static ls_status read_all(struct ls_h5 *file, const char *name, ls_dtype type, v
     LS_TRY(check_numbers(file, name, dataset));
     if (H5Dread(dataset, ls_h5_memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0)
         return LS_H5_FAIL(file, "cannot read dataset", name);
-    return LS_OK;
+    return check_sources_opened(file, name, dataset);
 }
 
 ls_status ls_h5_read_all(struct ls_h5 *file, const char *name, ls_dtype type, void *out) {

@@ -68,32 +68,47 @@ static char *find_file(const struct ls_h5 *file, const char *name) {
     return name[0] != '/' && lies_beside(file, name) ? beside(file, name) : NULL;
 }
 
-static void check_external(const struct ls_h5 *file, hid_t dataset, hid_t properties,
-                           struct ls_h5_dataset *info) {
+static void check_external(const struct ls_h5 *file, hid_t dataset, hid_t properties, char *missing,
+                           size_t bytes) {
     int64_t left = bytes_of(dataset);
-    for (int i = 0; i < external_files(properties) && !info->missing[0] && left > 0; i++) {
+    for (int i = 0; i < external_files(properties) && !missing[0] && left > 0; i++) {
         char name[MOST_NAME] = "";
         off_t offset = 0;
         hsize_t part = 0;
         H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, &offset, &part);
         char *path = find_file(file, name);
         if (!path)
-            snprintf(info->missing, sizeof info->missing, NOT_THERE, name);
+            snprintf(missing, bytes, NOT_THERE, name);
         else if (!is_long_enough(path, (int64_t)offset, part, left))
-            snprintf(info->missing, sizeof info->missing, "its data lie in '%.160s', which is too short",
-                     name);
+            snprintf(missing, bytes, "its data lie in '%.160s', which is too short", name);
         left -= part == H5F_UNLIMITED ? left : (int64_t)part;
         free(path);
     }
 }
 
-// The library reads what is missing as fill values, which nobody wants to train on.
-static void find_missing_files(const struct ls_h5 *file, hid_t dataset, hid_t properties,
-                               struct ls_h5_dataset *info) {
-    if (H5Pget_layout(properties) == H5D_VIRTUAL)
-        ls_h5_check_virtual(file, properties, info->missing, sizeof info->missing);
-    else if (external_files(properties) > 0)
-        check_external(file, dataset, properties, info);
+bool ls_h5_is_virtual(hid_t dataset) {
+    hid_t properties = H5Dget_create_plist(dataset);
+    const bool is = H5Pget_layout(properties) == H5D_VIRTUAL;
+    H5Pclose(properties);
+    return is;
+}
+
+// The library reads what is missing as fill values, which nobody wants to train on. A link may lead to the
+// dataset: names in it are seen from its own file.
+void ls_h5_find_missing(hid_t dataset, int depth, char *missing, size_t bytes) {
+    hid_t properties = H5Dget_create_plist(dataset);
+    const bool is_virtual = H5Pget_layout(properties) == H5D_VIRTUAL;
+    if (is_virtual || external_files(properties) > 0) {
+        char path[MOST_NAME] = "";
+        H5Fget_name(dataset, path, sizeof path);
+        const struct ls_h5 file = {.id = H5Iget_file_id(dataset), .path = path};
+        if (is_virtual)
+            ls_h5_check_virtual(&file, properties, depth, missing, bytes);
+        else
+            check_external(&file, dataset, properties, missing, bytes);
+        H5Fclose(file.id);
+    }
+    H5Pclose(properties);
 }
 
 // An external link leads into another file, whose descriptor is not this one's.
@@ -281,6 +296,6 @@ void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h
         describe_virtual(dataset, properties, info);
     else
         append(info->layout, sizeof info->layout, "compact");
-    find_missing_files(file, dataset, properties, info);
+    ls_h5_find_missing(dataset, 0, info->missing, sizeof info->missing);
     H5Pclose(properties);
 }

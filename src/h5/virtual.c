@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_NAME = 1024 };
+enum { MOST_NAME = 1024, MOST_DEPTH = 8 };
 
 // ---- where sources are looked for
 
@@ -191,7 +191,11 @@ static void check_source(const struct source *source, const struct mapping *mapp
                  mapping->dataset, mapping->file);
 }
 
-void ls_h5_check_virtual(const struct ls_h5 *file, hid_t properties, char *missing, size_t bytes) {
+void ls_h5_check_virtual(const struct ls_h5 *file, hid_t properties, int depth, char *missing, size_t bytes) {
+    if (depth == MOST_DEPTH) { // it may lead back to itself
+        snprintf(missing, bytes, "%d virtual datasets lead from one to the next", MOST_DEPTH + 1);
+        return;
+    }
     struct ls_arena arena = {0};
     struct source source = {.search.access = ls_h5_access()};
     const struct mappings mappings = list_mappings(&arena, properties);
@@ -200,6 +204,7 @@ void ls_h5_check_virtual(const struct ls_h5 *file, hid_t properties, char *missi
         if (is_pattern(mapping->file) || is_pattern(mapping->dataset)) continue;
         move_to(file, mapping, &source);
         check_source(&source, mapping, properties, missing, bytes);
+        if (source.other && !missing[0]) ls_h5_find_missing(source.dataset, depth + 1, missing, bytes);
     }
     close_source(&source);
     H5Pclose(source.search.access);
@@ -264,7 +269,9 @@ static const char *find_part(hid_t dataset, const struct mapping *mapping, const
     struct block rows, numbers;
     int64_t begin = 0, n = 0, n_from = 0, values = 1;
     const char *why = NULL;
-    if (!find_block(to, space, &rows) || !is_run(&rows, &begin, &n))
+    if (H5Sget_simple_extent_ndims(source_space) > LS_H5_MAX_RANK)
+        why = "a source has more axes than are read";
+    else if (!find_block(to, space, &rows) || !is_run(&rows, &begin, &n))
         why = "it is not made of whole samples";
     else if (!find_block(from, source_space, &numbers) || !is_run(&numbers, &part->first, &n_from) ||
              n_from != n)

@@ -331,12 +331,41 @@ class Layouts(lockstep.Case):
             with h5py.File(self.folder / "source-of-a-1.hdf", "w") as file:
                 file[name] = part
             self.refused(path, words)
+        # Nor what is behind a source that is virtual itself, or comes back to itself.
+        for source, name, words in ((self.folder / "b.h5", "images", "'source-of-b-1.hdf', which is not there"), (".", "images", "9 virtual datasets lead from one to the next")):
+            virtual(self.folder / "b.h5", x, y)
+            (self.folder / "source-of-b-1.hdf").unlink()
+            layout = h5py.VirtualLayout(shape=x.shape, dtype="u1")
+            layout[:] = h5py.VirtualSource(str(source), name, shape=x.shape)
+            with h5py.File(path, "w", libver="latest") as file:
+                file.create_virtual_dataset("images", layout)
+                file["labels"] = y
+            self.refused(path, words)
         with h5py.File(path, "w") as file:
             file["labels"], file["images"] = y, h5py.SoftLink("/a/x")
         self.refused(path, "'images' is a link to '/a/x', which is not there")
         with h5py.File(path, "w") as file:
             file["labels"], file["images"] = y, h5py.ExternalLink("b.h5", "x")
         self.refused(path, "'images' is a link to 'x' in 'b.h5', which is not there")
+
+    def test_more_sources_than_descriptors(self):
+        """Read from their sources, any number will do; through HDF5, which keeps them open and goes on without those that it cannot open, too many are an error."""
+        x, y = lockstep.images(90, size=16)
+        layouts = [h5py.VirtualLayout(shape=x.shape, dtype="u1") for _ in range(2)]
+        for i, sample in enumerate(x):
+            with h5py.File(self.folder / f"{i}.hdf", "w") as file:
+                file["x"] = sample
+            source = h5py.VirtualSource(f"{i}.hdf", "x", shape=sample.shape)
+            layouts[0][i] = source
+            layouts[1][i, :, :8], layouts[1][i, :, 8:] = source[:, :8], source[:, 8:]
+        for layout, status, words in ((layouts[0], 0, "90 samples"), (layouts[1], 2, "'images' is virtual, and HDF5 has no descriptor left to open more of its sources")):
+            with h5py.File(self.folder / "a.h5", "w", libver="latest") as file:
+                file.create_virtual_dataset("images", layout)
+                file["labels"] = y
+            command = ["bash", "-c", 'ulimit -n 64; exec "$@"', "bash", *lockstep.command("check", self.folder / "a.h5")]
+            result = lockstep.subprocess.run(command, capture_output=True, text=True, timeout=60, env=lockstep.ENVIRONMENT)
+            self.assertEqual(result.returncode, status, result.stderr)
+            self.assertIn(words, result.stdout + result.stderr)
 
     def test_where_sources_are(self):
         """Sources of virtual datasets are found where HDF5 finds them, the one that it takes first; broken samples are named there."""
