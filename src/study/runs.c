@@ -260,7 +260,7 @@ ls_status ls_study_make_folders(const struct ls_study_spec *spec) {
 }
 
 ls_status ls_study_measure(struct ls_study *study, struct ls_point *point) {
-    LS_TRY(ls_study_make_folders(study->spec));
+    if (!study->spec->collect) LS_TRY(ls_study_make_folders(study->spec));
     for (int t = 0; t < study->spec->repeats; t++) LS_TRY(find_trial(study, point, t));
     if (point->n_trials == 0) return LS_OK;
     summarize(point);

@@ -55,6 +55,17 @@ static int count_hosts(const char *hosts) {
     return n ? n : 1;
 }
 
+static ls_status check_fit(const struct ls_study_spec *spec) {
+    for (int k = 0; k < spec->n_fit; k++) {
+        bool measured = false;
+        for (int i = 0; i < spec->n_ranks; i++) measured |= spec->ranks[i] == spec->fit[k];
+        if (!measured)
+            return LS_FAIL(LS_INPUT, "--fit: %d ranks are none of --ranks: there is nothing to fit to",
+                           spec->fit[k]);
+    }
+    return LS_OK;
+}
+
 static void add_points(struct ls_study *study, enum ls_scaling_mode mode) {
     const struct ls_study_spec *spec = study->spec;
     for (int i = 0; i < spec->n_ranks; i++) {
@@ -91,10 +102,19 @@ static ls_status check_params(const struct ls_study *study) {
 // What could not be found is not in the tables.
 static ls_status drop_empty(struct ls_study *study) {
     int kept = 0;
-    for (int i = 0; i < study->n_points; i++)
-        if (study->points[i].n_trials > 0) study->points[kept++] = study->points[i];
+    bool fitted = false;
+    for (int i = 0; i < study->n_points; i++) {
+        if (study->points[i].n_trials == 0) continue;
+        fitted |= study->points[i].fitted;
+        study->points[kept++] = study->points[i];
+    }
     study->n_points = kept;
-    return kept ? LS_OK : LS_FAIL(LS_INPUT, "%s/runs: no run that came to its end", study->spec->out);
+    if (kept == 0) return LS_FAIL(LS_INPUT, "%s/runs: no run that came to its end", study->spec->out);
+    if (fitted) return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "%s/runs: of the numbers of ranks that the model is fitted to, no run came to its end; "
+                   "--fit names others",
+                   study->spec->out);
 }
 
 static ls_status measure_all(struct ls_study *study) {
@@ -111,6 +131,7 @@ ls_status ls_study(const struct ls_study_spec *spec) {
     struct ls_recipe recipe = {0};
     ls_status status = read_recipe(study, &recipe);
     if (status == LS_OK) status = check_ranks(study);
+    if (status == LS_OK) status = check_fit(spec);
     if (status == LS_OK && spec->strong) add_points(study, LS_STRONG);
     if (status == LS_OK && spec->weak) add_points(study, LS_WEAK);
     if (status == LS_OK && spec->array) {

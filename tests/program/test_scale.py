@@ -76,9 +76,11 @@ class Scale(lockstep.Case):
                             (["--ranks", "2,2"], "stands there twice"), ([], "needs --ranks"),
                             (["--ranks", "1", "--price", "-1"], "--price"), (["--ranks", "1", "--steps", "2"], "--steps"),
                             (["--ranks", "3,4", "--weak"], "no whole number of lanes"),
+                            (["--ranks", "1,2", "--fit", "1,4"], "--fit: 4 ranks are none of --ranks"),
                             (["--ranks", "1", "--collect"], "no run that came to its end")):
             with self.subTest(words=words):
                 self.assertIn(says, self.study(*words, expect=2).stderr)
+        self.assertFalse((self.folder / "deep").exists())
 
     def test_runs_of_another_study_are_refused(self):
         words = ("--ranks", "1", "--repeats", "1")
