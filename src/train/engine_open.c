@@ -176,48 +176,62 @@ static void drain(struct ls_engine *engine) {
     ls_error_adopt(&error);
 }
 
+static void close_queues(const struct ls_engine *engine) {
+    const struct ls_device_api *api = engine->api;
+    for (int q = 0; q < engine->n_queues; q++)
+        if (engine->queue[q]) api->queue_close(engine->queue[q]);
+    if (engine->comm_queue) api->queue_close(engine->comm_queue);
+}
+
+static void close_event(const struct ls_engine *engine, struct ls_event *event) {
+    if (event) engine->api->event_close(event);
+}
+
+static void close_events(const struct ls_engine *engine) {
+    const int segments = engine->train->n_segments;
+    for (int q = 0; q < engine->n_queues; q++) close_event(engine, engine->share_done[q]);
+    for (int i = 0; engine->segment_done && i < engine->n_queues * segments; i++)
+        close_event(engine, engine->segment_done[i]);
+    for (int s = 0; engine->folded && s < segments; s++) close_event(engine, engine->folded[s]);
+    close_event(engine, engine->reduced);
+    close_event(engine, engine->decided);
+    close_event(engine, engine->updated);
+}
+
+static void free_memory(const struct ls_engine *engine) {
+    const struct ls_device_api *api = engine->api;
+    for (int q = 0; q < engine->n_queues; q++) api->free(engine->device, engine->arena[q]);
+    api->free(engine->device, engine->converted);
+    api->free(engine->device, engine->block_sums);
+    api->free(engine->device, engine->decision);
+    api->free(engine->device, engine->ranges);
+    api->free(engine->device, engine->state_table);
+    api->free(engine->device, engine->marks);
+    api->free(engine->device, engine->audit_output);
+    api->free_host(engine->device, engine->outcome);
+    api->free_host(engine->device, engine->control);
+    api->free_host(engine->device, engine->host_marks);
+    free(engine->segment_done);
+    free(engine->folded);
+    free(engine->buffers);
+}
+
 void ls_engine_close(struct ls_engine *engine) {
     if (!engine) return;
-    const struct ls_device_api *api = engine->api;
     drain(engine);
     if (engine->reducer) ls_reducer_close(engine->reducer);
     if (engine->buffers && engine->transport)
         ls_transport_close_buffers(engine->transport, engine->device, engine->sizes.buffers, engine->buffers);
     if (engine->transport) engine->transport->api->close(engine->transport);
-    if (engine->train_program) api->unload(engine->train_program);
-    if (engine->eval_program) api->unload(engine->eval_program);
-    for (int q = 0; q < engine->n_queues; q++)
-        if (engine->queue[q]) api->queue_close(engine->queue[q]);
-    if (engine->comm_queue) api->queue_close(engine->comm_queue);
-    for (int q = 0; q < engine->n_queues; q++) {
-        if (engine->share_done[q]) api->event_close(engine->share_done[q]);
-        api->free(engine->device, engine->arena[q]);
-    }
-    const int segments = engine->train->n_segments;
-    for (int i = 0; engine->segment_done && i < engine->n_queues * segments; i++)
-        if (engine->segment_done[i]) api->event_close(engine->segment_done[i]);
-    for (int s = 0; engine->folded && s < segments; s++)
-        if (engine->folded[s]) api->event_close(engine->folded[s]);
-    if (engine->reduced) api->event_close(engine->reduced);
-    if (engine->decided) api->event_close(engine->decided);
-    if (engine->updated) api->event_close(engine->updated);
+    if (engine->train_program) engine->api->unload(engine->train_program);
+    if (engine->eval_program) engine->api->unload(engine->eval_program);
+    close_queues(engine);
+    close_events(engine);
     ls_engine_close_trust(engine);
-    api->free(engine->device, engine->converted);
-    if (engine->fold) ls_fold_free(engine->fold);
     ls_engine_close_input(engine);
     ls_engine_close_replica(engine);
-    api->free(engine->device, engine->block_sums);
-    api->free(engine->device, engine->decision);
-    api->free_host(engine->device, engine->outcome);
-    api->free_host(engine->device, engine->control);
-    api->free(engine->device, engine->ranges);
-    api->free(engine->device, engine->state_table);
-    api->free(engine->device, engine->marks);
-    api->free_host(engine->device, engine->host_marks);
-    api->free(engine->device, engine->audit_output);
-    free(engine->segment_done);
-    free(engine->folded);
-    free(engine->buffers);
+    if (engine->fold) ls_fold_free(engine->fold);
+    free_memory(engine);
     free(engine);
 }
 
