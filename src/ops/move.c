@@ -143,37 +143,38 @@ static ls_status concat_infer(const struct ls_graph *graph, const struct ls_node
     return LS_OK;
 }
 
-static ls_status slice_infer(const struct ls_graph *graph, const struct ls_node *node,
-                             struct ls_value_info *out) {
+// Of slice and pad: x, but with the attribute's size along its axis.
+static ls_status resized_infer(const struct ls_graph *graph, const struct ls_node *node,
+                               struct ls_value_info *out) {
     LS_TRY(ls_expect_float(graph, node, 0, "x"));
     LS_TRY(expect_axis(graph, node));
     const struct ls_value_info *x = ls_in(graph, node, 0);
     struct ls_shape shape = x->shape;
-    const int64_t axis = node->attr[LS_MOVE_AXIS].i, begin = node->attr[LS_MOVE_BEGIN].i;
-    shape.dim[axis] = node->attr[LS_MOVE_SIZE].i;
-    if (begin + shape.dim[axis] > x->shape.dim[axis])
-        return LS_FAIL(LS_INPUT,
-                       "%" PRId64 " places from %" PRId64 " on; x has %" PRId64 " along axis %" PRId64,
-                       shape.dim[axis], begin, x->shape.dim[axis], axis);
+    shape.dim[node->attr[LS_MOVE_AXIS].i] = node->attr[LS_MOVE_SIZE].i;
     ls_set(&out[0], shape, x->dtype);
     return LS_OK;
 }
 
+static ls_status slice_infer(const struct ls_graph *graph, const struct ls_node *node,
+                             struct ls_value_info *out) {
+    LS_TRY(resized_infer(graph, node, out));
+    const int64_t axis = node->attr[LS_MOVE_AXIS].i, begin = node->attr[LS_MOVE_BEGIN].i;
+    const int64_t size = out[0].shape.dim[axis], places = ls_in(graph, node, 0)->shape.dim[axis];
+    if (begin + size <= places) return LS_OK;
+    return LS_FAIL(LS_INPUT, "%" PRId64 " places from %" PRId64 " on; x has %" PRId64 " along axis %" PRId64,
+                   size, begin, places, axis);
+}
+
 static ls_status pad_infer(const struct ls_graph *graph, const struct ls_node *node,
                            struct ls_value_info *out) {
-    LS_TRY(ls_expect_float(graph, node, 0, "x"));
-    LS_TRY(expect_axis(graph, node));
-    const struct ls_value_info *x = ls_in(graph, node, 0);
-    struct ls_shape shape = x->shape;
+    LS_TRY(resized_infer(graph, node, out));
     const int64_t axis = node->attr[LS_MOVE_AXIS].i, begin = node->attr[LS_MOVE_BEGIN].i;
-    shape.dim[axis] = node->attr[LS_MOVE_SIZE].i;
-    if (begin + x->shape.dim[axis] > shape.dim[axis])
-        return LS_FAIL(LS_INPUT,
-                       "x has %" PRId64 " places along axis %" PRId64 ", which do not fit into %" PRId64
-                       " from %" PRId64 " on",
-                       x->shape.dim[axis], axis, shape.dim[axis], begin);
-    ls_set(&out[0], shape, x->dtype);
-    return LS_OK;
+    const int64_t size = out[0].shape.dim[axis], places = ls_in(graph, node, 0)->shape.dim[axis];
+    if (begin + places <= size) return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "x has %" PRId64 " places along axis %" PRId64 ", which do not fit into %" PRId64
+                   " from %" PRId64 " on",
+                   places, axis, size, begin);
 }
 
 static ls_status concat_gradient(struct ls_gradient *gradient, int at) {
