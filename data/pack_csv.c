@@ -72,7 +72,10 @@ static ls_status refuse_cell(const struct table *table, const struct ls_csv *csv
     if (memchr(cell->text, 0, cell->length))
         return LS_FAIL(LS_INPUT, "%s: expected %s, found a zero byte", place, expected);
     int shown = cell->length < MOST_SHOWN ? (int)cell->length : MOST_SHOWN;
-    return LS_FAIL(LS_INPUT, "%s: expected %s, found '%.*s'", place, expected, shown, cell->text);
+    // Names of columns, some of which are numbers, as years are: no header by themselves.
+    const bool header = record == 0 && !table->names && table->job->header == LS_CSV_HEADER_AUTO;
+    return LS_FAIL(LS_INPUT, "%s: expected %s, found '%.*s'%s", place, expected, shown, cell->text,
+                   header ? "; --header yes, where the first line is one" : "");
 }
 
 static ls_status check_count(const struct table *table, const struct ls_csv *csv, int64_t record, int n) {
