@@ -21,6 +21,14 @@ static struct columns summing(const struct ls_cuda_norm *of) {
     return columns_of(of->rows, of->channels, pack_width(of->type, of->channels), SUMMING_BLOCKS);
 }
 
+// Three at a time are what the registers of a processor hold, and the largest GPUs have some 130: none of
+// these waits for another to end. They are no more parts than those of `summing`.
+enum { STATISTICS_BLOCKS = 384 };
+
+static struct columns taking(const struct ls_cuda_norm *of) {
+    return columns_of(of->rows, of->channels, pack_width(of->type, of->channels), STATISTICS_BLOCKS);
+}
+
 static struct columns passing(const struct ls_cuda_norm *of) {
     return columns_of(of->rows, of->channels, pack_width(of->type, of->channels), PASSING_BLOCKS);
 }
@@ -34,17 +42,22 @@ size_t ls_cuda_batchnorm_workspace(const struct ls_cuda_norm *of) {
 // Mean and sum of squared distances from it, of `rows` numbers.
 template <int N> struct moments { float rows, mean[N], square[N]; };
 
-// Takes those of others into them (Chan, Golub, LeVeque 1979): no digits cancel.
+// Takes the moments of others into those of a channel (Chan, Golub, LeVeque 1979): no digits cancel.
+// `before`: its rows until then; share: those of the others, of all.
+static __device__ __forceinline__ void merge_channel(float &mean, float &square, float other_mean,
+                                                     float other_square, float before, float share) {
+    float apart = other_mean - mean;
+    mean += apart * share;
+    square += other_square + apart * apart * before * share;
+}
+
 template <int N>
 static __device__ __forceinline__ void merge(struct moments<N> &all, float rows, const float *mean,
                                              const float *square, int step) {
     float before = all.rows, share = rows / (before + rows);
 #pragma unroll
-    for (int k = 0; k < N; k++) {
-        float apart = mean[k * step] - all.mean[k];
-        all.mean[k] += apart * share;
-        all.square[k] += square[k * step] + apart * apart * before * share;
-    }
+    for (int k = 0; k < N; k++)
+        merge_channel(all.mean[k], all.square[k], mean[k * step], square[k * step], before, share);
     all.rows = before + rows;
 }
 
@@ -52,25 +65,27 @@ static __device__ __forceinline__ void merge(struct moments<N> &all, float rows,
 template <bool ALL, typename T, int N>
 static __device__ __forceinline__ void take_rows(struct moments<N> &all, const pack<T, N> (&x)[ROWS_AT_ONCE],
                                                  int rows) {
-    float mean[N] = {}, square[N] = {};
+    float before = all.rows, share = (float)rows / (before + (float)rows);
 #pragma unroll
     for (int k = 0; k < N; k++) {
+        float mean = 0, square = 0;
 #pragma unroll
-        for (int u = 0; u < ROWS_AT_ONCE; u++) mean[k] += ALL || u < rows ? get(x[u].at[k]) : 0;
-        mean[k] = ALL ? mean[k] * (1.0f / ROWS_AT_ONCE) : mean[k] / (float)rows;
+        for (int u = 0; u < ROWS_AT_ONCE; u++) mean += ALL || u < rows ? get(x[u].at[k]) : 0;
+        mean = ALL ? mean * (1.0f / ROWS_AT_ONCE) : mean / (float)rows;
 #pragma unroll
         for (int u = 0; u < ROWS_AT_ONCE; u++) {
-            float apart = get(x[u].at[k]) - mean[k];
-            square[k] += ALL || u < rows ? apart * apart : 0;
+            float apart = get(x[u].at[k]) - mean;
+            square += ALL || u < rows ? apart * apart : 0;
         }
+        merge_channel(all.mean[k], all.square[k], mean, square, before, share);
     }
-    merge(all, (float)rows, mean, square, 1);
+    all.rows = before + (float)rows;
 }
 static_assert((ROWS_AT_ONCE & (ROWS_AT_ONCE - 1)) == 0,
               "take_rows divides by ROWS_AT_ONCE as by a power of two");
 
 template <typename T, int N>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 3)
     statistics_of_parts(struct columns c, const T *x, float *mean, float *square) {
     __shared__ float means[N * THREADS], squares[N * THREADS], counts[THREADS];
     struct place p = place_in(c, N);
@@ -115,7 +130,7 @@ static __device__ __forceinline__ float factor_of(float scale, float var, double
     return (float)((double)scale / sqrt((double)var + epsilon));
 }
 
-static __global__ void __launch_bounds__(PART_THREADS)
+static __global__ void __launch_bounds__(PART_THREADS, 1)
     statistics_of_all(struct columns c, const float *mean_of, const float *square_of, const float *scale,
                       double epsilon, float *mean_out, float *var_out, float *factor) {
     __shared__ double shared[PART_THREADS];
@@ -288,7 +303,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     write_channels(product_out, p.part * c.channels + p.channel, product);
 }
 
-static __global__ void __launch_bounds__(PART_THREADS)
+static __global__ void __launch_bounds__(PART_THREADS, 1)
     inflow_of_all(struct columns c, const float *sum_of, const float *product_of, const float *scale,
                   const float *var, double epsilon, float *dscale, float *dshift, float *factor,
                   float *average, float *slope) {
@@ -363,7 +378,7 @@ static ls_status launch_normalize(const struct ls_cuda_norm *of, const void *x, 
 ls_status ls_cuda_batchnorm(const struct ls_cuda_norm *of, const void *x, const float *scale,
                             const float *shift, const void *b, void *y, float *mean, float *var,
                             void *workspace, cudaStream_t stream) {
-    struct columns c = summing(of);
+    struct columns c = taking(of);
     struct scratch s = scratch_in(workspace, c);
     LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
         typedef decltype(one) T;

@@ -157,7 +157,7 @@ static __device__ __forceinline__ double add_over_parts(double mine, double *sha
     return total;
 }
 
-enum { PARTS_AT_ONCE = 8 }; // on their way together, added one after the other
+enum { PARTS_AT_ONCE = 16 }; // on their way together, added one after the other
 
 // The sum of term(part) over the parts, of a channel if there is one, for all of its threads.
 template <typename F>
@@ -173,8 +173,7 @@ static __device__ __forceinline__ double sum_over_parts(const struct columns &c,
             few[u] = term(other < c.parts ? other : part);
         }
 #pragma unroll
-        for (int u = 0; u < PARTS_AT_ONCE; u++)
-            if (part + u * PART_ROWS < c.parts) sum += few[u];
+        for (int u = 0; u < PARTS_AT_ONCE; u++) sum += part + u * PART_ROWS < c.parts ? few[u] : 0;
     }
     return add_over_parts(sum, shared);
 }

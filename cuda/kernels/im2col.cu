@@ -1,5 +1,6 @@
 // A thread moves packs: of channels, where these are whole packs, of each place of one window or of one place
-// of dx; else one of a row of the matrix, whose elements it finds one by one.
+// of dx; else the same one of the rows of some windows, whose elements it finds one by one, once for all of
+// them.
 #include "cuda/kernels/im2col.h"
 
 #include "cuda/kernels/launch.cuh"
@@ -66,29 +67,61 @@ static __global__ void __launch_bounds__(THREADS)
     }
 }
 
+enum { WINDOWS_AT_ONCE = 8 }; // of a line
+
+// Where an element of a row lies in an image, as if its window began at the first place of a line.
+struct spot {
+    int32_t line, column; // numbers from the start of the image, -1: none; and from the start of that line
+};
+
+// The elements of a pack, `first` being the first; `top`: the line at which the window begins.
+template <int N>
+static __device__ __forceinline__ void find_spots(const struct ls_columns &s, int32_t group, int32_t first,
+                                                  int32_t top, struct spot (&spots)[N]) {
+    int32_t each = (int32_t)(s.c / s.groups), count = first / each, channel = first - count * each;
+    int32_t taps = (int32_t)(s.kh * s.kw);
+    struct tap tap = {count / (int32_t)s.kw, count % (int32_t)s.kw};
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        int32_t h = top + tap.h * (int32_t)s.dilation_h;
+        bool inside = count < taps && h >= 0 && h < (int32_t)s.h; // a row ends in zeros
+        spots[k].line = inside ? h * (int32_t)(s.w * s.c) : -1;
+        spots[k].column = tap.w * (int32_t)(s.dilation_w * s.c) + group * each + channel;
+        if (++channel < each) continue;
+        channel = 0;
+        count++;
+        go_on(s, tap);
+    }
+}
+
 template <typename T, int N>
 static __global__ void __launch_bounds__(THREADS)
     im2col_rows(const T *x, T *matrix, struct ls_columns s, int64_t packs) {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= packs) return;
-    int64_t rest = quotient(at, s.row / N), row = quotient(rest, s.groups);
-    int32_t each = (int32_t)(s.c / s.groups), first = (int32_t)(at - rest * (s.row / N)) * N;
-    int32_t count = first / each, channel = first - count * each;
-    int32_t left = (int32_t)(s.kh * s.kw) * each - first; // what follows is 0
-    struct window window = window_at(s, row);
-    struct tap tap = {count / (int32_t)s.kw, count % (int32_t)s.kw};
-    x += (rest - row * s.groups) * each; // of its group
-    int64_t from = find(s, window, tap);
-    pack<T, N> values = {};
+    int64_t each = s.row / N, of_a_window = s.groups * each;
+    int64_t several = quotient(at, of_a_window), some = quotient(s.ow + WINDOWS_AT_ONCE - 1, WINDOWS_AT_ONCE);
+    int64_t line = quotient(several, some), sample = quotient(line, s.oh);
+    int32_t pack_at = (int32_t)(at - several * of_a_window), group = pack_at / (int32_t)each;
+    int32_t window = (int32_t)(several - line * some) * WINDOWS_AT_ONCE, width = (int32_t)(s.w * s.c);
+    struct spot spots[N];
+    find_spots(s, group, (pack_at - group * (int32_t)each) * N,
+               first_place(line - sample * s.oh, s.stride_h, s.pad_h), spots);
+    const T *image = x + sample * s.h * width;
+    T *to = matrix + ((line * s.ow + window) * of_a_window + pack_at) * N;
+    int32_t start = first_place(window, s.stride_w, s.pad_w) * (int32_t)s.c;
+    for (int i = 0; i < WINDOWS_AT_ONCE && window + i < s.ow; i++) {
+        pack<T, N> values = {};
 #pragma unroll
-    for (int k = 0; k < N; k++) {
-        if (k < left && from >= 0) values.at[k] = x[from + channel];
-        if (++channel < each) continue;
-        channel = 0;
-        go_on(s, tap);
-        from = find(s, window, tap);
+        for (int k = 0; k < N; k++) {
+            int32_t column = start + spots[k].column;
+            if (spots[k].line >= 0 && (uint32_t)column < (uint32_t)width)
+                values.at[k] = image[spots[k].line + column];
+        }
+        store<T, N>(to, values);
+        start += (int32_t)(s.stride_w * s.c);
+        to += of_a_window * N;
     }
-    store<T, N>(matrix + at * N, values);
 }
 
 // The window whose place `tap` is at `place`, along one axis; -1: there is none.
@@ -135,7 +168,8 @@ static void launch_im2col(const struct ls_columns *s, const void *x, void *matri
 
 template <typename T, int N>
 static void launch_im2col_rows(const struct ls_columns *s, const void *x, void *matrix, cudaStream_t stream) {
-    int64_t packs = s->n * s->oh * s->ow * s->groups * (s->row / N);
+    int64_t some = (s->ow + WINDOWS_AT_ONCE - 1) / WINDOWS_AT_ONCE;
+    int64_t packs = s->n * s->oh * some * s->groups * (s->row / N);
     LS_LAUNCH((im2col_rows<T, N>), blocks_for(packs, THREADS), THREADS, stream, (const T *)x, (T *)matrix, *s,
               packs);
 }

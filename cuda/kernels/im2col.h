@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 // columns [n * oh * ow, groups, row] of x [n, h, w, c]: a window for each; in a group, its elements
-// [kh, kw, c / groups] lie as those of a filter do. Sizes with padding are below 2^31.
+// [kh, kw, c / groups] lie as those of a filter do. An image has fewer than 2^31 numbers, with its padding.
 struct ls_columns {
     int64_t n, h, w, c, oh, ow, kh, kw, groups;
     int64_t stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;

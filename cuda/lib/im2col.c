@@ -187,10 +187,9 @@ static void unmake_im2col(struct ls_lib_task *task) {
     free(made);
 }
 
-// The kernels count places of a side in 32 bits.
-static bool is_too_wide(const struct ls_lib_conv *conv) {
-    return conv->h + 2 * conv->pad_h > INT32_MAX || conv->w + 2 * conv->pad_w > INT32_MAX ||
-           filter_size(conv) > INT32_MAX;
+// The kernels count the numbers of an image in 32 bits.
+static bool is_too_large(const struct ls_lib_conv *conv) {
+    return (conv->h + 2 * conv->pad_h) * (conv->w + 2 * conv->pad_w) > INT32_MAX / conv->c;
 }
 
 static void lay_out(struct ls_lib *lib, struct im2col_task *made) {
@@ -206,7 +205,7 @@ static void lay_out(struct ls_lib *lib, struct im2col_task *made) {
 }
 
 ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, struct ls_lib_task **task) {
-    if (is_too_wide(conv)) return LS_FAIL(LS_INPUT, "a convolution over 2^31 places of a side or more");
+    if (is_too_large(conv)) return LS_FAIL(LS_INPUT, "a convolution of images of 2^31 numbers or more");
     struct im2col_task *made = calloc(1, sizeof *made);
     if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
     made->task = (struct ls_lib_task){.run = run_im2col, .unmake = unmake_im2col};

@@ -159,7 +159,9 @@ static void test_every_direction(void **state) {
         {0, 4, 5, 6, 12, 6, 3, 2, 2, 1, 1, 1, 1, 1, 3, LS_F32, false, false},
         {0, 3, 6, 6, 8, 8, 3, 3, 1, 1, 1, 1, 1, 1, 8, LS_F32, false, false}, // depthwise
         {0, 2, 8, 8, 4, 4, 1, 1, 2, 2, 0, 0, 1, 1, 1, LS_F32, false, false},
-        {0, 3, 9, 9, 3, 8, 5, 4, 2, 2, 2, 3, 1, 1, 1, LS_F32, false, false},  // rows that are filled up
+        {0, 3, 9, 9, 3, 8, 5, 4, 2, 2, 2, 3, 1, 1, 1, LS_F32, false, false}, // rows that are filled up
+        {0, 2, 3, 19, 3, 8, 2, 3, 1, 1, 0, 1, 1, 1, 1, LS_F32, false,
+         false}, // of more windows than go together
         {0, 2, 7, 6, 10, 4, 3, 3, 1, 2, 1, 1, 2, 1, 2, LS_F32, false, false}, // of each group
     };
     static const int64_t samples[] = {1, 2, 100}; // at a time, f32, rows filled up
