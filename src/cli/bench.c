@@ -43,9 +43,13 @@ static const struct ls_command read = {
     .name = "bench read",
     .summary = "the reading of samples, beside memcpy and H5Dread",
     .usage = "FILE… | RECIPE [--batch N] [--threads T] [--ms MS] [--json]",
-    .details = "Reads samples of data files, or of a recipe's data.train, in order and shuffled, from the "
-               "page cache and from the disk, beside memcpy of the same samples and H5Dread; and says of a "
-               "recipe whether its model would wait.",
+    .details =
+        "Reads samples of data files, or of a recipe's data.train, in order and shuffled, from the "
+        "page cache and from the disk, beside memcpy of the same samples and H5Dread; and says of a "
+        "recipe whether its model would wait. Ratios are to memcpy and H5Dread to the same place: one batch "
+        "over and over; or, of what is read ahead, a ring of batches, which does not stay in the "
+        "processor's cache, memcpy by as many threads: what memory allows. That of the ring is to one "
+        "batch, that of memcpy by several threads to one thread.",
     .example = "lockstep bench read recipe.yaml\n"
                "lockstep bench read mine/*.h5 --input pixels",
     .run = ls_bench_read,

@@ -27,9 +27,15 @@ struct subject {
 };
 
 static const char *const way_names[LS_READ_WAYS] = {
-    [LS_READ_COPY] = "memcpy",      [LS_READ_LIBRARY] = "H5Dread",
-    [LS_READ_DIRECT] = "lockstep",  [LS_READ_CHECKED] = "with checksums",
-    [LS_READ_ALONE] = "read ahead", [LS_READ_READER] = "read ahead",
+    [LS_READ_COPY] = "memcpy",
+    [LS_READ_LIBRARY] = "H5Dread",
+    [LS_READ_DIRECT] = "lockstep",
+    [LS_READ_CHECKED] = "with checksums",
+    [LS_READ_COPY_RING] = "memcpy, ring",
+    [LS_READ_COPY_THREADS] = "memcpy, ring",
+    [LS_READ_LIBRARY_RING] = "H5Dread, ring",
+    [LS_READ_ALONE] = "read ahead",
+    [LS_READ_READER] = "read ahead",
 };
 
 // ---- printing
@@ -45,7 +51,7 @@ static void print_heading(const struct subject *subject) {
 }
 
 static int threads_of(const struct subject *subject, int way) {
-    return way == LS_READ_READER ? subject->bench.threads : 1;
+    return way == LS_READ_READER || way == LS_READ_COPY_THREADS ? subject->bench.threads : 1;
 }
 
 static void print_json(const struct subject *subject, bool shuffled, bool cold,

@@ -9,8 +9,13 @@ enum ls_read_way {
     LS_READ_LIBRARY, // H5Dread of runs of samples, one thread
     LS_READ_DIRECT,  // ls_dataset_read, one thread, checksums not verified
     LS_READ_CHECKED, // the same, verified; only where the set holds checksums
-    LS_READ_ALONE,   // through the reader and its ring of batches, by one thread; only beside several
-    LS_READ_READER,  // the same by its threads, as training does
+    // Into a ring of as many batches as the reader has, which does not stay in the processor's cache:
+    LS_READ_COPY_RING,    // memcpy, one thread
+    LS_READ_COPY_THREADS, // memcpy, all threads, a batch each: what memory allows; only where they are
+                          // several
+    LS_READ_LIBRARY_RING, // H5Dread, one thread
+    LS_READ_ALONE,        // through the reader, by one thread; only beside several
+    LS_READ_READER,       // the same by its threads, as training does
     LS_READ_WAYS,
 };
 
@@ -24,10 +29,10 @@ struct ls_read_bench {
 
 // Seconds a sample; the median over rounds in which the ways take turns, and of each round's ratios.
 struct ls_read_figures {
-    double seconds[LS_READ_WAYS]; // 0: not measured
-    double of_copy[LS_READ_WAYS]; // this rate over memcpy's
-    double of_library[LS_READ_WAYS];
-    int64_t samples; // that were read in a round
+    double seconds[LS_READ_WAYS];    // 0: not measured
+    double of_copy[LS_READ_WAYS];    // this rate over that of memcpy to the same place by as many threads
+    double of_library[LS_READ_WAYS]; // over that of H5Dread to the same place
+    int64_t samples;                 // that were read in a round
     int rounds;
 };
 

@@ -4,6 +4,7 @@
 #include "cli/bench_read.h"
 #include "data/order.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ struct run {
     const struct ls_read_bench *bench;
     bool shuffled;
     int64_t among, batches;           // samples that are drawn from; batches of a turn
-    char *array, *out;                // [among * sample_bytes], a batch
+    char *array, *out;                // [among * sample_bytes], SLOTS batches
     void *targets;                    // a batch
     int64_t *indices;                 // [batches * batch]
     struct ls_reader *alone, *reader; // of one thread, which may be NULL, and of all
@@ -29,18 +30,61 @@ int64_t ls_read_bench_samples(const struct ls_read_bench *bench) {
 
 // ---- one turn
 
-static ls_status copy(const struct run *run) {
-    size_t bytes = ls_dataset_info(run->bench->set)->sample_bytes;
-    int64_t batch = run->bench->batch;
-    for (int64_t i = 0; i < run->batches * batch; i++)
-        memcpy(run->out + (size_t)(i % batch) * bytes, run->array + (size_t)run->indices[i] * bytes, bytes);
-    return LS_OK;
+// Where batch b goes: always to the same place, or round the ring.
+static char *place_of(const struct run *run, int64_t b, int slots) {
+    const size_t bytes = (size_t)run->bench->batch * ls_dataset_info(run->bench->set)->sample_bytes;
+    return run->out + (size_t)(b % slots) * bytes;
 }
 
-static ls_status read_batches(const struct run *run, struct ls_dataset *set, bool verify) {
+// Every `step`-th batch from the first on.
+static void copy(const struct run *run, int64_t first, int64_t step, int slots) {
+    const size_t bytes = ls_dataset_info(run->bench->set)->sample_bytes;
+    const int64_t batch = run->bench->batch;
+    for (int64_t b = first; b < run->batches; b += step) {
+        char *out = place_of(run, b, slots);
+        for (int64_t i = 0; i < batch; i++)
+            memcpy(out + (size_t)i * bytes, run->array + (size_t)run->indices[b * batch + i] * bytes, bytes);
+    }
+}
+
+struct copier {
+    const struct run *run;
+    int64_t first;
+    pthread_mutex_t *gate; // shut until all threads are there
+    pthread_t thread;
+};
+
+// Each thread has slots of its own.
+static void *copy_share(void *argument) {
+    const struct copier *copier = argument;
+    const int threads = copier->run->bench->threads;
+    pthread_mutex_lock(copier->gate);
+    pthread_mutex_unlock(copier->gate);
+    copy(copier->run, copier->first, threads, SLOTS / threads * threads);
+    return NULL;
+}
+
+static ls_status copy_by_threads(const struct run *run, double *seconds) {
+    struct copier copiers[SLOTS];
+    pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+    int n = 0, error = 0;
+    pthread_mutex_lock(&gate);
+    for (; n < run->bench->threads && !error; n += !error) {
+        copiers[n] = (struct copier){.run = run, .first = n, .gate = &gate};
+        error = pthread_create(&copiers[n].thread, NULL, copy_share, &copiers[n]);
+    }
+    const double start = ls_now();
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < n; i++) pthread_join(copiers[i].thread, NULL);
+    *seconds = ls_now() - start;
+    return error ? LS_FAIL(LS_SYSTEM, "cannot start a thread: %s", strerror(error)) : LS_OK;
+}
+
+static ls_status read_batches(const struct run *run, struct ls_dataset *set, bool verify, int slots) {
     int64_t batch = run->bench->batch;
     for (int64_t b = 0; b < run->batches; b++)
-        LS_TRY(ls_dataset_read(set, run->indices + b * batch, batch, run->out, run->targets, NULL, verify));
+        LS_TRY(ls_dataset_read(set, run->indices + b * batch, batch, place_of(run, b, slots), run->targets,
+                               NULL, verify));
     return LS_OK;
 }
 
@@ -65,10 +109,13 @@ static ls_status take_turn(const struct run *run, enum ls_read_way way, int roun
     double start = ls_now();
     ls_status status = LS_OK;
     switch (way) {
-    case LS_READ_COPY: status = copy(run); break;
-    case LS_READ_LIBRARY: status = read_batches(run, run->bench->library, false); break;
-    case LS_READ_DIRECT: status = read_batches(run, run->bench->set, false); break;
-    case LS_READ_CHECKED: status = read_batches(run, run->bench->set, true); break;
+    case LS_READ_COPY: copy(run, 0, 1, 1); break;
+    case LS_READ_LIBRARY: status = read_batches(run, run->bench->library, false, 1); break;
+    case LS_READ_DIRECT: status = read_batches(run, run->bench->set, false, 1); break;
+    case LS_READ_CHECKED: status = read_batches(run, run->bench->set, true, 1); break;
+    case LS_READ_COPY_RING: copy(run, 0, 1, SLOTS); break;
+    case LS_READ_COPY_THREADS: return copy_by_threads(run, seconds);
+    case LS_READ_LIBRARY_RING: status = read_batches(run, run->bench->library, false, SLOTS); break;
     case LS_READ_ALONE: status = read_ahead(run, run->alone, round); break;
     case LS_READ_READER: status = read_ahead(run, run->reader, round); break;
     case LS_READ_WAYS: break;
@@ -97,7 +144,22 @@ static double median(double *values, int n) {
 static bool is_measured(const struct run *run, enum ls_read_way way) {
     if (way == LS_READ_CHECKED) return ls_dataset_info(run->bench->set)->checksums;
     if (way == LS_READ_ALONE) return run->bench->threads > 1;
+    if (way == LS_READ_COPY_THREADS) return run->bench->threads > 1 && run->bench->threads <= SLOTS;
     return true;
+}
+
+// Like with like: into one batch or into the ring, and by as many threads; the ring's own beside one batch,
+// and its threads beside one.
+static enum ls_read_way copy_beside(const struct run *run, enum ls_read_way way) {
+    if (way == LS_READ_COPY_THREADS || way == LS_READ_LIBRARY_RING || way == LS_READ_ALONE)
+        return LS_READ_COPY_RING;
+    if (way != LS_READ_READER) return LS_READ_COPY;
+    return is_measured(run, LS_READ_COPY_THREADS) ? LS_READ_COPY_THREADS : LS_READ_COPY_RING;
+}
+
+static enum ls_read_way library_beside(enum ls_read_way way) {
+    const bool ring = way == LS_READ_COPY_RING || way == LS_READ_COPY_THREADS || way >= LS_READ_ALONE;
+    return ring ? LS_READ_LIBRARY_RING : LS_READ_LIBRARY;
 }
 
 static void summarize(const struct run *run, double seconds[LS_READ_WAYS][MOST_ROUNDS], int rounds,
@@ -105,17 +167,20 @@ static void summarize(const struct run *run, double seconds[LS_READ_WAYS][MOST_R
     figures->samples = run->batches * run->bench->batch;
     figures->rounds = rounds;
     double to_copy[MOST_ROUNDS], to_library[MOST_ROUNDS];
-    for (int way = LS_READ_WAYS - 1; way >= 0;
-         way--) { // the first two, which others are compared with, come last
+    for (int way = 0; way < LS_READ_WAYS; way++) {
         if (!is_measured(run, (enum ls_read_way)way)) continue;
+        const double *copied = seconds[copy_beside(run, (enum ls_read_way)way)],
+                     *library = seconds[library_beside((enum ls_read_way)way)];
         for (int i = 0; i < rounds; i++) {
-            to_copy[i] = seconds[LS_READ_COPY][i] / seconds[way][i];
-            to_library[i] = seconds[LS_READ_LIBRARY][i] / seconds[way][i];
+            to_copy[i] = copied[i] / seconds[way][i];
+            to_library[i] = library[i] / seconds[way][i];
         }
         figures->of_copy[way] = median(to_copy, rounds);
         figures->of_library[way] = median(to_library, rounds);
-        figures->seconds[way] = median(seconds[way], rounds) / (double)figures->samples;
     }
+    for (int way = 0; way < LS_READ_WAYS; way++) // the median sorts them
+        if (is_measured(run, (enum ls_read_way)way))
+            figures->seconds[way] = median(seconds[way], rounds) / (double)figures->samples;
 }
 
 static ls_status measure(struct run *run, bool cold, struct ls_read_figures *figures) {
@@ -175,13 +240,13 @@ static ls_status allocate(struct run *run) {
     const struct ls_dataset_info *info = ls_dataset_info(run->bench->set);
     size_t batch = (size_t)run->bench->batch, among = (size_t)run->among;
     run->array = malloc(among * info->sample_bytes);
-    run->out = malloc(batch * info->sample_bytes);
+    run->out = malloc(SLOTS * batch * info->sample_bytes);
     run->targets = malloc(batch * info->target_bytes + 1);
     run->indices = malloc((among > batch ? among : batch) * sizeof *run->indices);
     if (!run->array || !run->out || !run->targets || !run->indices)
         return LS_FAIL(LS_SYSTEM, "out of memory to measure with %zu samples of %zu bytes", among,
                        info->sample_bytes);
-    memset(run->out, 0, batch * info->sample_bytes);
+    memset(run->out, 0, SLOTS * batch * info->sample_bytes);
     if (is_measured(run, LS_READ_ALONE)) LS_TRY(open_reader(run, 1, &run->alone));
     return open_reader(run, run->bench->threads, &run->reader);
 }

@@ -213,7 +213,7 @@ class Commands(lockstep.Case):
         lines = [json.loads(line) for line in
                  self.ok("bench", "read", lockstep.recipe(self.folder), "--ms", 20, "--batch", 32, "--threads", 1, "--json").splitlines()]
         ways = {(line["order"], line["cache"], line["way"]) for line in lines[:-1]}
-        self.assertEqual(len(ways), 16)  # two orders, two caches, memcpy, H5Dread, read, read ahead
+        self.assertEqual(len(ways), 24)  # two orders, two caches, memcpy, H5Dread, read; those two into a ring, read ahead
         for line in lines[:-1]:
             self.assertGreater(line["samples_per_s"], 0)
             if line["way"] == "memcpy":
@@ -222,6 +222,8 @@ class Commands(lockstep.Case):
         table = self.ok("bench", "read", self.folder / "data" / "test-00000.h5", "--ms", 5, "--batch", 7)
         ahead = {words[4] for words in map(str.split, table.splitlines()) if "ahead" in words and words[0] == "shuffled"}
         self.assertEqual(ahead, {"1", "2"})  # threads: one beside the two that are the default
+        limits = {words[4] for words in map(str.split, table.splitlines()) if words[0] == "shuffled" and words[2:4] == ["memcpy,", "ring"]}
+        self.assertEqual(limits, {"1", "2"})
 
         self.assertIn("by pread", table)
         self.assertIn("H5Dread", table)
