@@ -93,10 +93,12 @@ static ls_status refuse_not_finite(const struct ls_shard *shard, const struct ls
     int64_t count = n * column->row_values;
     int64_t bad = ls_first_not_finite(values, count);
     if (bad == count) return LS_OK;
+    // Of FETCHED rows, HDF5 has made what is called stored.
+    const ls_dtype in_file = column->chunking ? column->chunking->found.type : column->stored;
     return LS_FAIL(LS_INPUT, "%s: %s[%lld] is not finite: value %lld of %lld is %g%s", shard->path,
                    column->name, (long long)(begin + bad / column->row_values),
                    (long long)(bad % column->row_values), (long long)column->row_values, (double)values[bad],
-                   column->stored == LS_F64 ? " as f32" : "");
+                   in_file == LS_F64 ? " as f32" : "");
 }
 
 static ls_status refuse_class(const struct ls_shard *shard, const struct ls_column *column, int64_t row,
