@@ -164,7 +164,13 @@ static void compare_start(const struct ls_checkpoint_header *saved, const struct
     const char *from = recipe->model.from;
     uint64_t content = 0;
     if (!from || saved->state.from_content == 0 || !ls_file_exists(from)) return;
-    if (ls_checkpoint_content(from, &content) == LS_OK && content == saved->state.from_content) return;
+    if (ls_checkpoint_content(from, &content) != LS_OK) {
+        ls_warn("%s: cannot tell whether %s holds what the run began from: %s",
+                ls_recipe_place(recipe, "model.from"), from, ls_error_last()->text);
+        ls_error_clear();
+        return;
+    }
+    if (content == saved->state.from_content) return;
     ls_warn("%s: %s holds other weights than when the run began: the run goes on with those that it took "
             "then, and one that is begun anew will not come to its result",
             ls_recipe_place(recipe, "model.from"), from);

@@ -38,7 +38,7 @@ static inline double plain_exp(double x) {
     return sum * power;
 }
 
-// exp(x - less) in f32, good to 1.5 units, for -87 <= x <= 0 and |less| < 1/20. The first term left out is
+// exp(x - less) in f32, good to 1.5 units, for -87 <= x <= 0 and |less| < 1/19. The first term left out is
 // r^8 / 8! < 2e-8, without `less` < 6e-9.
 static inline float plain_exp_within_f32(float x, float less) {
     const float round = 0x1.8p23f;
