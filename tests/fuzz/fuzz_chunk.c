@@ -9,6 +9,7 @@
 //   …       the chunk
 #include "fuzz.h"
 
+#include "base/hash.h"
 #include "data/dataset_parts.h"
 
 enum { HEAD = 12 };
