@@ -97,7 +97,7 @@ bool ls_h5_is_virtual(hid_t dataset) {
 // dataset: names in it are seen from its own file.
 void ls_h5_find_missing(hid_t dataset, int depth, char *missing, size_t bytes) {
     hid_t properties = H5Dget_create_plist(dataset);
-    const bool is_virtual = H5Pget_layout(properties) == H5D_VIRTUAL;
+    const bool is_virtual = ls_h5_is_virtual(dataset);
     if (is_virtual || external_files(properties) > 0) {
         char path[MOST_NAME] = "";
         H5Fget_name(dataset, path, sizeof path);

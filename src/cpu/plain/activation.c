@@ -59,6 +59,7 @@ static inline float gelu_tanh_slope_f32(float x) {
     const float near = x > 13 ? 13 : x < -13 ? -13 : x;
     return s + 2 * near * (e * share * share) * (float)slope_of_u((double)near);
 }
+
 // What the kernels of a type take.
 #define SIGMOID_f32          plain_sigmoid_f32
 #define SIGMOID_f64          plain_sigmoid
