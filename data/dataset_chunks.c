@@ -1,4 +1,4 @@
-// Chunks: where they lie, how they come out of the file, and how long they are kept.
+// Chunks: where they lie, how they come out of the file, and rows from them.
 #include "data/dataset_parts.h"
 #include "data/leftovers.h"
 
@@ -182,18 +182,7 @@ static ls_status decode(struct ls_dataset *dataset, struct ls_open_file *file, c
     return status;
 }
 
-// ---- kept for a while
-
-enum { MOST_WAYS = 16 };
-
-struct ls_chunk_place {
-    const struct ls_chunking *of; // NULL: empty
-    int64_t number;
-    int pins;
-    bool ready, written; // until it is ready, one thread decodes and the others wait
-    uint64_t last_used;
-    struct ls_buffer decoded;
-};
+// ---- which are kept for a while
 
 static bool is_kept(const struct ls_column *column) {
     return column->name && !column->kept && ls_path_is_by_chunks(column->path) &&
@@ -260,107 +249,6 @@ ls_status ls_dataset_make_leftovers(const struct ls_dataset *dataset, uint64_t s
         if (row_bytes > spec.row_bytes) spec.row_bytes = row_bytes;
     }
     return spec.row_bytes ? ls_leftovers_open(&spec, leftovers) : LS_OK;
-}
-
-ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes) {
-    pthread_mutex_init(&cache->lock, NULL);
-    pthread_cond_init(&cache->changed, NULL);
-    if (!bytes) return LS_OK;
-    size_t places = (bytes + chunk_bytes - 1) / chunk_bytes;
-    const size_t sets = (places + MOST_WAYS - 1) / MOST_WAYS;
-    cache->sets = (int)sets;
-    cache->ways = (int)((places + sets - 1) / sets);
-    cache->places = calloc((size_t)cache->sets * (size_t)cache->ways, sizeof *cache->places);
-    if (!cache->places) return LS_FAIL(LS_SYSTEM, "out of memory for %zu decoded chunks", places);
-    return LS_OK;
-}
-
-void ls_chunk_cache_free(struct ls_chunk_cache *cache) {
-    for (int i = 0; cache->places && i < cache->sets * cache->ways; i++) free(cache->places[i].decoded.data);
-    free(cache->places);
-    pthread_mutex_destroy(&cache->lock);
-    pthread_cond_destroy(&cache->changed);
-}
-
-void ls_chunk_cache_forget(struct ls_chunk_cache *cache) {
-    pthread_mutex_lock(&cache->lock);
-    for (int i = 0; i < cache->sets * cache->ways; i++) cache->places[i].of = NULL;
-    pthread_mutex_unlock(&cache->lock);
-}
-
-static struct ls_chunk_place *set_of(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
-                                     int64_t number) {
-    // Neighbours go to different sets, and so do the first chunks of files.
-    uint64_t mixed = (uint64_t)number * 0x9e3779b97f4a7c15u + (uint64_t)(uintptr_t)chunking / 64;
-    return &cache->places[(int)(mixed % (uint64_t)cache->sets) * cache->ways];
-}
-
-// The place of the chunk, pinned: where it is, or else one that was not used for longest, for the caller to
-// fill. NULL where all that it may lie in are pinned.
-static struct ls_chunk_place *pin_place(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
-                                        int64_t number, bool *to_fill) {
-    struct ls_chunk_place *places = set_of(cache, chunking, number), *oldest = NULL;
-    for (int i = 0; i < cache->ways; i++) {
-        struct ls_chunk_place *place = &places[i];
-        if (place->of == chunking && place->number == number) {
-            place->pins++;
-            place->last_used = ++cache->clock;
-            *to_fill = false;
-            return place;
-        }
-        if (place->pins == 0 && (!oldest || place->last_used < oldest->last_used)) oldest = place;
-    }
-    *to_fill = true;
-    if (!oldest) return NULL;
-    oldest->of = chunking;
-    oldest->number = number;
-    oldest->pins = 1;
-    oldest->ready = false;
-    oldest->last_used = ++cache->clock;
-    return oldest;
-}
-
-static void unpin_place(struct ls_chunk_cache *cache, struct ls_chunk_place *place) {
-    pthread_mutex_lock(&cache->lock);
-    place->pins--;
-    pthread_mutex_unlock(&cache->lock);
-}
-
-// Gives the decoded chunk to its place; or, after an error, the place to others, who will meet it themselves.
-static void settle_place(struct ls_chunk_cache *cache, struct ls_chunk_place *place,
-                         struct ls_buffer *decoded, bool written, ls_status status) {
-    pthread_mutex_lock(&cache->lock);
-    if (status == LS_OK) {
-        struct ls_buffer kept = place->decoded;
-        place->decoded = *decoded;
-        *decoded = kept;
-        place->written = written;
-    } else {
-        place->of = NULL;
-        place->pins--;
-    }
-    place->ready = true;
-    pthread_cond_broadcast(&cache->changed);
-    pthread_mutex_unlock(&cache->lock);
-}
-
-// Pins the place of the chunk and waits until somebody has decoded it, or says that the caller is to.
-static struct ls_chunk_place *find_place(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
-                                         int64_t number, bool *to_fill) {
-    if (!cache->sets) {
-        *to_fill = true;
-        return NULL;
-    }
-    pthread_mutex_lock(&cache->lock);
-    struct ls_chunk_place *place = pin_place(cache, chunking, number, to_fill);
-    while (place && !*to_fill && !place->ready) {
-        pthread_cond_wait(&cache->changed, &cache->lock);
-        if (place->of == chunking) continue;
-        place->pins--; // whoever decoded it failed
-        place = pin_place(cache, chunking, number, to_fill);
-    }
-    pthread_mutex_unlock(&cache->lock);
-    return place;
 }
 
 // ---- rows from chunks
@@ -453,19 +341,19 @@ static ls_status read_chunk(struct ls_dataset *dataset, struct ls_open_file *fil
     bool to_fill, written = false;
     struct ls_chunk_place *place = NULL;
     if (is_kept(column))
-        place = find_place(&dataset->cache, column->chunking, number, &to_fill);
+        place = ls_chunk_cache_find(&dataset->cache, column->chunking, number, &to_fill);
     else
         to_fill = true;
     if (to_fill) {
         ls_status status = decode(dataset, file, column, number, scratch, &written);
-        if (place) settle_place(&dataset->cache, place, &scratch->raw, written, status);
+        if (place) ls_chunk_cache_settle(&dataset->cache, place, &scratch->raw, written, status);
         LS_TRY(status);
     }
     if (place) written = place->written;
     const char *decoded = place ? place->decoded.data : scratch->raw.data;
     copy_box(box, 0, written ? decoded : NULL, out);
     if (to_fill && written && leaves_rows(file, column, scratch)) leave_rows(file, box, decoded, scratch);
-    if (place) unpin_place(&dataset->cache, place);
+    if (place) ls_chunk_cache_unpin(&dataset->cache, place);
     return LS_OK;
 }
 

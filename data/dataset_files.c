@@ -1,5 +1,7 @@
 #include "data/dataset_parts.h"
 
+#include "base/pulse.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -126,4 +128,43 @@ ls_status ls_files_h5(struct ls_open_file *file, struct ls_h5 **h5) {
     *h5 = slot->h5;
     pthread_mutex_unlock(&file->files->lock);
     return status;
+}
+
+// ---- bytes of them
+
+// Drops the first `bytes` of the parts, which were read.
+static int drop_read(struct iovec *parts, int n, size_t bytes) {
+    int whole = 0;
+    while (whole < n && bytes >= parts[whole].iov_len) bytes -= parts[whole++].iov_len;
+    memmove(parts, parts + whole, (size_t)(n - whole) * sizeof *parts);
+    if (whole < n) {
+        parts[0].iov_base = (char *)parts[0].iov_base + bytes;
+        parts[0].iov_len -= bytes;
+    }
+    return n - whole;
+}
+
+ls_status ls_read_parts(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                        int64_t offset, struct iovec *parts, int n) {
+    const char *path = file->shard->path;
+    while (n > 0) {
+        ssize_t got = preadv(file->slot->fd, parts, n, (off_t)offset);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            return LS_FAIL(LS_INPUT, "%s: dataset '%s' cannot be read from row %lld on: %s", path,
+                           column->name, (long long)row, strerror(errno));
+        if (got == 0)
+            return LS_FAIL(LS_INPUT, "%s: is truncated: dataset '%s' goes on, but the file ends at byte %lld",
+                           path, column->name, (long long)offset);
+        offset += got;
+        ls_pulse_tick();
+        n = drop_read(parts, n, (size_t)got);
+    }
+    return LS_OK;
+}
+
+ls_status ls_read_at(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                     int64_t offset, void *out, size_t bytes) {
+    struct iovec part = {.iov_base = out, .iov_len = bytes};
+    return ls_read_parts(file, column, row, offset, &part, 1);
 }

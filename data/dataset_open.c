@@ -482,19 +482,6 @@ const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int 
     return dataset->class_names;
 }
 
-// The last shard that begins at or before `index`: an empty shard begins where the next one does.
-const struct ls_shard *ls_shard_of(const struct ls_dataset *dataset, int64_t index) {
-    int low = 0, high = dataset->n_shards;
-    while (high - low > 1) {
-        int middle = low + (high - low) / 2;
-        if (dataset->shards[middle].first <= index)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &dataset->shards[low];
-}
-
 const char *ls_dataset_locate(const struct ls_dataset *dataset, int64_t index, int64_t *index_in_file) {
     const struct ls_shard *shard = ls_shard_of(dataset, index);
     *index_in_file = index - shard->first;

@@ -1,15 +1,20 @@
-// The inside of a data set, shared by the dataset_*.c files.
+// The inside of a data set, shared by its files. Each uses only what stands above it here:
 //
-//   dataset_open.c     file names -> shards; what must agree between files
-//   dataset_shape.c    how one dataset's rows are read: axes, classes, delivered types
-//   dataset_files.c    a bounded number of open files
-//   dataset_column.c   rows of one dataset of one file, converted to the delivered type
-//   dataset_sources.c  rows of virtual datasets, from the files where they lie
-//   dataset_chunks.c   chunks: where they lie, fetched, decoded, kept for a while
-//   chunk_filters.c    gzip, shuffle and Fletcher's checksum, undone
-//   chunk_szip.c       szip, undone
+//   dataset_buffer.c   memory that grows and is used again
 //   dataset_convert.c  numbers of any stored type to f32 or to a class
+//   dataset_values.c   rows as delivered: made from stored ones, refused where they hold what they must not
+//   dataset_files.c    a bounded number of open files, and bytes of them
+//   dataset_place.c    which file, or source, a sample lies in
+//   dataset_cache.c    decoded chunks, kept for a while
+//   chunk_szip.c       szip, undone
+//   chunk_filters.c    gzip, shuffle and Fletcher's checksum, undone
+//   dataset_chunks.c   chunks: where they lie, fetched, decoded
+//   dataset_rows.c     rows that lie in the file that names them
+//   dataset_shape.c    how one dataset's rows are read: axes, classes, delivered types
+//   dataset_sources.c  rows of virtual datasets, from the files where they lie
+//   dataset_column.c   rows of one dataset of one file, wherever they lie
 //   dataset_read.c     a batch: picks sorted by file and offset, gathered from the columns
+//   dataset_open.c     file names -> shards; what must agree between files
 //   dataset_content.c  a hash of what is in it
 //   dataset_scan.c     every target (and sample) once, at start
 #pragma once
@@ -20,6 +25,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 // How the bytes of a column come out of the file.
 enum ls_path {
@@ -114,6 +120,12 @@ void ls_files_close(struct ls_files *files);
 ls_status ls_files_pin(struct ls_files *files, const struct ls_shard *shard, struct ls_open_file *file);
 void ls_files_unpin(struct ls_open_file *file);
 ls_status ls_files_h5(struct ls_open_file *file, struct ls_h5 **h5);
+// Bytes of the column's dataset, from `offset` of the file on; row is for the message.
+ls_status ls_read_at(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                     int64_t offset, void *out, size_t bytes);
+// As ls_read_at, to all of the parts, which are used up.
+ls_status ls_read_parts(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
+                        int64_t offset, struct iovec *parts, int n);
 
 // ---- memory that grows and is used again; a thread's own
 struct ls_buffer {
@@ -145,6 +157,19 @@ ls_status ls_column_read(struct ls_dataset *dataset, struct ls_open_file *file, 
 ls_status ls_column_gather(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                            const struct ls_pick *picks, int64_t n, void *out, struct ls_scratch *scratch);
 
+// As both, of rows that lie in the file itself: of any column but one of SOURCES.
+ls_status ls_rows_read(struct ls_dataset *dataset, struct ls_open_file *file, const struct ls_column *column,
+                       int64_t begin, int64_t n, void *out, struct ls_scratch *scratch);
+ls_status ls_rows_gather(struct ls_dataset *dataset, struct ls_open_file *file,
+                         const struct ls_column *column, const struct ls_pick *picks, int64_t n, void *out,
+                         struct ls_scratch *scratch);
+
+// ---- places
+// The shard with this global index.
+const struct ls_shard *ls_shard_of(const struct ls_dataset *dataset, int64_t index);
+// The part with that global index, of a column of SOURCES.
+const struct ls_shard *ls_source_of(const struct ls_dataset *dataset, const struct ls_column *column,
+                                    int64_t index);
 // How many picks from the first on lie in its shard.
 int64_t ls_picks_in(const struct ls_shard *shard, const struct ls_pick *picks, int64_t n);
 
@@ -153,16 +178,22 @@ int64_t ls_picks_in(const struct ls_shard *shard, const struct ls_pick *picks, i
 // without the library; says in its layout what it is.
 ls_status ls_column_find_sources(struct ls_dataset *dataset, struct ls_h5 *file, const struct ls_shard *shard,
                                  const struct ls_h5_dataset *found, enum ls_column_id id);
-// The part with that global index.
-const struct ls_shard *ls_source_of(const struct ls_dataset *dataset, const struct ls_column *column,
-                                    int64_t index);
 // As ls_column_read and ls_column_gather, of a column of SOURCES.
 ls_status ls_sources_read(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                           int64_t begin, int64_t n, void *out, struct ls_scratch *scratch);
 ls_status ls_sources_gather(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                             const struct ls_pick *picks, int64_t n, void *out, struct ls_scratch *scratch);
 
-// ---- chunks
+// ---- the cache of chunks
+struct ls_chunk_place {
+    const struct ls_chunking *of; // NULL: empty
+    int64_t number;
+    int pins;
+    bool ready, written; // until it is ready, one thread decodes and the others wait
+    uint64_t last_used;
+    struct ls_buffer decoded;
+};
+
 // Decoded chunks, so that one which holds many samples is not decoded for each. A chunk may lie in any of the
 // places of one set, which its number says.
 struct ls_chunk_cache {
@@ -174,6 +205,20 @@ struct ls_chunk_cache {
     _Atomic(int64_t) decoded; // chunks, so far
 };
 
+// Room for `bytes` of chunks of up to `chunk_bytes`; none where that is 0.
+ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes);
+void ls_chunk_cache_free(struct ls_chunk_cache *cache);
+void ls_chunk_cache_forget(struct ls_chunk_cache *cache); // while nothing is pinned
+// Pins the place of the chunk and waits until somebody has decoded it, or says that the caller is to fill it.
+// NULL: there is no room, and the caller decodes for himself.
+struct ls_chunk_place *ls_chunk_cache_find(struct ls_chunk_cache *cache, const struct ls_chunking *chunking,
+                                           int64_t number, bool *to_fill);
+// Gives the decoded chunk to its place; or, after an error, the place to others, who will meet it themselves.
+void ls_chunk_cache_settle(struct ls_chunk_cache *cache, struct ls_chunk_place *place,
+                           struct ls_buffer *decoded, bool written, ls_status status);
+void ls_chunk_cache_unpin(struct ls_chunk_cache *cache, struct ls_chunk_place *place);
+
+// ---- chunks
 // Adopts what HDF5 says of the chunks; NULL where that is absurd.
 struct ls_chunking *ls_chunking_of(struct ls_arena *arena, const struct ls_h5_dataset *found);
 // Makes a LIBRARY column of samples a FETCHED one where that spares HDF5 work: where chunks hold several
@@ -203,9 +248,6 @@ size_t ls_chunk_cache_bytes(const struct ls_dataset *dataset, size_t *largest, s
 // What is left over of them, in all: see leftovers.h. 0 where all of them are kept anyway, or where chunks
 // are cut across samples.
 size_t ls_chunk_leftover_bytes(const struct ls_dataset *dataset);
-ls_status ls_chunk_cache_init(struct ls_chunk_cache *cache, size_t bytes, size_t chunk_bytes);
-void ls_chunk_cache_free(struct ls_chunk_cache *cache);
-void ls_chunk_cache_forget(struct ls_chunk_cache *cache); // while nothing is pinned
 // Whether this build has what undoes all of the filters.
 bool ls_chunk_can_decode(const struct ls_h5_chunking *chunking);
 // Undoes the filters that `skipped` does not name, in place or through `other`: `chunk` holds `bytes` and
@@ -218,9 +260,6 @@ bool ls_szip_has_planes(const struct ls_h5_szip *szip);
 // To the first `expected` bytes of `out`, which may grow beyond; LS_INPUT where so many do not come out.
 ls_status ls_szip_unpack(const struct ls_h5_szip *szip, const uint8_t *in, size_t bytes,
                          struct ls_buffer *out, size_t expected);
-// Bytes in a file; row is for the message.
-ls_status ls_read_at(const struct ls_open_file *file, const struct ls_column *column, int64_t row,
-                     int64_t offset, void *out, size_t bytes);
 
 // ---- numbers
 // Numbers of any type to f32, rounded to nearest even.
@@ -232,6 +271,12 @@ int64_t ls_narrow(ls_dtype type, const void *in, int64_t n, int32_t *out);
 bool ls_is_integer(ls_dtype type);
 // Index of the first value that is not finite, or n.
 int64_t ls_first_not_finite(const float *values, int64_t n);
+// Numbers of type `from`, of rows [begin, begin + n), as delivered.
+ls_status ls_values_convert(const struct ls_shard *shard, const struct ls_column *column, ls_dtype from,
+                            int64_t begin, int64_t n, const void *in, void *out);
+// Refuses delivered rows that hold what they must not: numbers that are not finite, labels but 0 and 1.
+ls_status ls_values_check(const struct ls_shard *shard, const struct ls_column *column, int64_t begin,
+                          int64_t n, const void *rows);
 
 // ---- the data set
 struct ls_cursor; // what one call of ls_dataset_read works with
@@ -271,8 +316,6 @@ struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const st
 enum { LS_SHAPE_TEXT = 256 };
 // "[60000, 28, 28] u8"
 char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *found);
-// The shard with this global index.
-const struct ls_shard *ls_shard_of(const struct ls_dataset *dataset, int64_t index);
 void ls_cursors_free(struct ls_cursor *newest);
 // Tells the kernel that these samples will be read soon. Any failure is left for the read to report.
 void ls_dataset_announce(struct ls_dataset *dataset, const int64_t *indices, int64_t n);

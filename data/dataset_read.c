@@ -90,12 +90,6 @@ static void sort_picks(const int64_t *indices, int64_t n, struct ls_pick *picks)
     if (!sorted) qsort(picks, (size_t)n, sizeof *picks, by_index);
 }
 
-int64_t ls_picks_in(const struct ls_shard *shard, const struct ls_pick *picks, int64_t n) {
-    int64_t end = 1;
-    while (end < n && picks[end].index < shard->first + shard->samples) end++;
-    return end;
-}
-
 static ls_status verify(const struct batch *batch, const struct ls_shard *shard, const struct ls_pick *picks,
                         int64_t n) {
     size_t sample_bytes = batch->dataset->info.sample_bytes, target_bytes = batch->dataset->info.target_bytes;

@@ -167,20 +167,6 @@ ls_status ls_column_find_sources(struct ls_dataset *dataset, struct ls_h5 *file,
 
 // ---- reading them
 
-const struct ls_shard *ls_source_of(const struct ls_dataset *dataset, const struct ls_column *column,
-                                    int64_t index) {
-    const struct ls_shard *parts = &dataset->sources[column->first_source];
-    int low = 0, high = column->n_sources;
-    while (high - low > 1) {
-        const int middle = low + (high - low) / 2;
-        if (parts[middle].first + parts[middle].begin <= index)
-            low = middle;
-        else
-            high = middle;
-    }
-    return &parts[low];
-}
-
 static void name_virtual(const struct ls_open_file *file, enum ls_column_id id) {
     ls_error_prefix("%s: '%s' is virtual", file->shard->path, file->shard->columns[id].name);
 }
@@ -197,8 +183,8 @@ ls_status ls_sources_read(struct ls_dataset *dataset, struct ls_open_file *file,
         rows = left < n - i ? left : n - i;
         status = ls_files_pin(&dataset->source_files, part, &source);
         if (status != LS_OK) break;
-        status = ls_column_read(dataset, &source, id, row, rows, (char *)out + (size_t)i * column->row_bytes,
-                                scratch);
+        status = ls_rows_read(dataset, &source, &part->columns[id], row, rows,
+                              (char *)out + (size_t)i * column->row_bytes, scratch);
         ls_files_unpin(&source);
     }
     if (status != LS_OK) name_virtual(file, id);
@@ -215,7 +201,7 @@ ls_status ls_sources_gather(struct ls_dataset *dataset, struct ls_open_file *fil
         length = ls_picks_in(part, picks + begin, n - begin);
         status = ls_files_pin(&dataset->source_files, part, &source);
         if (status != LS_OK) break;
-        status = ls_column_gather(dataset, &source, id, picks + begin, length, out, scratch);
+        status = ls_rows_gather(dataset, &source, &part->columns[id], picks + begin, length, out, scratch);
         ls_files_unpin(&source);
     }
     if (status != LS_OK) name_virtual(file, id);

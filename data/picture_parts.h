@@ -1,9 +1,10 @@
-// The inside of pictures.
+// The inside of pictures. Each file uses only what stands above it here:
 //
-//   picture.c         what kind a file is; its pixels' memory
+//   picture_square.c  size, crop, orientation
+//   picture_memory.c  how large a picture may be, and room for its pixels
 //   picture_jpeg.c    libjpeg-turbo, and EXIF's orientation
 //   picture_png.c     libpng
-//   picture_square.c  size, crop, orientation
+//   picture.c         what kind a file is
 #pragma once
 
 #include "data/picture.h"
