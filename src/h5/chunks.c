@@ -25,14 +25,10 @@ int64_t ls_h5_chunk_grid(const struct ls_h5_dataset *info, int64_t grid[LS_H5_MA
 
 #if H5_VERSION_GE(1, 14, 0)
 
-int64_t ls_h5_find_index(const struct ls_h5 *file, hid_t dataset) {
-    (void)file, (void)dataset;
-    return 0; // the library's own is enough
-}
-
 struct listing {
     const struct ls_h5_dataset *info;
-    int64_t grid[LS_H5_MAX_RANK], base;
+    const int64_t *grid;
+    int64_t base;
     struct ls_h5_chunk *chunks;
 };
 
@@ -63,11 +59,10 @@ static int64_t base_of(const struct ls_h5 *file, hid_t dataset) {
 }
 
 static ls_status list(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
-                      struct ls_h5_chunk *chunks) {
+                      const int64_t *grid, struct ls_h5_chunk *chunks) {
     hid_t dataset;
     LS_TRY(ls_h5_dataset_of(file, name, &dataset));
-    struct listing listing = {.info = info, .base = base_of(file, dataset), .chunks = chunks};
-    ls_h5_chunk_grid(info, listing.grid);
+    struct listing listing = {.info = info, .grid = grid, .base = base_of(file, dataset), .chunks = chunks};
     if (H5Dchunk_iter(dataset, H5P_DEFAULT, list_chunk, &listing) < 0)
         return LS_H5_FAIL(file, "cannot list the chunks of", name);
     return LS_OK;
@@ -76,8 +71,8 @@ static ls_status list(struct ls_h5 *file, const char *name, const struct ls_h5_d
 #else
 
 static ls_status list(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
-                      struct ls_h5_chunk *chunks) {
-    return ls_h5_walk_index(file, name, info, chunks);
+                      const int64_t *grid, struct ls_h5_chunk *chunks) {
+    return ls_h5_walk_index(file, name, info, grid, chunks);
 }
 
 #endif
@@ -87,7 +82,7 @@ ls_status ls_h5_list_chunks(struct ls_h5 *file, const char *name, const struct l
     int64_t grid[LS_H5_MAX_RANK], n = ls_h5_chunk_grid(info, grid);
     for (int64_t i = 0; i < n; i++) chunks[i] = (struct ls_h5_chunk){.offset = -1};
     ls_h5_lock();
-    ls_status status = list(file, name, info, chunks);
+    ls_status status = list(file, name, info, grid, chunks);
     ls_h5_unlock();
     return status;
 }

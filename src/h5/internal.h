@@ -5,7 +5,7 @@
 
 #include <hdf5.h>
 
-enum { LS_H5_CACHED = 8 };
+enum { LS_H5_CACHED = 8, LS_H5_MOST_NAME = 1024 };
 
 // A file that is written (disk.c): data goes to `file`, what the library writes to `memory` until the end.
 struct ls_h5_disk {
@@ -54,38 +54,55 @@ const char *ls_h5_type_words(hid_t type); // what is not of one: "strings"
 // How files are opened: without locks. To be closed with H5Pclose.
 hid_t ls_h5_access(void);
 
+// ---- names.c
+struct ls_h5_names {
+    char **items; // malloc'd, and each of them
+    int n, capacity;
+};
+
 bool ls_h5_has(const struct ls_h5 *file, const char *name);
+// The paths of all datasets below the group, in creation order where the file tracks it, else by name. The
+// caller frees them.
+void ls_h5_collect(const struct ls_h5 *file, const char *group, struct ls_h5_names *names);
 // "images, labels, more/masks, …": the datasets that the file has, for whoever asked for something else.
 void ls_h5_list(const struct ls_h5 *file, char *out, size_t bytes);
-// The dataset of that name; it stays the file's.
-ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset);
-void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset);
-// A contiguous dataset of the type, its space allocated and not filled: every byte of it is to be written.
-ls_status ls_h5_make_of_type(struct ls_h5 *file, const char *name, hid_t type, int rank, const int64_t *dim);
+
+// ---- missing.c
+// Says in `missing` which file is not there, or too small, of those that a dataset is spread over; `depth`:
+// so many virtual datasets lead to it.
+void ls_h5_find_missing(hid_t dataset, int depth, char *missing, size_t bytes);
+int ls_h5_external_files(hid_t properties); // how many
+// Has it external files that are not where the library would look, but beside the file?
+bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset);
+bool ls_h5_is_virtual(hid_t dataset);
+
+// ---- btree.c
+// The address of a dataset's index of chunks where it is one that ls_h5_list_chunks can go over, else -1.
+int64_t ls_h5_find_index(const struct ls_h5 *file, hid_t dataset);
+// As ls_h5_list_chunks, before HDF5 1.14; `chunks` says "never written" of all of the grid.
+ls_status ls_h5_walk_index(const struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
+                           const int64_t *grid, struct ls_h5_chunk *chunks);
+
 // ---- storage.c
 // Fills `storage` and all that hangs on it. Type and shape are known.
 void ls_h5_describe_storage(const struct ls_h5 *file, hid_t dataset, struct ls_h5_dataset *info);
 size_t ls_h5_chunk_bytes(hid_t dataset); // decoded; 0 where it is not chunked
-bool ls_h5_is_virtual(hid_t dataset);
-// Says in `missing` which file is not there, or too small, of those that a dataset is spread over; `depth`:
-// so many virtual datasets lead to it.
-void ls_h5_find_missing(hid_t dataset, int depth, char *missing, size_t bytes);
-// Has it external files that are not where the library would look, but beside the file?
-bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset);
 
-// ---- virtual.c
-// As ls_h5_find_missing, of a virtual dataset's sources. The file is the one that the dataset is in.
-void ls_h5_check_virtual(const struct ls_h5 *file, hid_t properties, int depth, char *missing, size_t bytes);
+// ---- dataset.c
+// The dataset of that name; it stays the file's.
+ls_status ls_h5_dataset_of(struct ls_h5 *file, const char *name, hid_t *dataset);
+void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset);
+// Of a virtual dataset that was read: LS_INPUT where the library may have met sources that it could not open.
+ls_status ls_h5_check_sources_opened(const struct ls_h5 *file, const char *name, hid_t dataset);
 
-// ---- btree.c
-// The address of a dataset's index of chunks where it is one that ls_h5_walk_index can walk, else -1.
-int64_t ls_h5_find_index(const struct ls_h5 *file, hid_t dataset);
-// As ls_h5_list_chunks; `chunks` says "never written" of all.
-ls_status ls_h5_walk_index(const struct ls_h5 *file, const char *name, const struct ls_h5_dataset *info,
-                           struct ls_h5_chunk *chunks);
-
+// ---- read.c
 ls_status ls_h5_describe_locked(struct ls_h5 *file, const char *name, struct ls_h5_dataset *info);
 
+// ---- write.c
+// A contiguous dataset of the type, its space allocated and not filled: every byte of it is to be written.
+ls_status ls_h5_make_of_type(struct ls_h5 *file, const char *name, hid_t type, int rank, const int64_t *dim);
+
+// ---- disk.c
 ls_status ls_h5_disk_open(struct ls_h5_disk *disk, const char *path);
 void ls_h5_disk_close(struct ls_h5_disk *disk);
 // From here on the library writes to memory.

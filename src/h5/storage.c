@@ -1,119 +1,12 @@
-// How a dataset is stored, and whether all that it needs is there.
+// How a dataset is stored.
 #include "h5/internal.h"
 
-#include "base/arena.h"
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-// ---- files that a dataset is spread over
-
-// `name` beside the file; malloc'd.
-static char *beside(const struct ls_h5 *file, const char *name) {
-    const char *slash = strrchr(file->path, '/');
-    size_t folder = slash ? (size_t)(slash - file->path) + 1 : 0, bytes = folder + strlen(name) + 1;
-    char *path = malloc(bytes);
-    if (!path) ls_out_of_memory(bytes);
-    snprintf(path, bytes, "%.*s%s", (int)folder, file->path, name);
-    return path;
-}
-
-static bool lies_beside(const struct ls_h5 *file, const char *name) {
-    char *path = beside(file, name);
-    bool there = access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
-enum { MOST_NAME = 1024 };
-#define NOT_THERE "its data lie in '%.160s', which is not there"
-
-static int external_files(hid_t properties) {
-    return H5Pget_layout(properties) == H5D_CONTIGUOUS ? H5Pget_external_count(properties) : 0;
-}
-
-bool ls_h5_external_files_lie_beside(const struct ls_h5 *file, hid_t dataset) {
-    hid_t properties = H5Dget_create_plist(dataset);
-    bool found = false;
-    for (int i = 0; i < external_files(properties) && !found; i++) {
-        char name[MOST_NAME] = "";
-        H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, NULL, NULL);
-        found = name[0] != '/' && access(name, F_OK) != 0 && lies_beside(file, name);
-    }
-    H5Pclose(properties);
-    return found;
-}
-
-static int64_t bytes_of(hid_t dataset) {
-    hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset);
-    int64_t bytes = (int64_t)H5Tget_size(type) * (int64_t)H5Sget_simple_extent_npoints(space);
-    H5Sclose(space);
-    H5Tclose(type);
-    return bytes;
-}
-
-// Is an external file long enough for its part of the bytes that are left? What is missing would be zeros.
-static bool is_long_enough(const char *path, int64_t offset, hsize_t part, int64_t left) {
-    struct stat found;
-    int64_t wanted = part == H5F_UNLIMITED || (int64_t)part > left ? left : (int64_t)part;
-    return stat(path, &found) == 0 && found.st_size >= offset + wanted;
-}
-
-// Where the library finds the file that is named: as it is told, or beside the file; malloc'd. NULL: nowhere.
-static char *find_file(const struct ls_h5 *file, const char *name) {
-    if (access(name, F_OK) == 0) return strdup(name);
-    return name[0] != '/' && lies_beside(file, name) ? beside(file, name) : NULL;
-}
-
-static void check_external(const struct ls_h5 *file, hid_t dataset, hid_t properties, char *missing,
-                           size_t bytes) {
-    int64_t left = bytes_of(dataset);
-    for (int i = 0; i < external_files(properties) && !missing[0] && left > 0; i++) {
-        char name[MOST_NAME] = "";
-        off_t offset = 0;
-        hsize_t part = 0;
-        H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, &offset, &part);
-        char *path = find_file(file, name);
-        if (!path)
-            snprintf(missing, bytes, NOT_THERE, name);
-        else if (!is_long_enough(path, (int64_t)offset, part, left))
-            snprintf(missing, bytes, "its data lie in '%.160s', which is too short", name);
-        left -= part == H5F_UNLIMITED ? left : (int64_t)part;
-        free(path);
-    }
-}
-
-bool ls_h5_is_virtual(hid_t dataset) {
-    hid_t properties = H5Dget_create_plist(dataset);
-    const bool is = H5Pget_layout(properties) == H5D_VIRTUAL;
-    H5Pclose(properties);
-    return is;
-}
-
-// The library reads what is missing as fill values, which nobody wants to train on. A link may lead to the
-// dataset: names in it are seen from its own file.
-void ls_h5_find_missing(hid_t dataset, int depth, char *missing, size_t bytes) {
-    hid_t properties = H5Dget_create_plist(dataset);
-    const bool is_virtual = ls_h5_is_virtual(dataset);
-    if (is_virtual || external_files(properties) > 0) {
-        char path[MOST_NAME] = "";
-        H5Fget_name(dataset, path, sizeof path);
-        const struct ls_h5 file = {.id = H5Iget_file_id(dataset), .path = path};
-        if (is_virtual)
-            ls_h5_check_virtual(&file, properties, depth, missing, bytes);
-        else
-            check_external(&file, dataset, properties, missing, bytes);
-        H5Fclose(file.id);
-    }
-    H5Pclose(properties);
-}
 
 // An external link leads into another file, whose descriptor is not this one's.
 static bool in_this_file(const struct ls_h5 *file, hid_t dataset) {
-    char here[MOST_NAME] = "", there[MOST_NAME] = "";
+    char here[LS_H5_MOST_NAME] = "", there[LS_H5_MOST_NAME] = "";
     H5Fget_name(file->id, here, sizeof here);
     H5Fget_name(dataset, there, sizeof there);
     return strcmp(here, there) == 0;
@@ -266,9 +159,9 @@ static bool is_allocated(hid_t dataset) {
 
 static void describe_run(hid_t dataset, hid_t properties, struct ls_h5_dataset *info) {
     // The offset alone does not tell: behind a user block, H5Dget_offset adds its size to "undefined".
-    const char *why = external_files(properties) > 0 ? "in external files"
-                      : !is_allocated(dataset)       ? "never written"
-                                                     : NULL;
+    const char *why = ls_h5_external_files(properties) > 0 ? "in external files"
+                      : !is_allocated(dataset)             ? "never written"
+                                                           : NULL;
     append(info->layout, sizeof info->layout, why ? why : "contiguous");
     if (why) return;
     info->storage = LS_H5_CONTIGUOUS;
