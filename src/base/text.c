@@ -104,6 +104,14 @@ int ls_text_columns(const char *string) {
     return columns;
 }
 
+int ls_text_cut(const char *string, int most) {
+    const int length = (int)strnlen(string, (size_t)most + 1);
+    if (length <= most) return length;
+    int end = most;
+    while (end > 0 && !begins_character(string[end])) end--;
+    return end;
+}
+
 // The bytes of `words` that go into a line of `room` characters: up to its last blank, where not all fit.
 static size_t line_of(const char *words, int room) {
     size_t at = 0, blank = 0;

@@ -29,6 +29,8 @@ void ls_text_free(struct ls_text *text);  // and leaves it empty
 const char *ls_text_find_invalid(const char *string);
 // How many characters of UTF-8.
 int ls_text_columns(const char *string);
+// Bytes of the first `most` that end with a whole character: for "%.*s".
+int ls_text_cut(const char *string, int most);
 
 // "1.5 GiB", "512 B" into `out`, which it returns.
 char *ls_format_bytes(char out[32], double bytes);

@@ -2,6 +2,7 @@
 #include "h5/internal.h"
 
 #include "base/arena.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,8 +25,10 @@ static void describe_link(const struct ls_h5 *file, const char *name, char *out,
     if (info.type == H5L_TYPE_EXTERNAL &&
         H5Lunpack_elink_val(value, info.u.val_size, NULL, &other, &object) < 0)
         return;
-    snprintf(out, bytes, "; '%.60s' is a link to '%.100s'%s%.100s%s, which is not there", name, object,
-             other ? " in '" : "", other ? other : "", other ? "'" : "");
+    if (!other) other = "";
+    snprintf(out, bytes, "; '%.*s' is a link to '%.*s'%s%.*s%s, which is not there", ls_text_cut(name, 60),
+             name, ls_text_cut(object, 100), object, *other ? " in '" : "", ls_text_cut(other, 100), other,
+             *other ? "'" : "");
 }
 
 void ls_h5_remember(struct ls_h5 *file, const char *name, hid_t dataset) {

@@ -2,12 +2,16 @@
 #include "h5/virtual.h"
 
 #include "base/arena.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+// A text for "%.*s".
+#define CUT(text, most) ls_text_cut((text), (most)), (text)
 
 // ---- external files
 
@@ -28,7 +32,7 @@ static bool lies_beside(const struct ls_h5 *file, const char *name) {
     return there;
 }
 
-#define NOT_THERE "its data lie in '%.160s', which is not there"
+#define NOT_THERE "its data lie in '%.*s', which is not there"
 
 int ls_h5_external_files(hid_t properties) {
     return H5Pget_layout(properties) == H5D_CONTIGUOUS ? H5Pget_external_count(properties) : 0;
@@ -77,9 +81,9 @@ static void check_external(const struct ls_h5 *file, hid_t dataset, hid_t proper
         H5Pget_external(properties, (unsigned)i, sizeof name - 1, name, &offset, &part);
         char *path = find_file(file, name);
         if (!path)
-            snprintf(missing, bytes, NOT_THERE, name);
+            snprintf(missing, bytes, NOT_THERE, CUT(name, 160));
         else if (!is_long_enough(path, (int64_t)offset, part, left))
-            snprintf(missing, bytes, "its data lie in '%.160s', which is too short", name);
+            snprintf(missing, bytes, "its data lie in '%.*s', which is too short", CUT(name, 160));
         left -= part == H5F_UNLIMITED ? left : (int64_t)part;
         free(path);
     }
@@ -110,15 +114,15 @@ static bool reaches(hid_t dataset, hid_t properties, size_t i) {
 static void check_source(const struct ls_h5_opened *source, const struct ls_h5_mapping *mapping,
                          hid_t properties, char *missing, size_t bytes) {
     if (!source->search.path)
-        snprintf(missing, bytes, "its data lie in '%.160s', which is not there", mapping->file);
+        snprintf(missing, bytes, NOT_THERE, CUT(mapping->file, 160));
     else if (source->search.file < 0)
-        snprintf(missing, bytes, "its data lie in '%.160s', which HDF5 cannot open", mapping->file);
+        snprintf(missing, bytes, "its data lie in '%.*s', which HDF5 cannot open", CUT(mapping->file, 160));
     else if (source->dataset < 0)
-        snprintf(missing, bytes, "its data lie in dataset '%.80s' of '%.90s', which is not there",
-                 mapping->dataset, mapping->file);
+        snprintf(missing, bytes, "its data lie in dataset '%.*s' of '%.*s', which is not there",
+                 CUT(mapping->dataset, 80), CUT(mapping->file, 90));
     else if (!reaches(source->dataset, properties, mapping->number))
-        snprintf(missing, bytes, "its data lie in dataset '%.80s' of '%.90s', which is too small",
-                 mapping->dataset, mapping->file);
+        snprintf(missing, bytes, "its data lie in dataset '%.*s' of '%.*s', which is too small",
+                 CUT(mapping->dataset, 80), CUT(mapping->file, 90));
 }
 
 static void check_virtual(const struct ls_h5 *file, hid_t properties, int depth, char *missing,

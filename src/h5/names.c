@@ -2,6 +2,7 @@
 #include "h5/internal.h"
 
 #include "base/arena.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,16 +96,26 @@ void ls_h5_collect(const struct ls_h5 *file, const char *group, struct ls_h5_nam
     collect(file, group, 0, names);
 }
 
+// A name of up to so many bytes, and whether it went in front of the " …" that the text may end with.
+static bool list_name(const char *name, bool first, char *out, size_t bytes) {
+    enum { LONGEST = 60 };
+    const size_t used = strlen(out);
+    const int length = ls_text_cut(name, LONGEST);
+    const size_t needed = (size_t)length + sizeof ", " + sizeof "…" + sizeof ", …";
+    if (used + needed > bytes) return false;
+    snprintf(out + used, bytes - used, "%s%.*s%s", first ? "" : ", ", length, name, name[length] ? "…" : "");
+    return true;
+}
+
 void ls_h5_list(const struct ls_h5 *file, char *out, size_t bytes) {
-    enum { LISTED = 8, LONGEST = 60 };
+    enum { LISTED = 8 };
     struct ls_h5_names names = {0};
     ls_h5_collect(file, "", &names);
     snprintf(out, bytes, "%s", names.n ? "" : "nothing");
-    for (int i = 0; i < names.n; i++) {
-        const size_t used = strlen(out);
-        if (i < LISTED) snprintf(out + used, bytes - used, "%s%.*s", i ? ", " : "", LONGEST, names.items[i]);
-        if (i == LISTED) snprintf(out + used, bytes - used, ", …");
-        free(names.items[i]);
-    }
+    int listed = 0;
+    while (listed < names.n && listed < LISTED && list_name(names.items[listed], listed == 0, out, bytes))
+        listed++;
+    if (listed < names.n) snprintf(out + strlen(out), bytes - strlen(out), ", …");
+    for (int i = 0; i < names.n; i++) free(names.items[i]);
     free(names.items);
 }

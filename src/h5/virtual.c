@@ -115,12 +115,10 @@ void ls_h5_move_to(const struct ls_h5 *file, const struct ls_h5_mapping *mapping
     source->other =
         !before || strcmp(before->file, mapping->file) != 0 || strcmp(before->dataset, mapping->dataset) != 0;
     if (!source->other) return;
-    hid_t access = source->search.access;
     ls_h5_close_source(source);
-    *source = (struct ls_h5_opened){.of = mapping,
-                                    .search = {.name = mapping->file, .access = access, .file = -1},
-                                    .dataset = -1,
-                                    .other = true};
+    source->of = mapping;
+    source->search.name = mapping->file;
+    source->search.file = source->dataset = -1;
     if (strcmp(mapping->file, ".") == 0) {
         source->search.file = file->id;
         source->search.path = strdup(file->path);

@@ -119,6 +119,11 @@ static void words_are_wrapped(void **state) {
     check_wrapped("", "\u00e4\u00f6\u00fc\u00df \u00e4\u00f6\u00fc\u00df.",
                   "\u00e4\u00f6\u00fc\u00df \u00e4\u00f6\u00fc\u00df.\n"); // 18 bytes
     assert_int_equal(ls_text_columns("\u2026|"), 2);
+    assert_int_equal(ls_text_cut("abc", 3), 3);
+    assert_int_equal(ls_text_cut("abcd", 3), 3);
+    assert_int_equal(ls_text_cut("a\u2026|", 4), 4);
+    assert_int_equal(ls_text_cut("a\u2026|", 3), 1);
+    assert_int_equal(ls_text_cut("\u2026", 2), 0);
 }
 
 static void bytes_for_people(void **state) {

@@ -1,6 +1,7 @@
 // What Lockstep writes and reads back; files that are not what they should be.
 #include "unit/scratch.h"
 
+#include "base/text.h"
 #include "h5/h5.h"
 
 #include <pthread.h>
@@ -237,6 +238,27 @@ static void visits_in_creation_order(void **state) {
     ls_h5_close(file);
 }
 
+// No character is cut in the middle, and no name begins that has no room.
+static void lists_long_names_of_utf8(void **state) {
+    (void)state;
+    float value = 1;
+    struct ls_h5 *file = create("long.h5");
+    // 59 bytes of one each and 2 of "é"; names of 24 "€", three bytes each.
+    assert_ok(ls_h5_write(file, "12345678901234567890123456789012345678901234567890123456789é", LS_F32, 0,
+                          NULL, &value));
+    for (char name[] = "€€€€€€€€€€€€€€€€€€€€€€€€a"; name[72] < 'f'; name[72]++)
+        assert_ok(ls_h5_write(file, name, LS_F32, 0, NULL, &value));
+    assert_ok(ls_h5_finish(file));
+    file = reopen("long.h5");
+    struct ls_h5_dataset info;
+    assert_fails(LS_INPUT,
+                 "it has: 12345678901234567890123456789012345678901234567890123456789…, "
+                 "€€€€€€€€€€€€€€€€€€€€…, €€€€€€€€€€€€€€€€€€€€…, …",
+                 ls_h5_describe(file, "images", &info));
+    assert_null(ls_text_find_invalid(ls_error_last()->text));
+    ls_h5_close(file);
+}
+
 static void names_what_is_wrong_with_a_file(void **state) {
     (void)state;
     struct ls_h5 *file = create("good.h5");
@@ -450,6 +472,7 @@ int main(void) {
         TEST(values_and_empty_datasets),
         TEST(strings_and_attributes),
         TEST(visits_in_creation_order),
+        TEST(lists_long_names_of_utf8),
         TEST(names_what_is_wrong_with_a_file),
         TEST(the_same_calls_make_the_same_bytes),
         TEST(a_limit_to_files_is_an_error_and_no_more),
