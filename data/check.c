@@ -344,7 +344,8 @@ static ls_status allocate_worker(const struct check *check, struct worker *worke
     worker->indices = malloc(n * sizeof *worker->indices);
     worker->samples = malloc(n * check->info->sample_bytes);
     worker->targets = malloc(n * check->info->target_bytes + 1);
-    if (check->report->ours && check->info->channels <= LS_SHARD_MOST_CHANNELS)
+    const bool has_statistics = check->report->ours && check->info->type != LS_I32;
+    if (has_statistics && check->info->channels <= LS_SHARD_MOST_CHANNELS)
         LS_TRY(ls_statistics_open(&worker->statistics, check->info->type, check->info->channels));
     if (worker->indices && worker->samples && worker->targets) return LS_OK;
     return LS_FAIL(LS_SYSTEM, "%s: out of memory to check %" PRId64 " samples at a time", check->shard->path,
@@ -389,7 +390,8 @@ static void describe(const struct check *check, struct ls_check_report *report) 
     const struct ls_dataset_info *info = check->info;
     char shape[64], targets[64] = "no targets", crcs[64] = "no CRCs";
     if (info->flat)
-        snprintf(shape, sizeof shape, "%" PRId64, info->channels);
+        snprintf(shape, sizeof shape, info->type == LS_I32 ? "of %" PRId64 " tokens" : "%" PRId64,
+                 info->channels);
     else
         snprintf(shape, sizeof shape, "%" PRId64 "x%" PRId64 "x%" PRId64, info->height, info->width,
                  info->channels);
@@ -424,11 +426,13 @@ void ls_check_report_free(struct ls_check_report *report) {
     *report = (struct ls_check_report){0};
 }
 
-ls_status ls_check_shard(const char *path, const char *input, const char *target, int threads,
+ls_status ls_check_shard(const char *path, const char *input, const char *target, int64_t tokens, int threads,
                          struct ls_check_report *report) {
     *report = (struct ls_check_report){0};
-    struct ls_dataset_spec spec = {
-        .input = input, .target = target ? target : LS_SHARD_LABELS, .target_optional = !target};
+    struct ls_dataset_spec spec = {.input = input,
+                                   .target = target ? target : LS_SHARD_LABELS,
+                                   .target_optional = !target,
+                                   .tokens = tokens};
     struct check check = {.report = report};
     char *paths[] = {(char *)path};
     LS_TRY(ls_dataset_open_files(&spec, paths, 1, &check.dataset));

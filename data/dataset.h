@@ -30,6 +30,9 @@ struct ls_dataset_spec {
     // 2; "auto": an `axes` attribute of the dataset or file, or else images, channels last unless only the
     // first axis of a sample is 1, 3 or 4 long.
     const char *axes;
+    // Samples are whole numbers from 0 to tokens - 1, [N, T] or [N] of any number type, delivered as i32;
+    // `axes` is not looked at. 0: samples are values.
+    int64_t tokens;
     bool through_library; // to compare with: every byte through H5Dread, whatever the way that is better
 };
 
@@ -42,8 +45,8 @@ struct ls_dataset_info {
     bool channels_first;             // how a sample lies on disk
     bool flat;                       // the sample is a vector
     ls_dtype stored;                 // type on disk
-    ls_dtype type;                   // type that the reader delivers: u8 as u8, everything else as f32
-    size_t sample_bytes;             // as delivered
+    ls_dtype type; // type that the reader delivers: tokens as i32; else u8 as u8, everything else as f32
+    size_t sample_bytes; // as delivered
     bool has_target;
     bool target_is_class;  // a class, delivered as i32
     int64_t target_values; // numbers of a target as they are stored; delivered as f32 where it is no class
@@ -73,8 +76,8 @@ const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int 
 // Reads `n` samples by global index into `samples` [n * sample_bytes] (NULL: not wanted,
 // and no CRC is verified), `targets` [n * target_bytes] (NULL:
 // not wanted) and `ids` (stored sample ids, else the global index; NULL: not wanted). Any order, any thread;
-// refuses non-finite samples and targets (LS_INPUT, naming file, dataset and index). Checks stored CRCs where
-// verify_crc.
+// refuses non-finite samples and targets, and tokens out of range (LS_INPUT, naming file, dataset and index).
+// Checks stored CRCs where verify_crc.
 ls_status ls_dataset_read(struct ls_dataset *dataset, const int64_t *indices, int64_t n, void *samples,
                           void *targets, uint64_t *ids, bool verify_crc);
 
@@ -102,8 +105,8 @@ ls_status ls_dataset_content(struct ls_dataset *dataset, uint64_t *content);
 void ls_dataset_forget(struct ls_dataset *dataset, bool pages);
 
 // Reads every target in [begin, end) and refuses, with file and index, a class outside 0..classes-1 or a
-// value that is not finite; and where `samples` too, samples that are not finite. For start-up: ranks share
-// the range out.
+// value that is not finite; and where `samples` too, samples that are not finite, or no tokens of the set's.
+// For start-up: ranks share the range out.
 ls_status ls_dataset_scan(struct ls_dataset *dataset, int64_t begin, int64_t end, int64_t classes,
                           bool samples);
 

@@ -76,8 +76,7 @@ static ls_status view_datasets(struct ls_dataset *dataset, struct ls_h5 *file,
     struct ls_arena *arena = &dataset->names;
     struct ls_column *columns = shard->columns;
     LS_TRY(check_version(file, view));
-    LS_TRY(ls_shape_input(arena, file, spec->input, spec->axes, &view->input, &columns[LS_COLUMN_INPUT],
-                          &view->info));
+    LS_TRY(ls_shape_input(arena, file, spec, &view->input, &columns[LS_COLUMN_INPUT], &view->info));
     shard->samples = view->input.dim[0];
     if (spec->target && !(spec->target_optional && !ls_h5_exists(file, spec->target))) {
         LS_TRY(ls_shape_target(arena, file, spec->target, spec->targets, &view->target,
@@ -301,7 +300,8 @@ static const char *path_note(struct ls_dataset *dataset) {
         note = ls_arena_format(arena, "%s: %s: %s is %s", note, first->path, input->name, input->layout);
         note = add_cost(dataset, input, note);
     }
-    return converted ? ls_arena_format(arena, "%s; converted to f32", note) : note;
+    if (!converted) return note;
+    return ls_arena_format(arena, "%s; converted to %s", note, ls_dtype_name(dataset->info.type));
 }
 
 // ---- opening

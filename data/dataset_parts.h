@@ -53,14 +53,16 @@ enum ls_rows {
     LS_ROWS_NUMBERS,
     LS_ROWS_LABELS,  // f32, each 0 or 1
     LS_ROWS_ONE_HOT, // all numbers 0 but for a single 1, whose place is delivered
+    LS_ROWS_TOKENS,  // i32, each from 0 on and below the column's `tokens`
 };
 
 // One dataset of one file. Its rows are stored as `row_values` numbers, and delivered as as many of type
-// `delivered`, or as one. A row that is delivered as f32 is finite.
+// `delivered`, or as one. A row that is delivered as f32 is finite, tokens are below `tokens`.
 struct ls_column {
     const char *name;           // NULL: the file has none
     ls_dtype stored, delivered; // FETCHED: HDF5 converts, and both are one
     enum ls_rows rows_hold;
+    int64_t tokens; // LS_ROWS_TOKENS: how many there are
     int64_t row_values;
     size_t row_bytes; // as delivered
     bool swapped;     // the bytes of its numbers lie in the other order
@@ -266,7 +268,7 @@ ls_status ls_szip_unpack(const struct ls_h5_szip *szip, const uint8_t *in, size_
 void ls_widen(ls_dtype type, const void *in, int64_t n, float *out);
 // Turns round the bytes of each number, in place.
 void ls_swap_bytes(ls_dtype type, void *numbers, int64_t n);
-// Integers of any type to classes. Returns the index of the first that i32 cannot hold, or n.
+// Whole numbers of any type to classes, or tokens. Returns the index of the first that i32 cannot hold, or n.
 int64_t ls_narrow(ls_dtype type, const void *in, int64_t n, int32_t *out);
 bool ls_is_integer(ls_dtype type);
 // Index of the first value that is not finite, or n.
@@ -305,7 +307,7 @@ ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const 
                                 struct ls_dataset **dataset);
 // What the dataset of samples, or of targets, says of one file: its part of `info`, and the column. `found`
 // is the dataset as HDF5 describes it.
-ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char *name, const char *axes,
+ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
                          struct ls_h5_dataset *found, struct ls_column *column, struct ls_dataset_info *info);
 ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char *name,
                           enum ls_targets targets, struct ls_h5_dataset *found, struct ls_column *column,

@@ -45,7 +45,7 @@ static ls_status scan_shard(struct scan *scan, const struct ls_shard *shard, int
     LS_TRY(ls_files_pin(&scan->dataset->files, shard, &file));
     ls_status status = LS_OK;
     if (scan->dataset->info.has_target) status = scan_column(scan, &file, LS_COLUMN_TARGET, begin, end);
-    if (status == LS_OK && samples && scan->dataset->info.type == LS_F32)
+    if (status == LS_OK && samples && scan->dataset->info.type != LS_U8)
         status = scan_column(scan, &file, LS_COLUMN_INPUT, begin, end);
     ls_files_unpin(&file);
     return status;

@@ -5,6 +5,7 @@
 //            [N, H, W]      an image of one channel                  [N, D]  D values, or a one-hot row
 //            [N, H, W, C]   an image, or [N, C, H, W]: `axes` decides
 //            [N, L], [N, L, C], [N, C, L]   a signal, where `axes` says so: an image one pixel high
+//            [N, T], [N]    tokens, where they are asked for: a vector of whole numbers
 #include "data/dataset_parts.h"
 #include "data/shard.h"
 
@@ -140,24 +141,76 @@ static bool shape_image(const struct ls_h5_dataset *found, enum axes axes, struc
     }
 }
 
-ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const char *name, const char *axes,
-                         struct ls_h5_dataset *found, struct ls_column *column,
-                         struct ls_dataset_info *info) {
-    LS_TRY(describe(file, name, found));
+// Whole numbers from 0 to this are all numbers of the type.
+static int64_t most_exact(ls_dtype type) {
+    switch (type) {
+    case LS_F32: return INT64_C(1) << 24;
+    case LS_F16: return INT64_C(1) << 11;
+    case LS_BF16: return INT64_C(1) << 8;
+    default: return INT64_MAX;
+    }
+}
+
+static ls_status check_tokens(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *found,
+                              int64_t tokens) {
+    char text[LS_SHAPE_TEXT];
+    if (found->rank > 2)
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected tokens [N, T] or [N]", ls_h5_path(file),
+                       name, ls_shape_text_of(text, found));
+    if (tokens - 1 <= most_exact(found->type)) return LS_OK;
+    return LS_FAIL(LS_INPUT,
+                   "%s: dataset '%s' is %s, which does not tell all tokens from 0 to %lld apart: expected "
+                   "integers",
+                   ls_h5_path(file), name, ls_shape_text_of(text, found), (long long)tokens - 1);
+}
+
+// Whether HDF5 makes i32 of it without a loss: it would cut off fractions, and clip what is too large.
+static bool widens_to_i32(ls_dtype stored) {
+    return stored == LS_I32 || (ls_is_integer(stored) && ls_dtype_bytes(stored) < 4);
+}
+
+static ls_status shape_tokens(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
+                              const struct ls_h5_dataset *found, struct ls_column *column,
+                              struct ls_dataset_info *info) {
+    LS_TRY(check_tokens(file, spec->input, found, spec->tokens));
+    info->flat = true;
+    info->channels = found->rank == 2 ? found->dim[1] : 1;
+    info->type = LS_I32;
+    *column = ls_column_of(arena, spec->input, found, info->channels, LS_I32);
+    column->rows_hold = LS_ROWS_TOKENS;
+    column->tokens = spec->tokens;
+    if (column->path == LS_PATH_LIBRARY && widens_to_i32(found->type))
+        ls_column_fetch_chunks(arena, found, column);
+    return LS_OK;
+}
+
+static ls_status shape_values(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
+                              const struct ls_h5_dataset *found, struct ls_column *column,
+                              struct ls_dataset_info *info) {
+    const char *name = spec->input;
     char text[LS_SHAPE_TEXT];
     enum axes told;
-    LS_TRY(find_axes(file, name, axes, &told));
+    LS_TRY(find_axes(file, name, spec->axes, &told));
     const bool signal = told == AXES_NLC || told == AXES_NCL;
-    info->height = info->width = info->channels = 1;
     if (!(signal ? shape_signal(found, told, info) : shape_image(found, told, info)))
         return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected %s", ls_h5_path(file), name,
                        ls_shape_text_of(text, found),
                        signal ? "signals [N, L], [N, L, C] or [N, C, L], as its axes are NLC or NCL"
                               : "[N], [N, F], [N, H, W] or [N, H, W, C]");
-    info->stored = found->type;
     info->type = found->type == LS_U8 ? LS_U8 : LS_F32;
     *column = ls_column_of(arena, name, found, info->height * info->width * info->channels, info->type);
     if (column->path == LS_PATH_LIBRARY) ls_column_fetch_chunks(arena, found, column);
+    return LS_OK;
+}
+
+ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
+                         struct ls_h5_dataset *found, struct ls_column *column,
+                         struct ls_dataset_info *info) {
+    LS_TRY(describe(file, spec->input, found));
+    info->height = info->width = info->channels = 1;
+    info->stored = found->type;
+    LS_TRY(spec->tokens ? shape_tokens(arena, file, spec, found, column, info)
+                        : shape_values(arena, file, spec, found, column, info));
     info->sample_bytes = column->row_bytes;
     return LS_OK;
 }

@@ -112,6 +112,7 @@ static ls_status view_source(const struct found *found, const struct ls_h5_sourc
     LS_TRY(status);
     *column = ls_column_of(arena, source->name, &there, found->column->row_values, found->column->delivered);
     column->rows_hold = found->column->rows_hold;
+    column->tokens = found->column->tokens;
     column->row_bytes = found->column->row_bytes;
     if (there.type != found->column->stored)
         *why = ls_arena_format(arena, "'%s' in %s is of another type", source->name, source->path);

@@ -148,8 +148,8 @@ struct ls_check_report {
 };
 
 // LS_INPUT where anything is wrong, with the words of the first. `target` NULL: labels, where there are any.
-// The report is to be freed in any case.
-ls_status ls_check_shard(const char *path, const char *input, const char *target, int threads,
+// `tokens`: as in struct ls_dataset_spec. The report is to be freed in any case.
+ls_status ls_check_shard(const char *path, const char *input, const char *target, int64_t tokens, int threads,
                          struct ls_check_report *report);
 void ls_check_report_free(struct ls_check_report *report);
 

@@ -190,7 +190,8 @@ static ls_status open_subject(const struct asked *asked, struct subject *subject
                                         .target = recipe->data.target,
                                         .targets = ls_targets_of(recipe),
                                         .what = "data.train",
-                                        .axes = recipe->data.axes};
+                                        .axes = recipe->data.axes,
+                                        .tokens = recipe->model.vocabulary};
         subject->bench.seed = recipe->seed;
         if (!asked->batch) subject->bench.batch = recipe->train.batch;
         if (!asked->threads) subject->bench.threads = (int)recipe->data.threads;

@@ -144,8 +144,9 @@ static void print_result(const struct bench *bench, const struct ls_comm *comm,
     char peak_text[32], plan_text[32];
     if (!bench->json) {
         printf("%s, %lldx%lld, batch %lld, %lld lanes, %s, %d rank(s), %s\n", bench->model,
-               ls_zoo_find(bench->model)->signal ? 1 : (long long)bench->size, (long long)bench->size,
-               (long long)bench->batch, (long long)bench->lanes, bench->precision, comm->size, device->name);
+               ls_zoo_find(bench->model)->samples == LS_SAMPLES_SIGNALS ? 1 : (long long)bench->size,
+               (long long)bench->size, (long long)bench->batch, (long long)bench->lanes, bench->precision,
+               comm->size, device->name);
         printf("%.1f samples/s, %.1f ms a step (median of %lld); memory %s, plan %s\n", rate, seconds * 1e3,
                (long long)bench->steps, ls_format_bytes(peak_text, (double)peak),
                ls_format_bytes(plan_text, (double)memory->total));
@@ -221,7 +222,7 @@ static ls_status work(struct ls_comm *comm, void *context) {
     struct ls_recipe recipe;
     LS_TRY(ls_comm_agree(comm, make_recipe(bench, &recipe)));
     const struct ls_zoo_model *model = ls_zoo_find(bench->model);
-    const struct ls_sample_shape sample = {.height = model->signal ? 1 : bench->size,
+    const struct ls_sample_shape sample = {.height = model->samples == LS_SAMPLES_SIGNALS ? 1 : bench->size,
                                            .width = bench->size,
                                            .channels = model->usual_channels,
                                            .type = LS_U8,

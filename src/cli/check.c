@@ -136,6 +136,8 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
         {"--input", NULL, LS_WORD, &spec.input, "NAME", "dataset of the samples (default images)"},
         {"--target", NULL, LS_WORD, &spec.target, "NAME",
          "dataset of the targets, which must be there (default labels, where there are any)"},
+        {"--tokens", NULL, LS_INTEGER(1, INT32_MAX), &spec.tokens, "N",
+         "samples hold tokens, whole numbers from 0 to N - 1"},
         {0},
     };
     int n = 0;
@@ -154,7 +156,7 @@ static ls_status run(const struct ls_command *command, int argc, char **argv) {
 const struct ls_command ls_command_check = {
     .name = "check",
     .summary = "verify shards, checkpoints and predictions",
-    .usage = "FILE… [--input NAME] [--target NAME]",
+    .usage = "FILE… [--input NAME] [--target NAME] [--tokens N]",
     .details =
         "Reads every byte: structure, checksums, labels, ids, values that are not finite; of shards, mean "
         "and deviation too. Prints a line a file, and of a bad one the first samples that are to blame and "

@@ -22,7 +22,7 @@ static ls_status show_model(const char *name) {
         .model = model,
         .options = {.classes = 1000},
         .lane_batch = 1,
-        .height = model->signal ? 1 : model->usual_size,
+        .height = model->samples == LS_SAMPLES_SIGNALS ? 1 : model->usual_size,
         .width = model->usual_size,
         .channels = model->usual_channels,
         .raw_type = LS_U8,

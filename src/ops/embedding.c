@@ -9,7 +9,7 @@ static ls_status expect_index(const struct ls_graph *graph, const struct ls_node
     char text[96];
     if (ls_in(graph, node, 0)->dtype == LS_F32)
         return LS_FAIL(LS_INPUT, "the index is f32; expected i32. Samples come to a model as f32, whatever "
-                                 "numbers a file has: they cannot choose rows of a table");
+                                 "numbers a file has, but for one that says that it reads tokens");
     LS_TRY(ls_expect_type(graph, node, 0, "the index", LS_I32));
     // With the row's axis behind, rank 4 would be an image, which lies otherwise.
     if (index->rank == 1 || index->rank == 2) return LS_OK;

@@ -315,8 +315,9 @@ ls_value ls_matmul(struct ls_graph *graph, ls_value a, ls_value b, bool transpos
 // x -> x's shape; parameters NAME.weight, which starts at 1, and NAME.bias at 0, both [C].
 ls_value ls_layernorm(struct ls_graph *graph, ls_value x, const char *name, double epsilon);
 ls_value ls_groupnorm(struct ls_graph *graph, ls_value x, const char *name, int64_t groups, double epsilon);
-// `index` is i32: targets, or positions; samples are f32 and cannot be one. The table starts uniform in
-// ±sqrt(3), of variance 1.
+// `index` is i32 [N] or [N,T]: the samples of a model of LS_SAMPLES_TOKENS, which lie in
+// 0 to rows - 1 where rows is model.vocabulary or more. Parameter NAME.weight [rows,width], which starts
+// uniform in ±sqrt(3), of variance 1.
 ls_value ls_embedding(struct ls_graph *graph, ls_value index, const char *name, int64_t rows, int64_t width);
 ls_value ls_dropout(struct ls_graph *graph, ls_value x, double rate); // evaluation: x itself
 ls_value ls_softmax(struct ls_graph *graph, ls_value x);              // over the last axis

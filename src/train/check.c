@@ -36,6 +36,6 @@ ls_status ls_check_file(const char *path, const struct ls_check_spec *spec, stru
     if (strcmp(format, LS_CHECKPOINT_FORMAT) == 0) return check_checkpoint(path, report);
     if (strcmp(format, LS_PREDICTIONS_FORMAT) == 0)
         return ls_predictions_check(path, report->text, sizeof report->text);
-    return ls_check_shard(path, spec->input ? spec->input : "images", spec->target,
+    return ls_check_shard(path, spec->input ? spec->input : "images", spec->target, spec->tokens,
                           spec->threads > 0 ? spec->threads : ls_cpu_cores(), report);
 }

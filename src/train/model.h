@@ -14,7 +14,7 @@
 struct ls_sample_shape {
     int64_t height, width, channels;
     bool channels_first;
-    ls_dtype type; // u8 or f32
+    ls_dtype type; // u8 or f32; i32: tokens
     bool target_is_class;
     int64_t target_values; // as in struct ls_dataset_info
 };

@@ -25,7 +25,7 @@ static ls_status find_shape(const struct ls_planning_request *request, const str
         .height = request->height,
         .width = request->width,
         .channels = request->channels,
-        .type = LS_U8,
+        .type = recipe->model.vocabulary ? LS_I32 : LS_U8,
         .target_is_class = recipe->train.loss == LS_RECIPE_CROSS_ENTROPY,
         .target_values = recipe->model.classes,
     };

@@ -73,6 +73,7 @@ struct ls_recipe {
         const char *zoo, *from; // from: a checkpoint, or NULL
         struct ls_list freeze;  // what is not trained: names of parameters, or what they begin with
         int64_t classes, width, depth, blocks;
+        int64_t vocabulary; // tokens that samples may hold; 0: the model reads none
         double dropout;
     } model;
     struct {

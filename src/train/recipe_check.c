@@ -1,8 +1,11 @@
+#include "train/augmentation.h"
 #include "train/recipe_parts.h"
 #include "zoo/zoo.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 // At the key's line, or where the key is left out, at that of the section it belongs in.
 static int line_of(const struct ls_yaml *node) {
@@ -20,6 +23,29 @@ static ls_status check_model(const struct ls_recipe *recipe, const struct ls_yam
     for (int i = 0; (model = ls_zoo_at(i)) != NULL && length < (int)sizeof known; i++)
         length += snprintf(known + length, sizeof known - (size_t)length, "%s%s", i ? ", " : "", model->name);
     return FAIL_AT(root, "model.zoo", "unknown model %.80s; known are %s", recipe->model.zoo, known);
+}
+
+static bool is_only(const struct ls_numbers *numbers, double x) {
+    for (int i = 0; i < numbers->n; i++)
+        if (numbers->items[i] != x) return false;
+    return true;
+}
+
+// Tokens are names, not amounts: nothing of them is scaled, or turned.
+static ls_status check_tokens(const struct ls_recipe *recipe, const struct ls_yaml *root) {
+    static const char untouched[] = "the model reads tokens, which come to it as they are";
+    const char *name = recipe->model.zoo;
+    const bool reads = ls_zoo_find(name)->samples == LS_SAMPLES_TOKENS;
+    if (!reads && recipe->model.vocabulary > 0)
+        return FAIL_AT(root, "model.vocabulary", "model %.80s reads no tokens", name);
+    if (!reads) return LS_OK;
+    if (recipe->model.vocabulary == 0)
+        return FAIL_AT(root, "model.vocabulary", "model %.80s reads tokens: say how many there are", name);
+    if (!isnan(recipe->data.scale)) return FAIL_AT(root, "data.scale", "%s", untouched);
+    if (!is_only(&recipe->data.mean, 0) || !is_only(&recipe->data.std, 1))
+        return FAIL_AT(root, "data.normalize", "%s", untouched);
+    if (strcmp(recipe->data.axes, "auto") != 0) return FAIL_AT(root, "data.axes", "%s", untouched);
+    return ls_augmentation_wanted(recipe) ? FAIL_AT(root, "data.augment", "%s", untouched) : LS_OK;
 }
 
 static ls_status check_lanes(const struct ls_recipe *recipe, const struct ls_yaml *root) {
@@ -104,6 +130,7 @@ static ls_status check_length(const struct ls_recipe *recipe, const struct ls_ya
 ls_status ls_recipe_check(const struct ls_recipe *recipe, const struct ls_yaml *root) {
     LS_TRY(check_model(recipe, root));
     LS_TRY(check_normalize(recipe, root));
+    LS_TRY(check_tokens(recipe, root));
     LS_TRY(check_augment(recipe, root));
     LS_TRY(check_length(recipe, root));
     LS_TRY(check_lanes(recipe, root));

@@ -26,6 +26,7 @@ static ls_status open_files(struct ls_session *session, const struct ls_session_
         .targets = ls_targets_of(recipe),
         .what = spec->patterns ? "data" : "data.test",
         .axes = recipe->data.axes,
+        .tokens = recipe->model.vocabulary,
         .as_listed = spec->patterns != NULL,
     };
     return ls_dataset_open(&files, &session->dataset);
@@ -76,11 +77,15 @@ static ls_status open_data(struct ls_session *session, const struct ls_session_s
 // ---- what fits
 
 // What the checkpoint's graph says of its samples: `%0 = raw "raw" u8 32x1x16x16`, type, batch, channels,
-// height and width. Ops may have changed since it was written, so that nothing else in it is looked at.
+// height and width; of tokens `i32 32x64`, batch and how many a sample. Ops may have changed since it was
+// written, so that nothing else in it is looked at.
 static bool find_trained_shape(const char *graph, char type[8], long long dim[3]) {
     const char *line = strstr(graph, " = raw ");
-    return line &&
-           sscanf(line, " = raw \"%*[^\"]\" %7s %*dx%lldx%lldx%lld", type, &dim[0], &dim[1], &dim[2]) == 4;
+    dim[1] = dim[2] = 1;
+    const int found =
+        !line ? 0
+              : sscanf(line, " = raw \"%*[^\"]\" %7s %*dx%lldx%lldx%lld", type, &dim[0], &dim[1], &dim[2]);
+    return found == 4 || (found == 2 && strcmp(type, "i32") == 0);
 }
 
 static ls_status check_shape(const struct ls_session *session, const char *checkpoint) {
@@ -114,7 +119,7 @@ static ls_status find_sample(struct ls_session *session, const char *checkpoint)
         sample->channels = dim[0];
         sample->height = dim[1];
         sample->width = dim[2];
-        sample->type = ls_dtype_named(type) == LS_U8 ? LS_U8 : LS_F32;
+        sample->type = ls_dtype_named(type);
     }
     if (!info || !info->has_target) {
         // Nothing will read the targets: the model is built as its recipe says.

@@ -46,14 +46,15 @@ ls_status ls_session_evaluate(struct ls_session *session, struct ls_figures *fig
                               struct ls_evaluation *evaluation);
 
 // How samples lie in memory, one behind the other: [height][width][channels], or channels first; u8, or else
-// f32; as they are in the training data, the model scales and normalizes them.
+// f32; as they are in the training data, the model scales and normalizes them. Of tokens [channels] i32.
 struct ls_session_sample {
     int64_t height, width, channels;
     bool channels_first, bytes;
+    int64_t tokens; // they are from 0 to this less 1; 0: samples are no tokens
 };
 struct ls_session_sample ls_session_sample(const struct ls_session *session);
 // Of this rank alone: what the model says of `n` samples in memory, values [n][outputs]: probabilities or
-// predictions, the same bits that ls_session_run gives.
+// predictions, the same bits that ls_session_run gives. LS_INPUT: a token out of range, with the sample.
 ls_status ls_session_apply(struct ls_session *session, int64_t n, const void *samples, float *values);
 
 #include "base/end.h"

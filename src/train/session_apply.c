@@ -1,6 +1,7 @@
 // Samples that lie in memory, through the model of a session.
 #include "train/session_parts.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,7 @@ struct ls_session_sample ls_session_sample(const struct ls_session *session) {
         .channels = sample->channels,
         .channels_first = sample->channels_first,
         .bytes = sample->type == LS_U8,
+        .tokens = session->recipe.model.vocabulary,
     };
     return lies;
 }
@@ -78,7 +80,19 @@ static ls_status apply_round(struct ls_session *session, int64_t n, const char *
     return LS_OK;
 }
 
+static ls_status check_tokens(const struct ls_session *session, int64_t n, const int32_t *tokens) {
+    const int64_t each = session->sample.channels, most = session->recipe.model.vocabulary - 1;
+    for (int64_t i = 0; i < n * each; i++)
+        if (tokens[i] < 0 || tokens[i] > most)
+            return LS_FAIL(LS_INPUT,
+                           "sample %" PRId64 " is not of tokens: value %" PRId64 " of %" PRId64 " is %" PRId32
+                           ", expected 0 to %" PRId64,
+                           i / each, i % each, each, tokens[i], most);
+    return LS_OK;
+}
+
 ls_status ls_session_apply(struct ls_session *session, int64_t n, const void *samples, float *values) {
+    if (session->sample.type == LS_I32) LS_TRY(check_tokens(session, n, samples));
     const struct ls_session_room *room = find_room(session);
     if (!room) return ls_error_last()->status;
     const int64_t most = room->chunks * session->model.eval->lane_batch;

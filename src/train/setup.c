@@ -117,6 +117,7 @@ ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_data
         .targets = ls_targets_of(recipe),
         .what = ls_recipe_place(recipe, test ? "data.test" : "data.train"),
         .axes = recipe->data.axes,
+        .tokens = recipe->model.vocabulary,
     };
     return ls_dataset_open(&spec, dataset);
 }
@@ -139,8 +140,8 @@ ls_status ls_data_same_shape(const struct ls_recipe *recipe, const struct ls_dat
     return LS_OK;
 }
 
-// Below this, floating-point samples are looked through before step 0; above it, each is looked at when it is
-// read.
+// Below this, samples of numbers or tokens are looked through before step 0; above it, each is looked at when
+// it is read.
 static const double scan_bytes = 4.0 * 1024 * 1024 * 1024;
 static const int64_t scan_piece_bytes = 256 << 20;
 
@@ -149,7 +150,7 @@ ls_status ls_data_scan(struct ls_dataset *dataset, const struct ls_recipe *recip
     const int64_t begin = info->samples * comm->rank / comm->size,
                   end = info->samples * (comm->rank + 1) / comm->size;
     const bool samples =
-        info->type == LS_F32 && (double)info->samples * (double)info->sample_bytes <= scan_bytes;
+        info->type != LS_U8 && (double)info->samples * (double)info->sample_bytes <= scan_bytes;
     // Between pieces a signal is answered.
     const int64_t bytes = samples ? info->sample_bytes : 64;
     const int64_t piece = bytes < scan_piece_bytes ? scan_piece_bytes / bytes : 1;

@@ -56,6 +56,29 @@ struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec) {
     };
 }
 
+static ls_value add_input(struct ls_graph *graph, const struct ls_model_spec *spec) {
+    if (spec->model->samples == LS_SAMPLES_TOKENS)
+        return ls_graph_add_value(graph, LS_INPUT_RAW, "raw", LS_I32,
+                                  LS_SHAPE(spec->lane_batch, spec->channels));
+    const struct ls_input_spec input = ls_zoo_input(spec);
+    return ls_input(graph, &input);
+}
+
+// Samples are held to the vocabulary where they are read, so that no table lacks a row.
+static ls_status check_tables(const struct ls_graph *graph, ls_value x, const struct ls_model_spec *spec) {
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const struct ls_node *node = &graph->nodes[i];
+        if (node->op->id != LS_OP_EMBEDDING || node->in[0] != x) continue;
+        const int64_t rows = ls_info(graph, node->in[1])->shape.dim[0];
+        if (rows < spec->options.vocabulary)
+            return LS_FAIL(LS_INPUT,
+                           "node \"%s\": the table has %" PRId64 " rows, expected one for each of "
+                           "model.vocabulary: %" PRId64,
+                           node->name, rows, spec->options.vocabulary);
+    }
+    return LS_OK;
+}
+
 // Everything behind the model counts on it: the loss finds the target's place in a row.
 static ls_status check_outputs(const struct ls_graph *graph, ls_value y, const struct ls_model_spec *spec) {
     char shape[96];
@@ -71,11 +94,11 @@ static ls_status check_outputs(const struct ls_graph *graph, ls_value y, const s
 
 static ls_status build(struct ls_graph *graph, const struct ls_model_spec *spec) {
     LS_TRY(check_options(&spec->options));
-    const struct ls_input_spec input = ls_zoo_input(spec);
-    ls_value x = ls_input(graph, &input);
+    ls_value x = add_input(graph, spec);
     ls_value y = spec->model->build(graph, x, &spec->options);
     if (graph->status) return graph->status;
     LS_TRY(check_outputs(graph, y, spec));
+    if (spec->model->samples == LS_SAMPLES_TOKENS) LS_TRY(check_tables(graph, x, spec));
     LS_TRY(add_loss(graph, y, spec));
     return ls_graph_verify(graph);
 }
@@ -86,8 +109,12 @@ ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct l
     ls_status status = build(graph, spec);
     graph->freeze = NULL, graph->n_freeze = 0;
     if (status == LS_OK) return LS_OK;
-    ls_error_prefix("model %s on samples of %" PRId64 "x%" PRId64 "x%" PRId64 " (height, width, channels)",
-                    spec->model->name, spec->height, spec->width, spec->channels);
+    if (spec->model->samples == LS_SAMPLES_TOKENS)
+        ls_error_prefix("model %s on samples of %" PRId64 " tokens", spec->model->name, spec->channels);
+    else
+        ls_error_prefix("model %s on samples of %" PRId64 "x%" PRId64 "x%" PRId64
+                        " (height, width, channels)",
+                        spec->model->name, spec->height, spec->width, spec->channels);
     ls_graph_free(graph);
     return status;
 }

@@ -7,25 +7,27 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#define IMAGES  LS_SAMPLES_IMAGES
+#define SIGNALS LS_SAMPLES_SIGNALS
 static const struct ls_zoo_model models[] = {
-    {"mlp", "hidden linear layers with relu (width, depth)", ls_build_mlp, 28, 1, false},
-    {"lenet", "two 5x5 convolutions, three linear layers (LeCun et al. 1998)", ls_build_lenet, 28, 1, false},
-    {"cnn", "small residual network for images of about 28x28, quick on a CPU", ls_build_cnn, 28, 1, false},
-    {"cnn1d", "small residual network for signals (data.axes: NLC)", ls_build_cnn1d, 1024, 1, true},
-    {"resnet8", "three residual blocks of 16, 32, 64 channels", ls_build_resnet8, 32, 3, false},
-    {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3, false},
-    {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3, false},
-    {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3, false},
-    {"resnet101", "101 layers, else as resnet50", ls_build_resnet101, 224, 3, false},
-    {"resnet152", "152 layers, else as resnet50", ls_build_resnet152, 224, 3, false},
+    {"mlp", "hidden linear layers with relu (width, depth)", ls_build_mlp, 28, 1, IMAGES},
+    {"lenet", "two 5x5 convolutions, three linear layers (LeCun et al. 1998)", ls_build_lenet, 28, 1, IMAGES},
+    {"cnn", "small residual network for images of about 28x28, quick on a CPU", ls_build_cnn, 28, 1, IMAGES},
+    {"cnn1d", "small residual network for signals (data.axes: NLC)", ls_build_cnn1d, 1024, 1, SIGNALS},
+    {"resnet8", "three residual blocks of 16, 32, 64 channels", ls_build_resnet8, 32, 3, IMAGES},
+    {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3, IMAGES},
+    {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3, IMAGES},
+    {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3, IMAGES},
+    {"resnet101", "101 layers, else as resnet50", ls_build_resnet101, 224, 3, IMAGES},
+    {"resnet152", "152 layers, else as resnet50", ls_build_resnet152, 224, 3, IMAGES},
     {"vgg16", "13 convolutions, three linear layers, dropout 0.5 (Simonyan, Zisserman 2015)", ls_build_vgg16,
-     224, 3, false},
+     224, 3, IMAGES},
     {"mobilenetv2", "inverted residual blocks, relu6 (Sandler et al. 2018)", ls_build_mobilenetv2, 224, 3,
-     false},
+     IMAGES},
     {"efficientnet_b0", "inverted residual blocks with squeeze and excitation, silu (Tan, Le 2019)",
-     ls_build_efficientnet_b0, 224, 3, false},
+     ls_build_efficientnet_b0, 224, 3, IMAGES},
     {"vit_s16", "vision transformer, small, patches of 16x16 (blocks; Dosovitskiy et al. 2021)",
-     ls_build_vit_s16, 224, 3, false},
+     ls_build_vit_s16, 224, 3, IMAGES},
 };
 enum { MODELS = sizeof models / sizeof *models };
 

@@ -7,19 +7,27 @@
 #include "base/begin.h"
 
 struct ls_zoo_options {
-    int64_t classes; // outputs
-    double dropout;  // before the last linear layer, in vgg16 before the last two; 0: none
-    int64_t width;   // mlp: hidden units of each layer
-    int64_t depth;   // mlp: hidden layers
-    int64_t blocks;  // vit_s16; 0: as many as it was published with
+    int64_t classes;    // outputs
+    double dropout;     // before the last linear layer, in vgg16 before the last two; 0: none
+    int64_t width;      // mlp: hidden units of each layer
+    int64_t depth;      // mlp: hidden layers
+    int64_t blocks;     // vit_s16; 0: as many as it was published with
+    int64_t vocabulary; // of a model that reads tokens: how many there are, the least rows of its tables
+};
+
+enum ls_zoo_samples {
+    LS_SAMPLES_IMAGES,  // images, or whatever can be seen as one
+    LS_SAMPLES_SIGNALS, // the same, usually one pixel high
+    LS_SAMPLES_TOKENS,  // T whole numbers from 0 on, each below options->vocabulary: for ls_embedding
 };
 
 struct ls_zoo_model {
     const char *name, *summary; // a line
-    // Adds the model's nodes behind `x` (f32 [N, C, H, W], normalized) and returns the logits [N, classes].
+    // Adds the model's nodes behind `x` (f32 [N, C, H, W], normalized; tokens: i32 [N, T]) and returns the
+    // logits [N, classes].
     ls_value (*build)(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
     int64_t usual_size, usual_channels; // pixels that it was published for; `show` and `bench` use it
-    bool signal;                        // usual samples are one pixel high
+    enum ls_zoo_samples samples;
 };
 
 const struct ls_zoo_model *ls_zoo_find(const char *name); // or NULL
@@ -48,7 +56,7 @@ struct ls_model_spec {
     int64_t lane_batch;
     int64_t height, width, channels; // of a sample
     int64_t out_height, out_width;   // of what the model sees; 0: the whole sample
-    ls_dtype raw_type;               // u8 or f32
+    ls_dtype raw_type;               // u8 or f32; tokens: i32, `channels` of them
     bool channels_first;             // how the raw samples lie
     bool augment;                    // the input op reads augmentation parameters
     bool mixed;                      // and so does the loss, in training: samples are mixed (cross entropy)
@@ -61,7 +69,8 @@ struct ls_model_spec {
     const char *const *freeze; // [n_freeze], of a training graph: what of it is not trained (graph/graph.h)
     int n_freeze;
 };
-struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec); // its input op, as ls_zoo_build makes it
+// Its input op, as ls_zoo_build makes it where the model does not read tokens, which come without one.
+struct ls_input_spec ls_zoo_input(const struct ls_model_spec *spec);
 // `graph` is made anew; free it with ls_graph_free. On failure it is left empty; the error names the model,
 // the sample's size and the node.
 ls_status ls_zoo_build(struct ls_graph *graph, enum ls_mode mode, const struct ls_model_spec *spec);

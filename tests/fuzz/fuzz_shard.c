@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     size_t bytes;
     uint8_t *changed = fuzz_change(good, good_bytes, data, n, &bytes);
     struct ls_check_report report;
-    fuzz_expect(ls_check_shard(fuzz_file(0, changed, bytes), "images", NULL, 2, &report));
+    fuzz_expect(ls_check_shard(fuzz_file(0, changed, bytes), "images", NULL, 0, 2, &report));
     ls_check_report_free(&report);
     free(changed);
     return 0;

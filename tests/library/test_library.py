@@ -10,6 +10,9 @@ import sys
 import tempfile
 import unittest
 
+import h5py
+import numpy
+
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
 sys.path.insert(0, str(HERE.parent / "program"))
@@ -39,10 +42,18 @@ class Library(unittest.TestCase):
         cls.environment = dict(lockstep.WITH_MPI, LD_LIBRARY_PATH=str(cls.prefix / "lib"),
                                PKG_CONFIG_PATH=str(cls.prefix / "lib" / "pkgconfig"))
         cls.cflags = cls.packaged("--cflags")
-        cls.example = cls.folder / "own model"
-        run("cc", *STRICT, SOURCE / "launch" / "examples" / "own_model.c", "-o", cls.example, *cls.packaged("--cflags", "--libs"))
+        cls.example, cls.tokens = (cls.compiled(name) for name in ("own_model", "own_tokens"))
         lockstep.write_shards(cls.folder / "data", "train", *lockstep.images(300), shards=2)
         lockstep.write_shards(cls.folder / "data", "test", *lockstep.images(90, seed=2))
+        with h5py.File(cls.folder / "data" / "tokens.h5", "w") as file:
+            file["tokens"] = (numpy.arange(40 * 6) * 7 % 50).reshape(40, 6)
+            file["labels"] = numpy.arange(40) % 4
+
+    @classmethod
+    def compiled(cls, example):
+        program = cls.folder / example.replace("_", " ")
+        run("cc", *STRICT, SOURCE / "launch" / "examples" / f"{example}.c", "-o", program, *cls.packaged("--cflags", "--libs"))
+        return program
 
     @classmethod
     def packaged(cls, *words):
@@ -72,6 +83,41 @@ class Library(unittest.TestCase):
         for ranks in (1, 2):
             result = self.run_example(f"wrong on {ranks}", "train.batch=65", ranks=ranks, expect=2)
             self.assertEqual(result, "")
+
+    @staticmethod
+    def write_words(path, seed, samples, change=None):
+        """Of 50 words the first 25 speak for one class, the others for the other."""
+        words = numpy.random.default_rng(seed).integers(0, 50, (samples, 12))
+        labels = (words < 25).sum(1) > 6
+        if change:
+            words[change[:2]] = change[2]
+        with h5py.File(path, "w") as file:
+            file["tokens"] = words.astype("i4")
+            file["labels"] = labels.astype("u1")
+
+    def test_tokens(self):
+        """They come from a file to a table of the model's, on both devices; one that is none is named."""
+        folder = self.folder / "tokens"
+        folder.mkdir()
+        self.write_words(folder / "train.h5", 1, 600)
+        self.write_words(folder / "test.h5", 2, 200)
+        self.write_words(folder / "bad.h5", 3, 600, (77, 5, 50))
+        fake = {"LOCKSTEP_CUDA_MODULE": os.environ["LOCKSTEP_FAKECUDA"], "LS_FAKE_GPUS": "4", "LS_FAKE_EXIT": "99"}
+
+        def train(kind, ranks, *words):
+            launcher = lockstep.MPIRUN + ["-n", str(ranks)] if ranks > 1 else []
+            shutil.rmtree(folder / "runs", ignore_errors=True)
+            return subprocess.run([*launcher, self.tokens, "model.vocabulary=50", f"device.kind={kind}", *words],
+                                  capture_output=True, text=True, cwd=folder,
+                                  env=dict(self.environment, **(fake if kind == "cuda" else {})))
+
+        for kind, numbers in (("cpu", (1, 2, 3)), ("cuda", (1, 3))):
+            said = [train(kind, ranks).stdout for ranks in numbers]
+            self.assertRegex(said[0], r"step 38: test loss \S+, accuracy 0\.9\d+\ntrained: step=38 params=[0-9a-f]{16}\n$")
+            self.assertEqual(said[1:], said[:1] * (len(numbers) - 1))
+            result = train(kind, numbers[-2], "data.train=bad.h5")
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn("bad.h5: tokens[77] is not of tokens: value 5 of 12 is 50, expected 0 to 49", result.stderr)
 
     def test_static(self):
         program = self.folder / "static"

@@ -212,6 +212,94 @@ static void use_sessions(const std::string &run, const std::string &data) {
     ls_comm_end(&comm, LS_OK);
 }
 
+static ls_value embedded(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options) {
+    if (graph->status) return LS_NONE;
+    struct ls_shape rows = ls_info(graph, x)->shape;
+    rows.dim[1] *= 8;
+    x = ls_reshape(graph, ls_embedding(graph, x, "words", 50, 8), rows);
+    return ls_linear(graph, x, "dense", options->classes);
+}
+
+static std::string recipe_of_tokens(const std::string &data, const char *line) {
+    return "model: {zoo: embedded, classes: 4, vocabulary: 50}\ndata: {train: '" + data +
+           "/tokens.h5', input: tokens}\ntrain: {steps: 2, batch: 8, lanes: 4}\ndevice: {kind: cpu}\n" + line;
+}
+
+static void refuse_tokens(const char *line, const char *part) {
+    const std::string text = recipe_of_tokens("nowhere", "");
+    struct ls_recipe_source source = {};
+    struct ls_text resolved = {};
+    source.text = text.c_str();
+    source.overrides = &line;
+    source.n_overrides = 1;
+    EXPECT(says(ls_recipe_resolve(&source, &resolved), LS_INPUT, part));
+}
+
+// What the model says of tokens in memory, and of those in the file that they are from.
+static void apply_tokens(struct ls_comm *comm, const std::string &checkpoint, const std::string &file) {
+    const char *const patterns[] = {file.c_str()};
+    std::vector<float> of_files;
+    struct ls_session *session;
+    struct ls_session_spec spec = {};
+    struct ls_sink sink = {};
+    struct ls_evaluation evaluation;
+    sink.take = keep_piece;
+    sink.context = &of_files;
+    spec.checkpoint = checkpoint.c_str();
+    spec.patterns = patterns;
+    spec.n_patterns = 1;
+    EXPECT(ls_session_open(comm, &spec, &session) == LS_OK);
+    EXPECT(ls_session_run(session, false, &sink, &evaluation) == LS_OK && of_files.size() == 40 * 4);
+    ls_session_close(session);
+    spec.patterns = nullptr;
+    spec.without_data = true;
+    EXPECT(ls_session_open(comm, &spec, &session) == LS_OK);
+    const struct ls_session_sample lies = ls_session_sample(session);
+    EXPECT(lies.tokens == 50 && lies.channels == 6 && !lies.bytes);
+    std::vector<int32_t> tokens(40 * 6);
+    for (int i = 0; i < 40 * 6; i++) tokens[i] = i * 7 % 50; // as the test has written them
+    std::vector<float> of_memory(40 * 4);
+    EXPECT(ls_session_apply(session, 40, tokens.data(), of_memory.data()) == LS_OK && of_memory == of_files);
+    tokens[3 * 6 + 2] = 50;
+    EXPECT(says(ls_session_apply(session, 40, tokens.data(), of_memory.data()), LS_INPUT,
+                "sample 3 is not of tokens: value 2 of 6 is 50, expected 0 to 49"));
+    tokens[3 * 6 + 2] = -1;
+    EXPECT(says(ls_session_apply(session, 40, tokens.data(), of_memory.data()), LS_INPUT, "is -1, expected"));
+    ls_session_close(session);
+}
+
+static void use_tokens(const std::string &data) {
+    static struct ls_zoo_model own = model("embedded", embedded);
+    own.samples = LS_SAMPLES_TOKENS;
+    EXPECT(ls_zoo_add(&own) == LS_OK);
+    refuse_tokens("data.scale=1", "data.scale=1: the model reads tokens, which come to it as they are");
+    refuse_tokens("data.normalize={mean: [0], std: [2]}", "the model reads tokens");
+    refuse_tokens("data.augment.flip=true", "the model reads tokens");
+    refuse_tokens("data.augment.mixup=0.2", "the model reads tokens");
+    refuse_tokens("data.axes=NLC", "the model reads tokens");
+    refuse_tokens("model.vocabulary=0", "model embedded reads tokens: say how many there are");
+    refuse_tokens("model.zoo=dense", "model.vocabulary: model dense reads no tokens");
+
+    const std::string text = recipe_of_tokens(data, "");
+    const char *wider = "model.vocabulary=51";
+    struct ls_comm comm;
+    struct ls_train_request request = {};
+    struct ls_train_summary summary;
+    request.recipe.text = text.c_str();
+    request.out = "use-tokens";
+    EXPECT(ls_comm_open(&comm) == LS_OK);
+    request.recipe.overrides = &wider;
+    request.recipe.n_overrides = 1;
+    EXPECT(
+        says(ls_train(&comm, &request, &summary), LS_INPUT,
+             "model embedded on samples of 6 tokens: node \"words\": the table has 50 rows, expected one for "
+             "each of model.vocabulary: 51"));
+    request.recipe.n_overrides = 0;
+    EXPECT(ls_train(&comm, &request, &summary) == LS_OK && summary.step == 2);
+    apply_tokens(&comm, "use-tokens/checkpoints/step-00000002.h5", data + "/tokens.h5");
+    ls_comm_end(&comm, LS_OK);
+}
+
 int main(int, char **words) {
     const std::string data = words[1];
     EXPECT(ls_abi() == LS_ABI);
@@ -225,5 +313,6 @@ int main(int, char **words) {
     stop(data, "use-3", hash[0]);
     resolve(data);
     use_sessions("use-0", data);
+    use_tokens(data);
     return 0;
 }

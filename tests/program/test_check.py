@@ -45,6 +45,17 @@ class Check(lockstep.Case):
                             if isinstance(item, h5py.Dataset) else None)
         return found
 
+    def test_tokens(self):
+        path = self.folder / "words.h5"
+        with h5py.File(path, "w") as file:
+            file["words"] = numpy.arange(600).reshape(100, 6)
+        words = (path, "--input", "words", "--tokens")
+        self.assertIn("words.h5: good: 100 samples of 6 tokens i64, no targets, no CRCs\n", self.check(*words, 600, expect=0))
+        said = self.check(*words, 577)
+        for row in range(96, 100):
+            self.assertIn(f"words.h5: words[{row}] is not of tokens: value {1 if row == 96 else 0} of 6 is "
+                          f"{max(577, 6 * row)}, expected 0 to 576\n", said)
+
     def test_every_flip_of_a_shard(self):
         places = self.places(self.shard)
         self.assertEqual(set(places), {"images", "labels", "ids", "crc32c"})

@@ -33,6 +33,7 @@ class All(unittest.TestCase):
         with h5py.File(cls.folder / "data.h5", "w") as file:
             for name, shape in (("small", (8, 8, 3)), ("large", (32, 32, 3)), ("signals", (1, 64, 1))):
                 file[name] = random.integers(0, 256, (24, *shape)).astype("u1")
+            file["tokens"] = random.integers(0, 20, (24, 9))
             file["labels"] = random.integers(0, 4, 24).astype("i4")
             file["flags"] = random.integers(0, 2, (24, 4)).astype("u1")
             file["values"] = random.random((24, 4)).astype("f4")
@@ -72,6 +73,8 @@ class All(unittest.TestCase):
                   (("binary_cross_entropy", "flags"), ("mse", "values"), ("mae", "values"), ("huber", "values"))]
         trainings = [dict(model, **loss, **precision) for precision in ({}, BF16, {"device.kernels": "plain"})
                      for loss in ([{}] + losses if precision != {"device.kernels": "plain"} else [{}])]
+        tokens = {"model.zoo": "tokens", "model.vocabulary": 20, "data.input": "tokens", "data.augment.flip": False}
+        trainings += [dict(tokens, **precision) for precision in ({}, BF16)]
         ops, table, given = self.compare(trainings)
         self.assertEqual(table - ops, set(), "ops that no training here has")
         self.assertEqual(len(set(given)), len(given))

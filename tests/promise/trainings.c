@@ -4,7 +4,7 @@
 //
 // Prints the names of all ops in the first line. Then a line for each training: the ops of its plans; the
 // loss and the gradient's norm of every step, and the loss of every evaluation, to the bit; the hash of the
-// weights. The zoo has one more model here, every_op.
+// weights. The zoo has two more models here, every_op and tokens.
 #include "graph/op.h"
 #include "lockstep/lockstep.h"
 #include "train/setup.h"
@@ -66,7 +66,8 @@ static ls_value moved(struct ls_graph *graph, ls_value x) {
     return ls_concat(graph, half, 2, 1);
 }
 
-// No sample is made of indices. The parameters of augmentation are, where samples are flipped and no more.
+// A picture is not made of indices. Its parameters of augmentation are, where samples are flipped and no
+// more.
 static ls_value indexed(struct ls_graph *graph) {
     return ls_embedding(graph, ls_graph_find(graph, "augment"), "table", INDICES, CHANNELS);
 }
@@ -95,6 +96,18 @@ static ls_value build(struct ls_graph *graph, ls_value x, const struct ls_zoo_op
 
 static const struct ls_zoo_model every_op = {
     .name = "every_op", .summary = "all that the op table has", .build = build};
+
+// Of tokens, a row each: their mean.
+static ls_value build_tokens(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options) {
+    if (graph->status) return LS_NONE;
+    const struct ls_shape shape = ls_info(graph, x)->shape;
+    x = ls_embedding(graph, x, "table", options->vocabulary, CHANNELS);
+    x = ls_reshape(graph, x, LS_SHAPE(shape.dim[0], CHANNELS, shape.dim[1], 1));
+    return ls_linear(graph, ls_flatten(graph, ls_global_avg_pool(graph, x)), "head", options->classes);
+}
+
+static const struct ls_zoo_model tokens = {
+    .name = "tokens", .summary = "a table", .build = build_tokens, .samples = LS_SAMPLES_TOKENS};
 
 // ---- what is said of a training ----
 
@@ -178,6 +191,7 @@ int main(int argc, char **words) {
     struct ls_comm comm;
     if (argc != 4) return LS_INPUT;
     ls_status status = ls_zoo_add(&every_op);
+    if (status == LS_OK) status = ls_zoo_add(&tokens);
     if (status == LS_OK) status = ls_comm_open(&comm);
     if (status != LS_OK) return status;
     if (comm.rank == 0) {

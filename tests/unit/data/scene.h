@@ -22,6 +22,27 @@ static inline void add_data(struct ls_h5 *file, const char *name, ls_dtype type,
     assert_ok(ls_h5_write(file, name, type, rank, dim, data));
 }
 
+// `numbers` as the type stores them. Halves hold 0, 1 and 0.5 alone.
+static inline void store_numbers(ls_dtype type, const double *numbers, int n, void *out) {
+    for (int i = 0; i < n; i++) {
+        const double x = numbers[i];
+        switch (type) {
+        case LS_F32: ((float *)out)[i] = (float)x; break;
+        case LS_F64: ((double *)out)[i] = x; break;
+        case LS_F16: ((uint16_t *)out)[i] = x == 0 ? 0 : x == 1 ? 0x3c00 : 0x3800; break;
+        case LS_U8: ((uint8_t *)out)[i] = (uint8_t)x; break;
+        case LS_I8: ((int8_t *)out)[i] = (int8_t)x; break;
+        case LS_U16: ((uint16_t *)out)[i] = (uint16_t)x; break;
+        case LS_I16: ((int16_t *)out)[i] = (int16_t)x; break;
+        case LS_U32: ((uint32_t *)out)[i] = (uint32_t)x; break;
+        case LS_I32: ((int32_t *)out)[i] = (int32_t)x; break;
+        case LS_U64: ((uint64_t *)out)[i] = (uint64_t)x; break;
+        case LS_I64: ((int64_t *)out)[i] = (int64_t)x; break;
+        default: fail_msg("no such type");
+        }
+    }
+}
+
 // Byte `b` of sample `id` of every file of u8 images here.
 static inline uint8_t pixel_of(uint64_t id, int64_t b) {
     return (uint8_t)(id * 31 + (uint64_t)b * 7 + (id >> 3));

@@ -6,7 +6,7 @@ static struct ls_check_report report;
 
 static ls_status check_data(const char *name, const char *input, const char *target) {
     ls_check_report_free(&report);
-    return ls_check_shard(scratch(name), input, target, 2, &report);
+    return ls_check_shard(scratch(name), input, target, 0, 2, &report);
 }
 
 static ls_status check(const char *name) {

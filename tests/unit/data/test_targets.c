@@ -9,34 +9,13 @@ enum { ROWS = 5, WIDTH = 4, MOST = ROWS * WIDTH };
 static const double one_hot[MOST] = {0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 1, 0, 0, 0};
 static const int32_t hot[ROWS] = {2, 0, 3, 1, 0};
 
-// `numbers` as the type stores them. Halves hold 0, 1 and 0.5 alone.
-static void store(ls_dtype type, const double *numbers, int n, void *out) {
-    for (int i = 0; i < n; i++) {
-        const double x = numbers[i];
-        switch (type) {
-        case LS_F32: ((float *)out)[i] = (float)x; break;
-        case LS_F64: ((double *)out)[i] = x; break;
-        case LS_F16: ((uint16_t *)out)[i] = x == 0 ? 0 : x == 1 ? 0x3c00 : 0x3800; break;
-        case LS_U8: ((uint8_t *)out)[i] = (uint8_t)x; break;
-        case LS_I8: ((int8_t *)out)[i] = (int8_t)x; break;
-        case LS_U16: ((uint16_t *)out)[i] = (uint16_t)x; break;
-        case LS_I16: ((int16_t *)out)[i] = (int16_t)x; break;
-        case LS_U32: ((uint32_t *)out)[i] = (uint32_t)x; break;
-        case LS_I32: ((int32_t *)out)[i] = (int32_t)x; break;
-        case LS_U64: ((uint64_t *)out)[i] = (uint64_t)x; break;
-        case LS_I64: ((int64_t *)out)[i] = (int64_t)x; break;
-        default: fail_msg("no such type");
-        }
-    }
-}
-
 static void write_targets(ls_dtype type, const double *numbers, const int64_t *dim, int rank) {
     const uint8_t images[ROWS] = {0};
     union {
         uint64_t aligned[MOST];
         char bytes[8 * MOST];
     } stored;
-    store(type, numbers, (int)(rank == 2 ? dim[0] * dim[1] : dim[0]), &stored);
+    store_numbers(type, numbers, (int)(rank == 2 ? dim[0] * dim[1] : dim[0]), &stored);
     struct ls_h5 *file = make_file("targets.h5");
     add_data(file, "images", LS_U8, DIM(ROWS, 1), images);
     add_data(file, "labels", type, dim, rank, &stored);
