@@ -37,9 +37,9 @@ static const struct ls_kernel *find_own(enum ls_cpu_kernels choice, const struct
                                         const struct ls_node *node, size_t *workspace) {
     if (choice != LS_CPU_AUTO) return NULL;
     const enum ls_op_id op = (enum ls_op_id)node->op->id;
-    enum { KERNELS = 2 };
-    const struct ls_kernel *const kernels[KERNELS] = {ls_winograd_kernel(op, ls_plain()),
-                                                      ls_pairs_kernel(op)};
+    enum { KERNELS = 3 };
+    const struct ls_kernel *const kernels[KERNELS] = {ls_winograd_kernel(op, ls_plain()), ls_pairs_kernel(op),
+                                                      ls_batchnorm_kernel(op)};
     for (int i = 0; i < KERNELS; i++)
         if (kernels[i] && kernels[i]->supports(graph, node, workspace)) return kernels[i];
     return NULL;

@@ -1,6 +1,7 @@
 // What a kernel is on the CPU. Libraries of kernels: plain (all ops, all types, ours), winograd (3x3
-// convolutions in f32, ours), pairs (gradients of weights in bf16, ours) and oneDNN (some). A node's kernel
-// is chosen from the node alone, once, when the plan is made: never from time or free memory.
+// convolutions in f32, ours), pairs (gradients of weights in bf16, ours), batchnorm (in bf16, ours) and
+// oneDNN (some). A node's kernel is chosen from the node alone, once, when the plan is made: never from time
+// or free memory.
 #pragma once
 
 #include "cpu/cpu.h"
@@ -35,7 +36,7 @@ static inline bool ls_conv_touches_all(const struct ls_node *node) {
 // What `make` gives is for one queue: the thread that loads the program makes and unmakes it, the queue's
 // thread runs it, never both at once. Threads of different queues run side by side, each with its own.
 struct ls_kernel {
-    const char *library; // "plain", "winograd", "pairs", "onednn"
+    const char *library; // "plain", "winograd", "pairs", "batchnorm", "onednn"
     // Can this kernel run the node, on this processor? If so, *workspace is the bytes that it needs while it
     // runs: the same at every call for equal nodes. Records no error.
     bool (*supports)(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace);
@@ -69,6 +70,9 @@ const struct ls_kernel *ls_winograd_kernel(enum ls_op_id op, const struct ls_pla
 // … by pairs of pixels, of gradients in bf16; NULL where the op has none, or the processor not the
 // instructions.
 const struct ls_kernel *ls_pairs_kernel(enum ls_op_id op);
+
+// … of batch normalization in bf16; NULL likewise.
+const struct ls_kernel *ls_batchnorm_kernel(enum ls_op_id op);
 
 #ifdef LOCKSTEP_HAVE_ONEDNN
 const struct ls_kernel *ls_onednn_kernel(enum ls_op_id op); // NULL where oneDNN's is not wanted

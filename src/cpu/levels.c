@@ -17,6 +17,15 @@ int ls_plain_levels(const struct ls_plain *levels[LS_PLAIN_LEVELS]) {
     return n;
 }
 
+bool ls_has_avx512_bf16(void) {
+#ifdef LS_PLAIN_HAVE_V4
+    const struct ls_plain *levels[LS_PLAIN_LEVELS];
+    return ls_plain_levels(levels) == LS_PLAIN_LEVELS && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
 const struct ls_plain *ls_plain(void) {
     const struct ls_plain *levels[LS_PLAIN_LEVELS];
     return levels[ls_plain_levels(levels) - 1];

@@ -3,7 +3,7 @@
 
 #include "cpu/internal.h"
 
-#ifdef LS_HAVE_PAIRS
+#ifdef LS_HAVE_AVX512_BF16
 
 // Pairs at once: x's panel and dy's block stay in the first cache.
 enum { AT_ONCE = 256 };
@@ -90,14 +90,9 @@ static ls_status run(const struct ls_kernel_call *call) {
     return LS_OK;
 }
 
-static bool processor_fits(void) {
-    const struct ls_plain *levels[LS_PLAIN_LEVELS];
-    return ls_plain_levels(levels) == LS_PLAIN_LEVELS && __builtin_cpu_supports("avx512bf16");
-}
-
 const struct ls_kernel *ls_pairs_kernel(enum ls_op_id op) {
     static const struct ls_kernel kernel = {.library = "pairs", .supports = supports, .run = run};
-    return op == LS_OP_CONV_WEIGHT_GRAD && processor_fits() ? &kernel : NULL;
+    return op == LS_OP_CONV_WEIGHT_GRAD && ls_has_avx512_bf16() ? &kernel : NULL;
 }
 
 #else

@@ -25,7 +25,7 @@ struct ls_pairs {
     int64_t band, group; // rows of a segment; segments at once
 };
 
-#ifdef LS_HAVE_PAIRS
+#ifdef LS_HAVE_AVX512_BF16
 void ls_pairs_weight_grad(const struct ls_pairs *conv, const ls_bf16 *x, const ls_bf16 *dy, float *dw,
                           void *workspace);
 #endif

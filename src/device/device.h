@@ -215,7 +215,7 @@ struct ls_device_api {
 // The arithmetic of Lockstep's own kernels and passes: raised whenever one of them gives other bits than
 // before, so that ranks of two builds do not meet, and a run that another build began says so when it goes
 // on.
-#define LS_ARITHMETIC 6
+#define LS_ARITHMETIC 7
 
 struct ls_device {
     const struct ls_device_api *api;

@@ -36,6 +36,7 @@ extern const struct ls_plain ls_plain_v4;
 // The levels that this processor has, lowest first; returns how many. The highest of them.
 enum { LS_PLAIN_LEVELS = 3 };
 int ls_plain_levels(const struct ls_plain *levels[LS_PLAIN_LEVELS]);
+bool ls_has_avx512_bf16(void); // the last level, and the instructions for bf16
 const struct ls_plain *ls_plain(void);
 
 // ---- inside the folder ----
