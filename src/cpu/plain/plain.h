@@ -146,8 +146,10 @@ PLAIN_OPS(PLAIN_DECLARE)
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wpass-failed" // where it can't, the loop is only slower
 #define PLAIN_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#define PLAIN_UNROLLED    _Pragma("clang loop unroll(full)")
 #else
 #define PLAIN_INDEPENDENT _Pragma("GCC ivdep")
+#define PLAIN_UNROLLED    _Pragma("GCC unroll 16")
 #endif
 
 // A loop that is compiled apart for each constant that it is called with.

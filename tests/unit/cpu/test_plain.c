@@ -137,6 +137,76 @@ static void test_levels_agree(void **state) {
         }
 }
 
+// ---- the maximum of windows that hold anything: ties, infinities, NaN
+
+static double window_number(uint64_t i) {
+    static const double numbers[] = {-INFINITY, -INFINITY, -1, -1, -2, 0, -0.0, 1, 2, 2, INFINITY};
+    const uint32_t word = ls_philox(3, 0, i, 0).word[0];
+    return word % 23 == 0 ? (double)NAN : numbers[word / 23 % (sizeof numbers / sizeof *numbers)];
+}
+
+static bool takes_the_place(double value, double best) {
+    return value > best || (isnan(value) && !isnan(best));
+}
+
+// Of output i: channels are the last axis in memory.
+static void check_maximum(const struct ls_trial *trial, const struct ls_case *of, int64_t i) {
+    const struct ls_node *node = &trial->graph.nodes[0];
+    const struct ls_shape *x = &of->in[0].shape, *y = &ls_info(&trial->graph, node->out[0])->shape;
+    const int64_t kernel = of->attrs[LS_KERNEL_H].i, pad = of->attrs[LS_PAD_H].i, c = i % y->dim[1];
+    const int64_t ow = i / y->dim[1] % y->dim[3], oh = i / y->dim[1] / y->dim[3] % y->dim[2];
+    const int64_t image = i / (y->dim[1] * y->dim[2] * y->dim[3]);
+    int64_t place = -1;
+    double best = 0;
+    for (int64_t k = 0; k < kernel * kernel; k++) {
+        const int64_t h = oh * of->attrs[LS_STRIDE_H].i - pad + k / kernel;
+        const int64_t w = ow * of->attrs[LS_STRIDE_W].i - pad + k % kernel;
+        if (h < 0 || h >= x->dim[2] || w < 0 || w >= x->dim[3]) continue;
+        const int64_t at = ((image * x->dim[2] + h) * x->dim[3] + w) * x->dim[1] + c;
+        const double value = ls_trial_get(trial, node->in[0], at);
+        if (place < 0 || takes_the_place(value, best)) best = value, place = k;
+    }
+    const double found = ls_trial_get(trial, node->out[0], i), index = ls_trial_get(trial, node->out[1], i);
+    if (index != (double)place || !(found == best || (isnan(found) && isnan(best))))
+        fail_msg("%s, output %d: expected %g, place %d, found %g, place %g", of->name, (int)i, best,
+                 (int)place, found, index);
+}
+
+static void test_maximum_of_anything(void **state) {
+    (void)state;
+#define WINDOWS(name_, kernel, stride, pad)                                                                  \
+    {                                                                                                        \
+        .name = (name_), .op = LS_OP_MAX_POOL, .n_in = 1, .in = {{.shape = {4, {2, 37, 19, 18}}}},           \
+        .attrs = {                                                                                           \
+            [LS_STRIDE_H].i = (stride),                                                                      \
+            [LS_STRIDE_W].i = (stride),                                                                      \
+            [LS_PAD_H].i = (pad),                                                                            \
+            [LS_PAD_W].i = (pad),                                                                            \
+            [LS_DILATION_H].i = 1,                                                                           \
+            [LS_DILATION_W].i = 1,                                                                           \
+            [LS_GROUPS].i = 1,                                                                               \
+            [LS_KERNEL_H].i = (kernel),                                                                      \
+            [LS_KERNEL_W].i = (kernel)                                                                       \
+        }                                                                                                    \
+    }
+    static const struct ls_case windows[] = {WINDOWS("2x2", 2, 2, 1), WINDOWS("3x3", 3, 2, 1),
+                                             WINDOWS("5x5", 5, 1, 2), WINDOWS("16x16", 16, 3, 3)};
+#undef WINDOWS
+    static const ls_dtype types[] = {LS_F32, LS_F64, LS_BF16};
+    for (size_t k = 0; k < sizeof windows / sizeof *windows; k++)
+        for (int t = 0; t < 3; t++) {
+            struct ls_case_trial trial;
+            assert_ok(ls_case_make(&windows[k], types[t], &trial));
+            for (int64_t i = 0; i < ls_trial_count(&trial.trial, trial.in[0]); i++)
+                ls_trial_put(&trial.trial, trial.in[0], i, window_number((uint64_t)i));
+            assert_ok(ls_trial_run(&trial.trial, LS_CPU_PLAIN, 0, 1));
+            const int64_t n = ls_trial_count(&trial.trial, trial.trial.graph.nodes[0].out[0]);
+            for (int64_t i = 0; i < n; i++) check_maximum(&trial.trial, &windows[k], i);
+            compare_levels(&windows[k], &trial.trial, 0);
+            ls_case_close(&trial);
+        }
+}
+
 static void test_levels_agree_on_flat_buffers(void **state) {
     (void)state;
     enum { N = 1003 };
@@ -492,6 +562,7 @@ int main(void) {
         cmocka_unit_test(test_f32_is_near_f64),
         cmocka_unit_test(test_bf16_is_f32_rounded),
         cmocka_unit_test(test_levels_agree),
+        cmocka_unit_test(test_maximum_of_anything),
         cmocka_unit_test(test_levels_agree_on_flat_buffers),
         cmocka_unit_test(test_in_place),
         cmocka_unit_test(test_conv_is_its_definition),
