@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { COLUMNS = 110, OPTION_COLUMNS = 26, KIND_COLUMNS = 8 };
 
@@ -36,6 +37,10 @@ void ls_print_help(const struct ls_command *command, const struct ls_option *opt
     for (; options->name; options++) print_option(options);
     print_option(&help);
     print_examples(command);
+}
+
+const char *ls_kind_name(const struct ls_command *kind) {
+    return strchr(kind->name, ' ') + 1;
 }
 
 void ls_print_kinds(const struct ls_command *command, const struct ls_command *const *kinds) {

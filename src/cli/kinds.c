@@ -4,10 +4,6 @@
 
 #include <string.h>
 
-const char *ls_kind_name(const struct ls_command *kind) {
-    return strchr(kind->name, ' ') + 1;
-}
-
 static ls_status refuse(const struct ls_command *command, const struct ls_command *const *kinds,
                         const char *found) {
     struct ls_text known = {0};

@@ -1,4 +1,4 @@
-// What a session is made of, for session.c and predict.c.
+// What a session is made of, for session*.c and predict.c.
 #pragma once
 
 #include "train/checkpoint.h"
@@ -20,4 +20,4 @@ struct ls_session {
     struct ls_arena names;
 };
 
-void ls_session_leave_room(struct ls_session *session);
+void ls_session_leave_room(struct ls_session *session); // frees it, where there is one
