@@ -59,7 +59,8 @@ static ls_status add_entry(struct ls_pack_folder *folder, const char *root, cons
     struct stat found;
     if ((size_t)snprintf(path, sizeof path, "%s/%s", root, below) >= sizeof path)
         return LS_FAIL(LS_INPUT, "%s/%s: the path is too long", root, below);
-    if (stat(path, &found) != 0) return LS_FAIL(LS_INPUT, "%s: cannot be read: %s", path, strerror(errno));
+    // A link that leads nowhere is a file that cannot be read, if by its name it is a picture.
+    if (stat(path, &found) != 0) return add_file(folder, below, 0, label);
     if (S_ISDIR(found.st_mode)) return add_below(folder, root, below, label, deep + 1);
     return S_ISREG(found.st_mode) ? add_file(folder, below, found.st_size, label) : LS_OK;
 }

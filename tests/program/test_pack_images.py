@@ -225,6 +225,20 @@ class PackImages(lockstep.Case):
         self.pack("--shards", 3, "--broken", "skip", "--threads", 3, ranks=2, out=twice)
         self.assertEqual(self.hashes(twice), self.hashes(self.out))
 
+    def test_links_to_nowhere(self):
+        """A picture that is a link is one; a link that leads nowhere, or to itself, is a broken one."""
+        self.fill(12)
+        (self.source / "ant/linked.png").symlink_to(self.save("../elsewhere.png", noise(30, 30, 1)))
+        (self.source / "ant/gone.jpg").symlink_to(self.folder / "nothing.jpg")
+        (self.source / "ant/loop.png").symlink_to("loop.png")
+        (self.source / "ant/notes").symlink_to("nothing.txt")
+        self.assertIn("ant/gone.jpg: cannot open: No such file", self.pack("--threads", 1, expect=2).stderr)
+        result = self.pack("--broken", "skip")
+        self.assertIn("13 pictures of 24x24x3 in 1 shards, 2 skipped", result.stdout)
+        for name in ("gone.jpg", "loop.png"):
+            self.assertEqual(result.stderr.count(f"skipped: {self.source}/ant/{name}: cannot open"), 1, result.stderr)
+        self.assertIn("1 files are no pictures", result.stdout)
+
     def pixels_of(self, out):
         """Of a set that was packed without the broken ones, whose ids are others."""
         hidden = {path: path.read_bytes() for path in self.source.glob("ant/*") if not path.stem.isdigit()}
