@@ -1,5 +1,7 @@
 #include "train/groups.h"
 
+#include "base/log.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -49,4 +51,22 @@ ls_status ls_groups_check(const struct ls_recipe *recipe, const struct ls_layout
             group->where, group->match, recipe->model.zoo);
     }
     return LS_OK;
+}
+
+static bool any_decays(const struct ls_groups *groups, const struct ls_group *group,
+                       const struct ls_layout *layout) {
+    for (int i = 0; i < layout->n_trained; i++)
+        if (layout->params[i].decays && group_of(groups, &layout->params[i]) == group) return true;
+    return false;
+}
+
+void ls_groups_warn(const struct ls_recipe *recipe, const struct ls_layout *layout) {
+    const struct ls_groups *groups = &recipe->train.groups;
+    for (int g = 0; g < groups->n; g++) {
+        const struct ls_group *group = &groups->items[g];
+        if (group->decay_all || !(group->weight_decay > 0) || any_decays(groups, group, layout)) continue;
+        ls_warn("%s: the weight_decay of the group \"%s\" is without effect: its parameters are biases and "
+                "normalization, which decay only with decay_all: true",
+                group->where, group->match);
+    }
 }

@@ -3,7 +3,9 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "train/groups.h"
 #include "train/reading.h"
+#include "train/schema.h"
 #include "train/setup.h"
 #include "train/stop.h"
 #include "train/weights_from.h"
@@ -244,20 +246,23 @@ static ls_status choose_start(struct ls_run *run) {
     return LS_OK;
 }
 
+// The key that the warm-up was read from: each schedule that has one has its own.
+static const char *warmup_key(const struct ls_recipe *recipe) {
+    for (int i = 0; i < ls_schema_keys; i++)
+        if (ls_schema[i].kind == LS_KEY_SPAN &&
+            ls_schema[i].offset == offsetof(struct ls_recipe, train.warmup) &&
+            !ls_schema_is_idle(&ls_schema[i], recipe))
+            return ls_schema[i].path;
+    return "train.schedule";
+}
+
 // Fine for a trial of a few steps, and a mistake in a recipe.
 static void warn_of_warmup(const struct ls_run *run) {
-    static const char *const keys[] = {
-        [LS_RECIPE_CONSTANT] = "train.schedule.constant.warmup",
-        [LS_RECIPE_STEP] = "train.schedule.step.warmup",
-        [LS_RECIPE_COSINE] = "train.schedule.cosine.warmup",
-        [LS_RECIPE_POLYNOMIAL] = "train.schedule.polynomial.warmup",
-        [LS_RECIPE_ONE_CYCLE] = "", // has none
-    };
     const uint64_t warmup = ls_span_steps(&run->recipe.train.warmup, &run->clock);
     if (warmup <= run->steps) return;
     ls_warn("%s: the rate rises for %" PRIu64 " steps, but the run has %" PRIu64
             ": it comes to %.3g, not to its peak of %g",
-            ls_recipe_place(&run->recipe, keys[run->recipe.train.schedule]), warmup, run->steps,
+            ls_recipe_place(&run->recipe, warmup_key(&run->recipe)), warmup, run->steps,
             (double)run->steps / (double)warmup * run->recipe.train.peak, run->recipe.train.peak);
 }
 
@@ -295,6 +300,7 @@ ls_status ls_run_open(struct ls_run *run) {
                                    .samples = (uint64_t)ls_dataset_info(run->train)->samples};
     run->steps = ls_span_steps(&run->recipe.train.length, &run->clock);
     warn_of_warmup(run);
+    ls_groups_warn(&run->recipe, run->model.train->layout);
     fresh_state(run);
     LS_TRY(choose_start(run));
     LS_TRY(stop_if_asked(run));

@@ -216,9 +216,10 @@ const struct ls_key ls_schema[] = {
     MOMENTS("train.optimizer.lamb", "1e-6"),
     WEIGHT_DECAY("train.optimizer.lamb.weight_decay", "0.01"),
     RESULT("train.groups", GROUPS, AT(train.groups), .preset = "[]",
-           .help = "settings of the parameters whose names begin with `match`, of the first group that fits: "
-                   "weight_decay in place of the optimizer's, lr_scale for the rate, decay_all: true where "
-                   "biases and normalization decay too; as [{match: layer1., lr_scale: 0.1}]"),
+           .help =
+               "settings of the parameters whose names begin with `match`, of the first group that fits: "
+               "weight_decay in place of the optimizer's, lr_scale for the rate, decay_all: true where "
+               "biases and normalization decay too, which else do not; as [{match: layer1., lr_scale: 0.1}]"),
     RESULT("train.schedule", CHOICE, AT(train.schedule), .preset = "cosine", .help = "the learning rate"),
     OPTION("train.schedule.cosine", LS_RECIPE_COSINE, "half a cosine from peak to final"),
     PEAK("train.schedule.cosine.peak"),

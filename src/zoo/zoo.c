@@ -10,24 +10,27 @@
 #define IMAGES  LS_SAMPLES_IMAGES
 #define SIGNALS LS_SAMPLES_SIGNALS
 static const struct ls_zoo_model models[] = {
-    {"mlp", "hidden linear layers with relu (width, depth)", ls_build_mlp, 28, 1, IMAGES},
-    {"lenet", "two 5x5 convolutions, three linear layers (LeCun et al. 1998)", ls_build_lenet, 28, 1, IMAGES},
-    {"cnn", "small residual network for images of about 28x28, quick on a CPU", ls_build_cnn, 28, 1, IMAGES},
-    {"cnn1d", "small residual network for signals (data.axes: NLC)", ls_build_cnn1d, 1024, 1, SIGNALS},
-    {"resnet8", "three residual blocks of 16, 32, 64 channels", ls_build_resnet8, 32, 3, IMAGES},
-    {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3, IMAGES},
-    {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3, IMAGES},
-    {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3, IMAGES},
-    {"resnet101", "101 layers, else as resnet50", ls_build_resnet101, 224, 3, IMAGES},
-    {"resnet152", "152 layers, else as resnet50", ls_build_resnet152, 224, 3, IMAGES},
+    {"mlp", "hidden linear layers with relu (width, depth)", ls_build_mlp, 28, 1, IMAGES, NULL},
+    {"lenet", "two 5x5 convolutions, three linear layers (LeCun et al. 1998)", ls_build_lenet, 28, 1, IMAGES,
+     NULL},
+    {"cnn", "small residual network for images of about 28x28, quick on a CPU", ls_build_cnn, 28, 1, IMAGES,
+     NULL},
+    {"cnn1d", "small residual network for signals (data.axes: NLC)", ls_build_cnn1d, 1024, 1, SIGNALS, NULL},
+    {"resnet8", "three residual blocks of 16, 32, 64 channels", ls_build_resnet8, 32, 3, IMAGES, NULL},
+    {"resnet18", "18 layers, basic blocks (He et al. 2016)", ls_build_resnet18, 224, 3, IMAGES, NULL},
+    {"resnet34", "34 layers, basic blocks (He et al. 2016)", ls_build_resnet34, 224, 3, IMAGES, NULL},
+    {"resnet50", "50 layers, bottleneck blocks, stride in the 3x3 (v1.5)", ls_build_resnet50, 224, 3, IMAGES,
+     NULL},
+    {"resnet101", "101 layers, else as resnet50", ls_build_resnet101, 224, 3, IMAGES, NULL},
+    {"resnet152", "152 layers, else as resnet50", ls_build_resnet152, 224, 3, IMAGES, NULL},
     {"vgg16", "13 convolutions, three linear layers, dropout 0.5 (Simonyan, Zisserman 2015)", ls_build_vgg16,
-     224, 3, IMAGES},
+     224, 3, IMAGES, "0.5"},
     {"mobilenetv2", "inverted residual blocks, relu6 (Sandler et al. 2018)", ls_build_mobilenetv2, 224, 3,
-     IMAGES},
+     IMAGES, "0.2"},
     {"efficientnet_b0", "inverted residual blocks with squeeze and excitation, silu (Tan, Le 2019)",
-     ls_build_efficientnet_b0, 224, 3, IMAGES},
+     ls_build_efficientnet_b0, 224, 3, IMAGES, "0.2"},
     {"vit_s16", "vision transformer, small, patches of 16x16 (blocks; Dosovitskiy et al. 2021)",
-     ls_build_vit_s16, 224, 3, IMAGES},
+     ls_build_vit_s16, 224, 3, IMAGES, NULL},
 };
 enum { MODELS = sizeof models / sizeof *models };
 
@@ -51,11 +54,8 @@ const struct ls_zoo_model *ls_zoo_find(const char *name) {
 }
 
 const char *ls_zoo_usual_dropout(const char *model) {
-    static const char *const usual[][2] = {
-        {"vgg16", "0.5"}, {"mobilenetv2", "0.2"}, {"efficientnet_b0", "0.2"}};
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        if (strcmp(model, usual[i][0]) == 0) return usual[i][1];
-    return "0";
+    const struct ls_zoo_model *found = ls_zoo_find(model);
+    return found && found->usual_dropout ? found->usual_dropout : "0";
 }
 
 static ls_status check_own(const struct ls_zoo_model *model) {

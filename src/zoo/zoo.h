@@ -28,12 +28,12 @@ struct ls_zoo_model {
     ls_value (*build)(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
     int64_t usual_size, usual_channels; // pixels that it was published for; `show` and `bench` use it
     enum ls_zoo_samples samples;
+    const char *usual_dropout; // what it has where a recipe says nothing, as one writes it; NULL: none
 };
 
 const struct ls_zoo_model *ls_zoo_find(const char *name); // or NULL
 const struct ls_zoo_model *ls_zoo_at(int i);              // NULL behind the last
-// The dropout that a model was published with, as a recipe writes it: what it has where a recipe says
-// nothing.
+// Of a model that is known, its usual_dropout; else, and where it has none, "0".
 const char *ls_zoo_usual_dropout(const char *model);
 
 enum ls_zoo_loss {

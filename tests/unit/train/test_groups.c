@@ -1,6 +1,7 @@
 // Groups of parameters: who is in which, what holds there, and those that are refused.
 #include "recipe_help.h"
 
+#include "base/log.h"
 #include "train/groups.h"
 
 #include <stdio.h>
@@ -79,11 +80,39 @@ static void a_group_of_frozen_parameters_is_refused(void **state) {
     ls_recipe_free(&recipe);
 }
 
+static void keep_line(void *context, enum ls_log_kind kind, const char *line) {
+    assert_int_equal(kind, LS_LOG_WARNING);
+    snprintf(context, 512, "%s", line);
+}
+
+// Silent where `words` is NULL.
+static void must_warn(const char *override, const char *words) {
+    struct ls_recipe recipe = must_parse(LEAST, override);
+    char line[512] = "";
+    ls_log_to(keep_line, line);
+    ls_groups_warn(&recipe, &layout);
+    ls_log_to(NULL, NULL);
+    if (words ? !strstr(line, words) : line[0]) fail_msg("\nexpected: %s\n   found: %s", words, line);
+    ls_recipe_free(&recipe);
+}
+
+static void a_decay_without_effect_is_warned_of(void **state) {
+    (void)state;
+    must_warn("train.groups=[{match: fc.bias, weight_decay: 0.1}]",
+              ": the weight_decay of the group \"fc.bias\" is without effect");
+    must_warn("train.groups=[{match: fc.weight}, {match: fc, weight_decay: 0.1}]",
+              "\"fc\" is without effect");
+    must_warn("train.groups=[{match: fc, weight_decay: 0.1}, {match: bn, weight_decay: 0, lr_scale: 2}]",
+              NULL);
+    must_warn("train.groups=[{match: fc.bias, weight_decay: 0.1, decay_all: true}, {match: bn}]", NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_that_matches_counts),
         cmocka_unit_test(a_group_without_parameters_is_refused),
         cmocka_unit_test(a_group_of_frozen_parameters_is_refused),
+        cmocka_unit_test(a_decay_without_effect_is_warned_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
