@@ -136,11 +136,6 @@ static void choose_samples(const struct run *run, int round) {
     }
 }
 
-static double median(double *values, int n) {
-    ls_sort(values, (size_t)n);
-    return values[n / 2];
-}
-
 static bool is_measured(const struct run *run, enum ls_read_way way) {
     if (way == LS_READ_CHECKED) return ls_dataset_info(run->bench->set)->checksums;
     if (way == LS_READ_ALONE) return run->bench->threads > 1;
@@ -175,12 +170,12 @@ static void summarize(const struct run *run, double seconds[LS_READ_WAYS][MOST_R
             to_copy[i] = copied[i] / seconds[way][i];
             to_library[i] = library[i] / seconds[way][i];
         }
-        figures->of_copy[way] = median(to_copy, rounds);
-        figures->of_library[way] = median(to_library, rounds);
+        figures->of_copy[way] = ls_median(to_copy, (size_t)rounds);
+        figures->of_library[way] = ls_median(to_library, (size_t)rounds);
     }
     for (int way = 0; way < LS_READ_WAYS; way++) // the median sorts them
         if (is_measured(run, (enum ls_read_way)way))
-            figures->seconds[way] = median(seconds[way], rounds) / (double)figures->samples;
+            figures->seconds[way] = ls_median(seconds[way], (size_t)rounds) / (double)figures->samples;
 }
 
 static ls_status measure(struct run *run, bool cold, struct ls_read_figures *figures) {

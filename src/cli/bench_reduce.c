@@ -118,8 +118,8 @@ static ls_status take_slowest(struct reduction *reduction, double *seconds, int 
 }
 
 static struct figures figures_of(double *seconds, int calls) {
-    ls_sort(seconds, (size_t)calls);
-    return (struct figures){seconds[calls / 2], seconds[(calls * 99 + 99) / 100 - 1], calls};
+    const double median = ls_median(seconds, (size_t)calls);
+    return (struct figures){median, seconds[(calls * 99 + 99) / 100 - 1], calls};
 }
 
 // The algorithms take turns, so that whatever else the machine does meets all alike.

@@ -129,8 +129,7 @@ static ls_status timed_steps(const struct bench *bench, struct ls_comm *comm, st
         outcome->mean += seconds[step] / (double)bench->steps;
         outcome->processor += (ls_process_time() - processor) / (double)bench->steps;
     }
-    ls_sort(seconds, (size_t)bench->steps);
-    outcome->median = seconds[bench->steps / 2];
+    outcome->median = ls_median(seconds, (size_t)bench->steps);
     outcome->peak_bytes = ls_peak_bytes();
     free(seconds);
     return status;

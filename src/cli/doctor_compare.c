@@ -44,11 +44,6 @@ static int usual(const struct ls_doctor_host *hosts, int n, int fact) {
     return best;
 }
 
-static double median(double *values, int n) {
-    ls_sort(values, (size_t)n);
-    return values[n / 2];
-}
-
 int ls_doctor_compare(const struct ls_doctor_host *hosts, int n) {
     int warnings = 0;
     for (int f = 0; f < LS_DOCTOR_FACTS; f++) {
@@ -62,7 +57,7 @@ int ls_doctor_compare(const struct ls_doctor_host *hosts, int n) {
     }
     double clocks[LS_DOCTOR_HOSTS];
     for (int i = 0; i < n; i++) clocks[i] = hosts[i].clock;
-    const double middle = median(clocks, n);
+    const double middle = ls_median(clocks, (size_t)n);
     for (int i = 0; i < n; i++) {
         if (fabs(hosts[i].clock - middle) <= CLOCKS_APART_S) continue;
         printf("  warning: host %s: its clock is %+.1f s from the others'\n", hosts[i].name,
@@ -79,7 +74,7 @@ static double median_rate(const double *rate, int n, int host, int without) {
         for (int j = 0; j < n; j++)
             if (i != j && (host < 0 || i == host) && i != without && j != without && rate[i * n + j] > 0)
                 values[k++] = rate[i * n + j];
-    return k ? median(values, k) : 0;
+    return k ? ls_median(values, (size_t)k) : 0;
 }
 
 int ls_doctor_compare_links(const struct ls_doctor_host *hosts, int n, const double *rate) {

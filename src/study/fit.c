@@ -1,6 +1,7 @@
 #include "study/fit.h"
 
 #include "base/philox.h"
+#include "base/sort.h"
 #include "comm/reduce.h"
 #include "study/parts.h"
 
@@ -105,8 +106,8 @@ static void fit_network(const struct ls_study *study, struct ls_scaling_fit *fit
             fmax(0, point->latency - bandwidths[n] * sent_small) / rounds(study, point->ranks, point->ranks);
         n++;
     }
-    fit->latency = n ? ls_study_median(latencies, n) : 0;
-    fit->inverse_bw = n ? ls_study_median(bandwidths, n) : 0;
+    fit->latency = n ? ls_median(latencies, (size_t)n) : 0;
+    fit->inverse_bw = n ? ls_median(bandwidths, (size_t)n) : 0;
 }
 
 // Where the network decides, the runs themselves say what it gives: more, or less, than to reductions that
@@ -122,7 +123,7 @@ static void correct_network(const struct ls_study *study, struct ls_scaling_fit 
         if (comm > 4 * hidden) factors[n++] = (point->median.exposed + hidden) / comm;
     }
     if (n == 0) return;
-    const double factor = ls_study_median(factors, n);
+    const double factor = ls_median(factors, (size_t)n);
     fit->latency *= factor;
     fit->inverse_bw *= factor;
 }
@@ -138,7 +139,7 @@ static void fit_overlap(const struct ls_study *study, struct ls_scaling_fit *fit
         if (room <= 0) continue;
         open[n++] = fmin(1, fmax(0, 1 - (comm - point->median.exposed) / room));
     }
-    fit->open = n ? ls_study_median(open, n) : 0;
+    fit->open = n ? ls_median(open, (size_t)n) : 0;
 }
 
 struct ls_scaling_fit ls_scaling_fit_to(const struct ls_study *study) {
@@ -148,7 +149,7 @@ struct ls_scaling_fit ls_scaling_fit_to(const struct ls_study *study) {
     for (int i = 0; i < study->n_points; i++)
         if (study->points[i].fitted) waits[n++] = study->points[i].median.wait;
     if (n == 0) return fit;
-    fit.wait = ls_study_median(waits, n);
+    fit.wait = ls_median(waits, (size_t)n);
     fit_compute(study, &fit);
     fit_network(study, &fit);
     correct_network(study, &fit);
@@ -184,9 +185,9 @@ static void resample(const struct ls_study *study, uint64_t draw, struct ls_stud
             step[t] = trial->step, wait[t] = trial->wait, exposed[t] = trial->exposed;
         }
         if (point->n_trials == 0) continue;
-        point->median.step = ls_study_median(step, point->n_trials);
-        point->median.wait = ls_study_median(wait, point->n_trials);
-        point->median.exposed = ls_study_median(exposed, point->n_trials);
+        point->median.step = ls_median(step, (size_t)point->n_trials);
+        point->median.wait = ls_median(wait, (size_t)point->n_trials);
+        point->median.exposed = ls_median(exposed, (size_t)point->n_trials);
     }
 }
 
@@ -200,7 +201,7 @@ struct ls_forecast ls_scaling_forecast(const struct ls_study *study, const struc
         steps[i] = best_guess(&drawn, &refit, mode, ranks).step;
     }
     struct ls_forecast forecast = best_guess(study, fit, mode, ranks);
-    ls_study_median(steps, RESAMPLED); // sorts them
+    ls_sort(steps, RESAMPLED);
     forecast.low = fmin(forecast.step, steps[RESAMPLED / 20]);
     forecast.high = fmax(forecast.step, steps[RESAMPLED - 1 - RESAMPLED / 20]);
     return forecast;

@@ -80,13 +80,8 @@ static void read_lines(char *text, struct ls_study *study, struct series *series
     }
 }
 
-double ls_study_median(double *values, int n) {
-    ls_sort(values, (size_t)n);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 static double median_from(double *values, int first, int n) {
-    return ls_study_median(values + first, n - first);
+    return ls_median(values + first, (size_t)(n - first));
 }
 
 ls_status ls_study_read_trial(const char *metrics, struct ls_study *study, struct ls_trial *trial) {

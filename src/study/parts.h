@@ -13,7 +13,6 @@ const char *ls_study_program(const struct ls_study_spec *spec, char *out, size_t
 const char *ls_study_mode_name(enum ls_scaling_mode mode);
 
 // observe.c
-double ls_study_median(double *values, int n); // sorts them
 // A run's metrics.jsonl. LS_INPUT where it has no end.
 ls_status ls_study_read_trial(const char *metrics, struct ls_study *study, struct ls_trial *trial);
 // The number behind `"key":` in a line of JSON that Lockstep wrote; NAN where there is none.

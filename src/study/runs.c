@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/sort.h"
 #include "study/parts.h"
 
 #include <errno.h>
@@ -246,9 +247,9 @@ static void summarize(struct ls_point *point) {
         wait[t] = point->trials[t].wait;
         exposed[t] = point->trials[t].exposed;
     }
-    point->median.step = ls_study_median(step, point->n_trials);
-    point->median.wait = ls_study_median(wait, point->n_trials);
-    point->median.exposed = ls_study_median(exposed, point->n_trials);
+    point->median.step = ls_median(step, (size_t)point->n_trials);
+    point->median.wait = ls_median(wait, (size_t)point->n_trials);
+    point->median.exposed = ls_median(exposed, (size_t)point->n_trials);
     point->fastest = step[0];
     point->slowest = step[point->n_trials - 1];
 }

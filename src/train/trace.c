@@ -39,8 +39,7 @@ static ls_status offsets_of(struct ls_comm *comm, double *all, double *offset, d
         offsets[i] = all[0] - now;
         *at = now;
     }
-    ls_sort(offsets, CLOCK_ROUNDS);
-    *offset = offsets[CLOCK_ROUNDS / 2];
+    *offset = ls_median(offsets, CLOCK_ROUNDS);
     return LS_OK;
 }
 

@@ -280,6 +280,9 @@ static void measurements_are_sorted(void **state) {
     ls_sort(values, 6);
     assert_memory_equal(values, sorted, sizeof sorted);
     ls_sort(NULL, 0);
+    assert_true(ls_median((double[]){3, 1, 2}, 3) == 2);
+    assert_true(ls_median((double[]){4, 1, 3, 8}, 4) == 3.5);
+    assert_true(ls_median((double[]){7}, 1) == 7);
 }
 
 int main(void) {
