@@ -63,8 +63,9 @@ static struct ls_planning plan(const char *zoo, ls_status wanted, const char *pa
 }
 
 static void models() {
-    static const struct ls_zoo_model first = model("dense", dense), second = model("too-few", too_few),
-                                     third = model("none", none);
+    static struct ls_zoo_model first = model("dense", dense);
+    first.usual_dropout = "0.25";
+    static const struct ls_zoo_model second = model("too-few", too_few), third = model("none", none);
     static const struct ls_zoo_model taken = model("resnet18", dense), again = model("dense", dense),
                                      bad = model("a b", dense), empty = model("empty", nullptr);
     EXPECT(ls_zoo_add(&first) == LS_OK && ls_zoo_add(&second) == LS_OK && ls_zoo_add(&third) == LS_OK);
@@ -135,7 +136,8 @@ static void resolve(const std::string &data) {
     struct ls_text resolved = {};
     source.text = text.c_str();
     EXPECT(ls_recipe_resolve(&source, &resolved) == LS_OK);
-    EXPECT(std::strstr(resolved.data, "zoo: dense\n") && std::strstr(resolved.data, "nan_limit: 10\n"));
+    EXPECT(std::strstr(resolved.data, "zoo: dense\n") && std::strstr(resolved.data, "nan_limit: 10\n") &&
+           std::strstr(resolved.data, "dropout: 0.25\n"));
     ls_text_free(&resolved);
     source.text = nullptr;
     EXPECT(says(ls_recipe_resolve(&source, &resolved), LS_INPUT, "expected one of them"));
