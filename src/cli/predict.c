@@ -94,7 +94,7 @@ const struct ls_command ls_command_predict = {
                "the predictions), the most probable class and its confidence. No targets are needed; where "
                "there are some, prints the figures of 'eval'. Works under mpirun: OUT.h5 is the same on any "
                "number of ranks. Until it is whole it is called OUT.h5.partial; --resume goes on with that "
-               "after a kill. SIGUSR1 or SIGTERM ends with 75.",
+               "after a kill, and without it that is begun anew. SIGUSR1 or SIGTERM ends with 75.",
     .example =
         "mpirun -n 4 lockstep predict runs/first/checkpoints/step-00000470.h5 'new/*.h5' -o predicted.h5",
     .run = run,

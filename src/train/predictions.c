@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/pulse.h"
 #include "h5/h5.h"
 
@@ -174,7 +175,13 @@ static ls_status open_at(struct ls_predictions *predictions, const char *where, 
 
 static ls_status begin(struct ls_predictions *predictions, const struct ls_predictions_about *about) {
     char identity[64];
-    if (predictions->fd < 0) LS_TRY(open_at(predictions, predictions->partial, O_RDWR | O_CREAT));
+    if (predictions->fd < 0) {
+        const bool left = ls_file_exists(predictions->partial);
+        LS_TRY(open_at(predictions, predictions->partial, O_RDWR | O_CREAT));
+        if (left)
+            ls_note("%s: what an earlier run has left there is written over; --resume would go on with it",
+                    predictions->where);
+    }
     predictions->made = true;
     LS_TRY(make_file(predictions->where, about));
     LS_TRY(look_into(predictions, identity, sizeof identity));

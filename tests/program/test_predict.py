@@ -149,8 +149,13 @@ class Predict(lockstep.Case):
         for other in ((self.data / "test-*.h5", "-o", out), (*words, "--top", 2), (*words, "--min-confidence", 0.3)):
             self.assertIn("cannot go on", self.predict(*other, "--resume", expect=2))
         self.assertEqual(partial.read_bytes(), whole)
-        self.assertEqual(self.predict(*words), said)
+        # Without --resume they are written over, which is said.
+        again = lockstep.run("predict", self.checkpoint, *words)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertEqual(again.stdout, said)
+        self.assertIn(f"{partial}: what an earlier run has left there is written over", again.stderr)
         self.assertFalse(partial.exists())
+        self.assertNotIn("written over", lockstep.run("predict", self.checkpoint, *words).stderr)
 
     def test_killed(self):
         """By SIGKILL and by SIGUSR1, which ends with 75: what comes of it is what a run without a kill gives."""
