@@ -7,23 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef dnnl_status_t (*describe_fn)(struct ls_onednn_task *task, const struct ls_graph *graph,
-                                     const struct ls_node *node);
-
-static const describe_fn describers[LS_OPS] = {
-    [LS_OP_CONV] = ls_onednn_describe_conv,
-    [LS_OP_CONV_RELU] = ls_onednn_describe_conv,
-    [LS_OP_CONV_INPUT_GRAD] = ls_onednn_describe_conv,
-    [LS_OP_CONV_TRANSPOSE] = ls_onednn_describe_conv,
-    [LS_OP_CONV_WEIGHT_GRAD] = ls_onednn_describe_conv,
-    [LS_OP_LINEAR] = ls_onednn_describe_linear,
-    [LS_OP_LINEAR_RELU] = ls_onednn_describe_linear,
-    [LS_OP_LINEAR_INPUT_GRAD] = ls_onednn_describe_linear,
-    [LS_OP_LINEAR_WEIGHT_GRAD] = ls_onednn_describe_linear,
-    [LS_OP_MATMUL] = ls_onednn_describe_matmul,
-};
-
-static bool types_fit(const struct ls_graph *graph, const struct ls_node *node) {
+static bool product_fits(const struct ls_graph *graph, const struct ls_node *node) {
     ls_dtype type = ls_info(graph, node->in[0])->dtype;
     bool weight_grad = node->op->id == LS_OP_CONV_WEIGHT_GRAD || node->op->id == LS_OP_LINEAR_WEIGHT_GRAD;
     return ls_onednn_type(type) != dnnl_data_type_undef && ls_info(graph, node->in[1])->dtype == type &&
@@ -31,13 +15,46 @@ static bool types_fit(const struct ls_graph *graph, const struct ls_node *node) 
            (node->n_in < 3 || ls_info(graph, node->in[2])->dtype == LS_F32);
 }
 
+static bool pool_fits(const struct ls_graph *graph, const struct ls_node *node) {
+    return ls_onednn_type(ls_info(graph, node->in[0])->dtype) != dnnl_data_type_undef;
+}
+
+// A family: do its types fit, and what is the node to oneDNN?
+struct family {
+    bool (*fits)(const struct ls_graph *graph, const struct ls_node *node);
+    dnnl_status_t (*describe)(struct ls_onednn_task *task, const struct ls_graph *graph,
+                              const struct ls_node *node);
+};
+
+static const struct family conv_family = {product_fits, ls_onednn_describe_conv};
+static const struct family linear_family = {product_fits, ls_onednn_describe_linear};
+static const struct family matmul_family = {product_fits, ls_onednn_describe_matmul};
+static const struct family pool_family = {pool_fits, ls_onednn_describe_pool};
+
+static const struct family *const families[LS_OPS] = {
+    [LS_OP_CONV] = &conv_family,
+    [LS_OP_CONV_RELU] = &conv_family,
+    [LS_OP_CONV_INPUT_GRAD] = &conv_family,
+    [LS_OP_CONV_TRANSPOSE] = &conv_family,
+    [LS_OP_CONV_WEIGHT_GRAD] = &conv_family,
+    [LS_OP_LINEAR] = &linear_family,
+    [LS_OP_LINEAR_RELU] = &linear_family,
+    [LS_OP_LINEAR_INPUT_GRAD] = &linear_family,
+    [LS_OP_LINEAR_WEIGHT_GRAD] = &linear_family,
+    [LS_OP_MATMUL] = &matmul_family,
+    [LS_OP_AVG_POOL] = &pool_family,
+    [LS_OP_AVG_POOL_GRAD] = &pool_family,
+    [LS_OP_MAX_POOL_GRAD] = &pool_family,
+};
+
 static dnnl_status_t describe_on_one_thread(struct ls_onednn_task *task, const struct ls_graph *graph,
                                             const struct ls_node *node) {
     if (!ls_onednn_engine()) return dnnl_runtime_error;
-    if (!types_fit(graph, node)) return dnnl_unimplemented;
-    task->weight = ls_graph_is_weight(graph, node->in[1]);
+    const struct family *family = families[node->op->id];
+    if (!family->fits(graph, node)) return dnnl_unimplemented;
+    task->weight = node->n_in > 1 && ls_graph_is_weight(graph, node->in[1]);
     LS_DNNL_TRY(ls_dnnl_attr_make(&task->attr));
-    LS_DNNL_TRY(describers[node->op->id](task, graph, node));
+    LS_DNNL_TRY(family->describe(task, graph, node));
     if (!ls_onednn_is_fast(task->desc)) return dnnl_unimplemented;
     return ls_onednn_task_layout(task);
 }
@@ -102,7 +119,7 @@ static ls_status run(const struct ls_kernel_call *call) {
 
 const struct ls_kernel *ls_onednn_kernel(enum ls_op_id op) {
     static const struct ls_kernel kernel = {"onednn", supports, make, unmake, kept, convert, run};
-    return describers[op] ? &kernel : NULL;
+    return families[op] ? &kernel : NULL;
 }
 
 static char library[48], isa_name[32];

@@ -51,6 +51,25 @@ dnnl_status_t ls_dnnl_conv_backward_weights(dnnl_primitive_desc_t *primitive, dn
         window->dilation, window->pad, window->pad, hint, attr);
 }
 
+dnnl_status_t ls_dnnl_pool_forward(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine,
+                                   dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
+                                   const struct ls_dnnl_window *window, ls_dnnl_desc src, ls_dnnl_desc dst,
+                                   dnnl_primitive_attr_t attr) {
+    return dnnl_pooling_forward_primitive_desc_create(primitive, engine, dnnl_forward_training, kind, src,
+                                                      dst, window->stride, kernel, window->dilation,
+                                                      window->pad, window->pad, attr);
+}
+
+dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine,
+                                    dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
+                                    const struct ls_dnnl_window *window, ls_dnnl_desc diff_src,
+                                    ls_dnnl_desc diff_dst, dnnl_primitive_desc_t hint,
+                                    dnnl_primitive_attr_t attr) {
+    return dnnl_pooling_backward_primitive_desc_create(primitive, engine, kind, diff_src, diff_dst,
+                                                       window->stride, kernel, window->dilation, window->pad,
+                                                       window->pad, hint, attr);
+}
+
 dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,
                              ls_dnnl_desc weights, ls_dnnl_desc bias, ls_dnnl_desc dst,
                              dnnl_primitive_attr_t attr) {
@@ -105,6 +124,27 @@ dnnl_status_t ls_dnnl_conv_backward_weights(dnnl_primitive_desc_t *primitive, dn
     DNNL_TRY(dnnl_dilated_convolution_backward_weights_desc_init(&op, dnnl_convolution_direct, src,
                                                                  diff_weights, NULL, diff_dst, window->stride,
                                                                  window->dilation, window->pad, window->pad));
+    return dnnl_primitive_desc_create(primitive, &op, attr, engine, hint);
+}
+
+dnnl_status_t ls_dnnl_pool_forward(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine,
+                                   dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
+                                   const struct ls_dnnl_window *window, ls_dnnl_desc src, ls_dnnl_desc dst,
+                                   dnnl_primitive_attr_t attr) {
+    dnnl_pooling_desc_t op;
+    DNNL_TRY(dnnl_pooling_forward_desc_init(&op, dnnl_forward_training, kind, src, dst, window->stride,
+                                            kernel, window->pad, window->pad));
+    return dnnl_primitive_desc_create(primitive, &op, attr, engine, NULL);
+}
+
+dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine,
+                                    dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
+                                    const struct ls_dnnl_window *window, ls_dnnl_desc diff_src,
+                                    ls_dnnl_desc diff_dst, dnnl_primitive_desc_t hint,
+                                    dnnl_primitive_attr_t attr) {
+    dnnl_pooling_desc_t op;
+    DNNL_TRY(dnnl_pooling_backward_desc_init(&op, kind, diff_src, diff_dst, window->stride, kernel,
+                                             window->pad, window->pad));
     return dnnl_primitive_desc_create(primitive, &op, attr, engine, hint);
 }
 

@@ -40,6 +40,16 @@ dnnl_status_t ls_dnnl_conv_backward_weights(dnnl_primitive_desc_t *primitive, dn
                                             const struct ls_dnnl_window *window, ls_dnnl_desc src,
                                             ls_dnnl_desc diff_weights, ls_dnnl_desc diff_dst,
                                             dnnl_primitive_desc_t hint, dnnl_primitive_attr_t attr);
+// Pooling; `hint` is the descriptor of the forward one.
+dnnl_status_t ls_dnnl_pool_forward(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine,
+                                   dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
+                                   const struct ls_dnnl_window *window, ls_dnnl_desc src, ls_dnnl_desc dst,
+                                   dnnl_primitive_attr_t attr);
+dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine,
+                                    dnnl_alg_kind_t kind, const dnnl_dims_t kernel,
+                                    const struct ls_dnnl_window *window, ls_dnnl_desc diff_src,
+                                    ls_dnnl_desc diff_dst, dnnl_primitive_desc_t hint,
+                                    dnnl_primitive_attr_t attr);
 // dst [m, n] = src [m, k] · weights [k, n] + bias [1, n]; of rank 3, a product for each place of the first
 // axis.
 dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,

@@ -29,7 +29,7 @@ struct ls_onednn_operand {
 
 struct ls_onednn_task {
     dnnl_primitive_attr_t attr;
-    dnnl_primitive_desc_t hint, desc; // hint: of the forward convolution, for backward ones
+    dnnl_primitive_desc_t hint, desc; // hint: of the forward one, for backward ones
     struct ls_onednn_operand operands[LS_ONEDNN_OPERANDS];
     int n_operands;
     bool weight;  // in[1] is one
@@ -67,9 +67,10 @@ dnnl_status_t ls_onednn_describe_conv(struct ls_onednn_task *task, const struct 
 dnnl_status_t ls_onednn_describe_conv_of(struct ls_onednn_task *task, const struct ls_onednn_conv *conv);
 dnnl_status_t ls_onednn_describe_linear(struct ls_onednn_task *task, const struct ls_graph *graph,
                                         const struct ls_node *node);
-
 dnnl_status_t ls_onednn_describe_matmul(struct ls_onednn_task *task, const struct ls_graph *graph,
                                         const struct ls_node *node);
+dnnl_status_t ls_onednn_describe_pool(struct ls_onednn_task *task, const struct ls_graph *graph,
+                                      const struct ls_node *node);
 
 dnnl_status_t ls_onednn_task_make(struct ls_onednn_task *task); // of a described task
 dnnl_status_t ls_onednn_task_convert(struct ls_onednn_task *task, const struct ls_kernel_call *call);
