@@ -19,19 +19,24 @@ size_t ls_aligned_scratch(size_t count, size_t few) {
     return whole > half ? whole : half;
 }
 
-static void add_partners(const struct ls_reducer *reducer, int distance, float *mine, size_t count,
-                         struct ls_queue *queue) {
-    const bool on_the_left = (reducer->transport->rank & distance) == 0;
+// Gives the partner `give`, of n floats, and adds what it gives to `mine`, which may be the same.
+static void join_partner(const struct ls_reducer *reducer, int distance, const float *give, size_t n,
+                         float *mine, size_t count, struct ls_queue *queue) {
+    struct ls_transport *transport = reducer->transport;
+    const int partner = transport->rank ^ distance;
+    const bool on_the_left = (transport->rank & distance) == 0;
     float *theirs = reducer->scratch;
+    if (transport->api->exchange_add && n + count > 0) {
+        transport->api->exchange_add(transport, partner, give, n, mine, count, on_the_left, theirs, queue);
+        return;
+    }
+    ls_reducer_exchange(reducer, partner, give, n, partner, theirs, count, queue);
     ls_reducer_add(reducer, mine, on_the_left ? mine : theirs, on_the_left ? theirs : mine, count, queue);
 }
 
 static void reduce_few(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
-    for (int distance = 1; distance < reducer->transport->size; distance *= 2) {
-        const int partner = reducer->transport->rank ^ distance;
-        ls_reducer_exchange(reducer, partner, data, count, partner, reducer->scratch, count, queue);
-        add_partners(reducer, distance, data, count, queue);
-    }
+    for (int distance = 1; distance < reducer->transport->size; distance *= 2)
+        join_partner(reducer, distance, data, count, data, count, queue);
 }
 
 static void reduce_many(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
@@ -45,10 +50,8 @@ static void reduce_many(const struct ls_reducer *reducer, float *data, size_t co
         const struct ls_span lower = {whole.begin, middle}, upper = {middle, whole.end};
         const bool on_the_left = (rank & distance) == 0;
         const struct ls_span keep = on_the_left ? lower : upper, give = on_the_left ? upper : lower;
-        const int partner = rank ^ distance;
-        ls_reducer_exchange(reducer, partner, data + give.begin, ls_span_count(give), partner,
-                            reducer->scratch, ls_span_count(keep), queue);
-        add_partners(reducer, distance, data + keep.begin, ls_span_count(keep), queue);
+        join_partner(reducer, distance, data + give.begin, ls_span_count(give), data + keep.begin,
+                     ls_span_count(keep), queue);
         held[rounds + 1] = keep;
         given[rounds] = give;
     }

@@ -1,4 +1,5 @@
 // The transport over MPI: what is enqueued is a host call that starts the messages and waits for them.
+#include "comm/add.h"
 #include "comm/mpi_calls.h"
 #include "comm/transport.h"
 #include "device/device.h"
@@ -6,24 +7,32 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TAG = 1 };
+// Pieces of a message, of which so many are under way: each small enough that Open MPI sends it over TCP
+// without asking the receiver first (up to 64 KiB), for an answer takes longer where cores are shared;
+// together enough for a fast link.
+enum { TAG = 1, PIECE_BYTES = 60 << 10, UNDER_WAY = 4 };
 
 struct mpi_transport {
     struct ls_transport transport;
     struct ls_comm *comm;
     struct ls_device *device;
     MPI_Comm mpi;
-    size_t piece; // floats
-    // Where the host cannot read the device's memory: what is sent, and what was received. [piece]
+    size_t piece;  // floats of a message
+    size_t bounce; // floats that are copied at once
+    ls_add_function *add;
+    // Where the host cannot read the device's memory: what is sent, and what was received. [bounce]
     float *sent, *received;
 };
 
+// Where `sum` is not NULL, what comes is added to it: to its right where `on_the_left`. `receive` then is
+// where pieces wait for that, UNDER_WAY of them in turn, so that what is added lies in a cache.
 struct exchange {
     struct mpi_transport *over;
     int to, from;
     const float *send;
-    float *receive;
+    float *receive, *sum;
     size_t n_send, n_receive;
+    bool on_the_left;
 };
 _Static_assert(sizeof(struct exchange) <= LS_CALL_BYTES, "a queue copies the argument");
 
@@ -35,37 +44,72 @@ static ls_status check_received(struct mpi_transport *over, MPI_Status *status, 
                    over->comm->rank, over->comm->host, from, received, expected);
 }
 
-// Starts and completes the messages of one piece; a count of 0 is no message.
-static ls_status exchange_piece(const struct exchange *e, const float *send, int n_send, float *receive,
-                                int n_receive) {
-    struct mpi_transport *over = e->over;
-    MPI_Request requests[2] = {MPI_REQUEST_NULL, MPI_REQUEST_NULL};
-    MPI_Status statuses[2] = {{.MPI_ERROR = MPI_SUCCESS}, {.MPI_ERROR = MPI_SUCCESS}};
-    char what[96];
-    snprintf(what, sizeof what, "exchange of gradients, to rank %d and from rank %d", e->to, e->from);
-    if (n_receive > 0)
-        LS_TRY(ls_mpi_check(over->comm,
-                            MPI_Irecv(receive, n_receive, MPI_FLOAT, e->from, TAG, over->mpi, &requests[0]),
-                            what));
-    if (n_send > 0)
-        LS_TRY(ls_mpi_check(over->comm,
-                            MPI_Isend(send, n_send, MPI_FLOAT, e->to, TAG, over->mpi, &requests[1]), what));
-    LS_TRY(ls_mpi_wait(over->comm, 2, requests, statuses, 4.0 * (n_send + n_receive), what));
-    return n_receive > 0 ? check_received(over, &statuses[0], e->from, n_receive) : LS_OK;
-}
-
 static size_t smaller(size_t a, size_t b) {
     return a < b ? a : b;
 }
 
+// ---- exchanges ----
+
+enum { RECEIVED, SENT };
+
+struct piece {
+    size_t begin;
+    float *place; // of what is received
+    int n_send, n_receive;
+    MPI_Request requests[2];
+};
+
+static int part(size_t n, size_t begin, size_t most) {
+    return begin < n ? (int)smaller(n - begin, most) : 0;
+}
+
+// A count of 0 is no message.
+static ls_status start_piece(const struct exchange *e, size_t k, const char *what, struct piece *piece) {
+    const struct mpi_transport *over = e->over;
+    const size_t begin = k * over->piece, place = e->sum ? k % UNDER_WAY * over->piece : begin;
+    *piece = (struct piece){.begin = begin,
+                            .place = e->receive + place,
+                            .n_send = part(e->n_send, begin, over->piece),
+                            .n_receive = part(e->n_receive, begin, over->piece),
+                            .requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
+    if (piece->n_receive > 0)
+        LS_TRY(ls_mpi_check(over->comm,
+                            MPI_Irecv(piece->place, piece->n_receive, MPI_FLOAT, e->from, TAG, over->mpi,
+                                      &piece->requests[RECEIVED]),
+                            what));
+    if (piece->n_send > 0)
+        LS_TRY(ls_mpi_check(over->comm,
+                            MPI_Isend(e->send + begin, piece->n_send, MPI_FLOAT, e->to, TAG, over->mpi,
+                                      &piece->requests[SENT]),
+                            what));
+    return LS_OK;
+}
+
+static ls_status end_piece(const struct exchange *e, const char *what, struct piece *piece) {
+    struct mpi_transport *over = e->over;
+    MPI_Status statuses[2] = {{.MPI_ERROR = MPI_SUCCESS}, {.MPI_ERROR = MPI_SUCCESS}};
+    const double bytes = 4.0 * (piece->n_send + piece->n_receive);
+    LS_TRY(ls_mpi_wait(over->comm, 2, piece->requests, statuses, bytes, what));
+    if (piece->n_receive == 0) return LS_OK;
+    LS_TRY(check_received(over, &statuses[RECEIVED], e->from, piece->n_receive));
+    if (!e->sum) return LS_OK;
+    float *sum = e->sum + piece->begin;
+    over->add(sum, e->on_the_left ? sum : piece->place, e->on_the_left ? piece->place : sum,
+              (size_t)piece->n_receive);
+    return LS_OK;
+}
+
 static ls_status exchange_now(void *argument) {
-    struct exchange *e = argument;
-    while (e->n_send > 0 || e->n_receive > 0) {
-        const size_t n_send = smaller(e->n_send, e->over->piece);
-        const size_t n_receive = smaller(e->n_receive, e->over->piece);
-        LS_TRY(exchange_piece(e, e->send, (int)n_send, e->receive, (int)n_receive));
-        if (n_send > 0) e->send += n_send, e->n_send -= n_send;
-        if (n_receive > 0) e->receive += n_receive, e->n_receive -= n_receive;
+    const struct exchange *e = argument;
+    const size_t longest = e->n_send > e->n_receive ? e->n_send : e->n_receive;
+    const size_t n = (longest + e->over->piece - 1) / e->over->piece;
+    struct piece pieces[UNDER_WAY];
+    char what[96];
+    snprintf(what, sizeof what, "exchange of gradients, to rank %d and from rank %d", e->to, e->from);
+    for (size_t k = 0, started = 0; k < n; k++) {
+        for (; started < n && started < k + UNDER_WAY; started++)
+            LS_TRY(start_piece(e, started, what, &pieces[started % UNDER_WAY]));
+        LS_TRY(end_piece(e, what, &pieces[k % UNDER_WAY]));
     }
     return LS_OK;
 }
@@ -108,13 +152,30 @@ static void exchange(struct ls_transport *transport, int to, const float *send, 
     }
     const struct ls_device_api *api = over->device->api;
     while (n_send > 0 || n_receive > 0) {
-        const size_t sends = smaller(n_send, over->piece), receives = smaller(n_receive, over->piece);
+        const size_t sends = smaller(n_send, over->bounce), receives = smaller(n_receive, over->bounce);
         if (sends > 0) api->copy(queue, over->sent, send, sends * sizeof(float));
         enqueue_exchange(over, to, over->sent, sends, from, over->received, receives, queue);
         if (receives > 0) api->copy(queue, receive, over->received, receives * sizeof(float));
         if (sends > 0) send += sends, n_send -= sends;
         if (receives > 0) receive += receives, n_receive -= receives;
     }
+}
+
+// Where the host reads the device's memory.
+static void exchange_add(struct ls_transport *transport, int partner, const float *send, size_t n_send,
+                         float *sum, size_t n_receive, bool on_the_left, float *scratch,
+                         struct ls_queue *queue) {
+    struct mpi_transport *over = transport->state;
+    const struct exchange e = {.over = over,
+                               .to = partner,
+                               .from = partner,
+                               .send = send,
+                               .receive = scratch,
+                               .sum = sum,
+                               .n_send = n_send,
+                               .n_receive = n_receive,
+                               .on_the_left = on_the_left};
+    over->device->api->call(queue, exchange_now, &e, sizeof e);
 }
 
 static void all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {
@@ -125,7 +186,7 @@ static void all_reduce(struct ls_transport *transport, float *data, size_t n, st
     }
     const struct ls_device_api *api = over->device->api;
     while (n > 0) {
-        const size_t some = smaller(n, over->piece);
+        const size_t some = smaller(n, over->bounce);
         api->copy(queue, over->sent, data, some * sizeof(float));
         enqueue_sum(over, over->sent, some, queue);
         api->copy(queue, data, over->sent, some * sizeof(float));
@@ -144,11 +205,16 @@ static void close_mpi(struct ls_transport *transport) {
 
 static const struct ls_transport_api api = {
     .name = "mpi", .exchange = exchange, .all_reduce = all_reduce, .close = close_mpi};
+static const struct ls_transport_api host_api = {.name = "mpi",
+                                                 .exchange = exchange,
+                                                 .exchange_add = exchange_add,
+                                                 .all_reduce = all_reduce,
+                                                 .close = close_mpi};
 
 static ls_status open_bounce(struct mpi_transport *over) {
     const struct ls_device_api *device = over->device->api;
     if (over->device->host_memory) return LS_OK;
-    over->piece = LS_TRANSPORT_BOUNCE_BYTES / sizeof(float);
+    over->bounce = LS_TRANSPORT_BOUNCE_BYTES / sizeof(float);
     LS_TRY(device->alloc_host(over->device, LS_TRANSPORT_BOUNCE_BYTES, (void **)&over->sent));
     return device->alloc_host(over->device, LS_TRANSPORT_BOUNCE_BYTES, (void **)&over->received);
 }
@@ -161,13 +227,14 @@ ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
     if (!over) return LS_FAIL(LS_SYSTEM, "out of memory");
     *over = (struct mpi_transport){.transport = {.rank = comm->rank,
                                                  .size = comm->size,
-                                                 .api = &api,
+                                                 .api = device->host_memory ? &host_api : &api,
                                                  .state = over,
                                                  .segment = device->host_memory ? state->segment : NULL},
                                    .comm = comm,
                                    .device = device,
                                    .mpi = state->data,
-                                   .piece = LS_MPI_PIECE_BYTES / sizeof(float)};
+                                   .piece = PIECE_BYTES / sizeof(float),
+                                   .add = ls_choose_add()};
     ls_status status = open_bounce(over);
     if (status != LS_OK) {
         close_mpi(&over->transport);
@@ -180,4 +247,5 @@ ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
 void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats) {
     struct mpi_transport *over = transport->state;
     over->piece = smaller(floats, over->piece);
+    over->bounce = smaller(floats, over->bounce);
 }

@@ -8,6 +8,7 @@
 //   fold, of all ranks      s             .s            ..s           ...s      s = (a + b) + (c + d)
 //   and write, to all       ssss          ssss          ssss          ssss
 //   wait for all
+#include "comm/add.h"
 #include "comm/reducer.h"
 #include "comm/segment.h"
 
@@ -15,51 +16,11 @@
 
 enum { BLOCK = 512 }; // floats that are folded at a time: what is between nodes and root stays in L1
 
-// ---- additions ----
-
-typedef void add_function(float *to, const float *left, const float *right, size_t n);
-typedef float vector __attribute__((vector_size(64), aligned(4), may_alias));
-enum { VECTOR = sizeof(vector) / sizeof(float) };
-
-// `to` may be `left` or `right`.
-static inline __attribute__((always_inline)) void add_vectors(float *to, const float *left,
-                                                              const float *right, size_t n) {
-    size_t i = 0;
-    for (; i + VECTOR <= n; i += VECTOR)
-        *(vector *)(to + i) = *(const vector *)(left + i) + *(const vector *)(right + i);
-    for (; i < n; i++) to[i] = left[i] + right[i];
-}
-
-static void add_anywhere(float *to, const float *left, const float *right, size_t n) {
-    add_vectors(to, left, right, n);
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx2"))) static void add_avx2(float *to, const float *left, const float *right,
-                                                     size_t n) {
-    add_vectors(to, left, right, n);
-}
-
-__attribute__((target("avx512f"))) static void add_avx512(float *to, const float *left, const float *right,
-                                                          size_t n) {
-    add_vectors(to, left, right, n);
-}
-#endif
-
-// The same bits; longer vectors.
-static add_function *choose_add(void) {
-#if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f")) return add_avx512;
-    if (__builtin_cpu_supports("avx2")) return add_avx2;
-#endif
-    return add_anywhere;
-}
-
 // ---- rounds ----
 
 struct ls_shared {
     struct ls_segment *segment;
-    add_function *add;
+    ls_add_function *add;
     const float **nodes; // [nodes of all ranks]: where each one's floats are, in this round
     const float **at;    // the same for a block: a node's floats, or what it was merged into
     float **sums;        // [ranks]: where the sum goes in each rank's buffers
@@ -70,7 +31,7 @@ void ls_shared_prepare(struct ls_reducer *reducer) {
     const int ranks = reducer->transport->size, n_nodes = reducer->first_node[ranks];
     struct ls_shared *shared = LS_ARENA_NEW(&reducer->memory, struct ls_shared, 1);
     shared->segment = reducer->transport->segment;
-    shared->add = choose_add();
+    shared->add = ls_choose_add();
     shared->nodes = LS_ARENA_NEW(&reducer->memory, const float *, n_nodes);
     shared->at = LS_ARENA_NEW(&reducer->memory, const float *, n_nodes);
     shared->sums = LS_ARENA_NEW(&reducer->memory, float *, ranks);

@@ -28,6 +28,13 @@ struct ls_transport_api {
     // may be 0: then nothing goes that way. Exchanges of two ranks meet in the order they were enqueued.
     void (*exchange)(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
                      float *receive, size_t n_receive, struct ls_queue *queue);
+    // Enqueues the same with one partner, and adds what comes to `sum`, [n_receive]: where `on_the_left`, sum
+    // + received, else received + sum. Piece by piece, so that one is added while the next is under way.
+    // `send` may be `sum`. `scratch`: [n_receive]. NULL: the transport has no better way than an exchange and
+    // an addition.
+    void (*exchange_add)(struct ls_transport *transport, int partner, const float *send, size_t n_send,
+                         float *sum, size_t n_receive, bool on_the_left, float *scratch,
+                         struct ls_queue *queue);
     // Enqueues the library's own sum over ranks, in place (reduce: fast).
     void (*all_reduce)(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue);
     // Enqueues, after the exchanges of one slice: an error of theirs comes out of the queue. NULL where it
@@ -45,8 +52,7 @@ ls_status ls_transport_open_self(struct ls_transport **transport);
 enum { LS_TRANSPORT_BOUNCE_BYTES = 4 << 20 };
 ls_status ls_transport_open_mpi(struct ls_comm *comm, struct ls_device *device,
                                 struct ls_transport **transport);
-// Longer messages go in pieces of so many floats; 2^28, 1 GiB, unless set, or what is copied at once. All
-// ranks alike.
+// Messages, and what is copied at once, are of at most so many floats; for tests. All ranks alike.
 void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats);
 
 // Collective. What ls_reduce will be given: `n` buffers of `floats` each, on this rank; `fast` as
