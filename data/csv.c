@@ -110,13 +110,26 @@ static size_t without_line_end(const char *text, size_t length) {
     return length;
 }
 
+// In the window a line ends with CR alone, and none with LF. CRs in quotes are a cell's, and the LF that
+// belongs to the window's last byte may come with the next one.
+static bool ends_lines_with_cr(const struct window *window, bool goes_on) {
+    bool odd = false, found = false;
+    for (size_t i = 0; i < window->filled; i++) {
+        const char byte = window->data[i];
+        if (byte == '\n') return false;
+        odd ^= byte == '"';
+        found = found || (byte == '\r' && !odd && !(goes_on && i + 1 == window->filled));
+    }
+    return found;
+}
+
 // Text that other programs have written, and that would only be garbled here.
 static ls_status check_text(const struct ls_csv *csv, const struct window *window) {
     const char *data = window->data;
     const size_t n = window->filled;
     if (n >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0))
         return LS_FAIL(LS_INPUT, "%s: is UTF-16, expected UTF-8 or ASCII", csv->bytes.path);
-    if (n > 0 && memchr(data, '\r', n) && !memchr(data, '\n', n))
+    if (ends_lines_with_cr(window, (int64_t)n < csv->bytes.size))
         return LS_FAIL(LS_INPUT, "%s: its lines end with CR, expected LF or CR LF", csv->bytes.path);
     return LS_OK;
 }

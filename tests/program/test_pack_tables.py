@@ -159,6 +159,16 @@ class Csv(Packs):
         with h5py.File(self.out / "train-00000-of-00001.h5") as file:
             self.assertNotIn("mean", file.attrs)
 
+    def test_line_end_between_windows(self):
+        # The CR of the first line is the last byte of what is read at a time, 1 MiB, or there is one in quotes before any LF.
+        ones = "1," * ((1 << 19) - 1)
+        for text, words, classes in ((f"{ones}b\r\n{ones}a\r\n", (), ["a", "b"]), (f'"b\rc",{ones}1\r\na,{ones}1\r\n', ("--target", 1), ["a", "b\rc"])):
+            with self.subTest(classes=classes):
+                out = self.folder / f"out {len(words)}"
+                self.pack("csv", self.write(text), *words, out=out)
+                x, y, _, names = self.load(out)
+                self.assertEqual((x.shape[0], x.min(), list(y), names), (2, 1, [1, 0], classes))
+
     def test_same_bytes_by_any_workers(self):
         random = numpy.random.default_rng(3)
         path = self.write("x,y,kind\n" + "".join(f"{float(a)!r},{b:.3f},{'abc'[i % 3]}\n" for i, (a, b) in enumerate(random.normal(size=(5000, 2)))))
