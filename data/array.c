@@ -2,6 +2,7 @@
 #include "data/dataset_parts.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const int64_t MOST_ROW_BYTES = INT64_C(1) << 30;
 
@@ -62,9 +63,46 @@ ls_status ls_array_check(struct ls_array *array) {
     return LS_OK;
 }
 
+// Rows [begin, begin + n) of one column, to where they belong among whole rows.
+static ls_status read_column(const struct ls_array *array, int64_t column, int64_t begin, int64_t n,
+                             char *out) {
+    enum { SOME = 512 };
+    const size_t bytes = ls_dtype_bytes(array->type);
+    char values[SOME * sizeof(uint64_t)];
+    for (int64_t i = 0; i < n; i += SOME) {
+        const int64_t some = n - i < SOME ? n - i : SOME, at = column * array->dim[0] + begin + i;
+        LS_TRY(
+            ls_bytes_read(&array->bytes, array->offset + at * (int64_t)bytes, values, (size_t)some * bytes));
+        for (int64_t k = 0; k < some; k++)
+            memcpy(out + (size_t)(i + k) * array->row_bytes, values + (size_t)k * bytes, bytes);
+    }
+    return LS_OK;
+}
+
+// Value `at` of a row, in C's order, is in this column: of the axes of a row, the first goes round fastest.
+static int64_t column_of(const struct ls_array *array, int64_t at) {
+    int64_t column = 0, step = array->row_values;
+    for (int i = array->rank; i-- > 1; at /= array->dim[i]) {
+        step /= array->dim[i];
+        column += at % array->dim[i] * step;
+    }
+    return column;
+}
+
+static ls_status read_columns(const struct ls_array *array, int64_t begin, int64_t n, char *out) {
+    const size_t bytes = ls_dtype_bytes(array->type);
+    for (int64_t at = 0; at < array->row_values; at++)
+        LS_TRY(read_column(array, column_of(array, at), begin, n, out + (size_t)at * bytes));
+    return LS_OK;
+}
+
+static ls_status read_rows(const struct ls_array *array, int64_t begin, int64_t n, char *out) {
+    return ls_bytes_read(&array->bytes, array->offset + begin * (int64_t)array->row_bytes, out,
+                         (size_t)n * array->row_bytes);
+}
+
 ls_status ls_array_read(const struct ls_array *array, int64_t begin, int64_t n, void *out) {
-    LS_TRY(ls_bytes_read(&array->bytes, array->offset + begin * (int64_t)array->row_bytes, out,
-                         (size_t)n * array->row_bytes));
+    LS_TRY(array->by_columns ? read_columns(array, begin, n, out) : read_rows(array, begin, n, out));
     if (array->swapped) ls_swap_bytes(array->type, out, n * array->row_values);
     return LS_OK;
 }

@@ -13,7 +13,8 @@ struct ls_array {
     struct ls_bytes bytes;
     int64_t offset; // of the first row
     ls_dtype type;
-    bool swapped; // the bytes of its numbers lie in the other order than this machine's
+    bool swapped;    // the bytes of its numbers lie in the other order than this machine's
+    bool by_columns; // Fortran's order: the first value of each row, then the second of each, …
     int rank;
     int64_t dim[LS_ARRAY_MOST_RANK];
     int64_t row_values;
@@ -25,5 +26,6 @@ struct ls_array {
 ls_status ls_idx_open(const char *path, int least_axes, int most_axes, struct ls_array *array);
 ls_status ls_npy_open(const char *path, struct ls_array *array);
 void ls_array_close(struct ls_array *array);
-// Rows [begin, begin + n), of this machine's byte order. Any thread.
+// Rows [begin, begin + n), of this machine's byte order, each in C's order. Any thread. Of an array by
+// columns each value of a row is a read of its own: few rows at a time cost much.
 ls_status ls_array_read(const struct ls_array *array, int64_t begin, int64_t n, void *out);

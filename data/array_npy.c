@@ -137,11 +137,7 @@ static ls_status set_array(const struct head *head, struct ls_array *array) {
     LS_TRY(set_type(head, array));
     array->rank = head->rank;
     for (int i = 0; i < head->rank; i++) array->dim[i] = head->dim[i];
-    if (head->fortran && head->rank > 1)
-        return LS_FAIL(LS_INPUT,
-                       "%s: its samples do not lie one after another (fortran_order); save "
-                       "numpy.ascontiguousarray of it",
-                       head->path);
+    array->by_columns = head->fortran && head->rank > 1;
     return LS_OK;
 }
 

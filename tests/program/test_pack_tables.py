@@ -229,10 +229,23 @@ class Npy(Packs):
                                    (nchw.reshape(30, 120), ("--shape", "3,8,5", "--axes", "NCHW"), nchw.transpose(0, 2, 3, 1)), (nchw[:, :, :, 0], ("--axes", "NCL"), nchw[:, :, :, 0].transpose(0, 2, 1)[:, None]),
                                    (nchw[:, :, :, 0], ("--axes", "NLC"), nchw[:, None, :, :, 0])):
             with self.subTest(shape=x.shape, words=words):
-                self.pack("npy", self.save(numpy.ascontiguousarray(x), "x.npy"), y, "--replace", *words)
-                found, targets, _, _ = self.load()
-                numpy.testing.assert_array_equal(found, expected.astype("f4"))
-                self.assertEqual(targets.shape, (30, 2))
+                for order in "CF":
+                    self.pack("npy", self.save(x.copy(order), "x.npy"), y, "--replace", *words)
+                    found, targets, _, _ = self.load()
+                    numpy.testing.assert_array_equal(found, expected.astype("f4"))
+                    self.assertEqual(targets.shape, (30, 2))
+
+    def test_fortran_order(self):
+        """A row after another or a column after another: the same shards, by any workers."""
+        random = numpy.random.default_rng(5)
+        x, y = random.integers(0, 30000, (1300, 3, 4)).astype(">i2"), random.normal(size=(1300, 3))
+        for order in "CF":
+            out = self.folder / order
+            self.pack("npy", self.save(x.copy(order), "x.npy"), self.save(y.copy(order), "y.npy"), "--shuffle", "--shards", 3, out=out, ranks=1 + (order == "F"))
+        for part in zip(*(sorted((self.folder / order).glob("*.h5")) for order in "CF")):
+            with h5py.File(part[0]) as c, h5py.File(part[1]) as f:
+                for name in ("images", "labels", "ids", "crc32c"):
+                    numpy.testing.assert_array_equal(c[name][()], f[name][()])
 
     def test_bad_files(self):
         x, y = numpy.ones((5, 4), "f4"), numpy.arange(5)
@@ -257,7 +270,6 @@ class Npy(Packs):
             text = head.decode("latin1").replace(old, new)
             broken((text[:127] if len(text) > 128 else text.rstrip("\n").ljust(127)).encode("latin1") + b"\n" + whole[128:], said)
         path.write_bytes(whole)
-        self.bad("fortran_order", "npy", self.save(numpy.asfortranarray(x), "f.npy"), targets)
         self.bad("found type '<U3'", "npy", self.save(numpy.array(["abc"] * 5), "u.npy"), targets)
         self.bad("y.npy: expected 5 targets, one for each sample of", "npy", path, self.save(y[:4], "y.npy"))
         self.bad("y.npy: target 3: expected a class from 0 on, found -1", "npy", path, self.save(numpy.array([0, 1, 2, -1, 4]), "y.npy"))
