@@ -32,8 +32,10 @@ static void join_images(struct ls_pairs *conv) {
 // Sets what stands behind the paddings.
 static void cut(struct ls_pairs *conv) {
     conv->pixels = conv->out_h * conv->out_w;
-    if (conv->kernel_h * conv->kernel_w == 1) join_images(conv);
-    conv->pairs = (conv->out_w + 1) / 2;
+    conv->joined = conv->kernel_h * conv->kernel_w == 1 && conv->stride_h == 1 && conv->stride_w == 1;
+    if (conv->joined) join_images(conv);
+    conv->two = conv->out_w % 2 != 0 && conv->images > 1;
+    conv->pairs = conv->two ? conv->out_w : (conv->out_w + 1) / 2;
     conv->band = larger(smaller(AT_ONCE / conv->pairs, conv->out_h), 1);
     conv->group = conv->band < conv->out_h ? 1 : larger(AT_ONCE / (conv->pairs * conv->band), 1);
     conv->group = smaller(smaller(conv->group, conv->images), LS_PAIRS_GROUP);
@@ -58,7 +60,9 @@ static struct ls_pairs conv_of(const struct ls_graph *graph, const struct ls_nod
                             .kernel_h = w[2],
                             .kernel_w = w[3],
                             .pad_h = node->attr[LS_PAD_H].i,
-                            .pad_w = node->attr[LS_PAD_W].i};
+                            .pad_w = node->attr[LS_PAD_W].i,
+                            .stride_h = node->attr[LS_STRIDE_H].i,
+                            .stride_w = node->attr[LS_STRIDE_W].i};
     cut(&conv);
     return conv;
 }
@@ -68,12 +72,13 @@ static bool types_fit(const struct ls_graph *graph, const struct ls_node *node) 
            ls_info(graph, node->out[0])->dtype == LS_F32;
 }
 
-// 1x1 without padding, or 3x3.
+// 1x1 without padding, or 3x3, that touches all channels and pixels next to each other.
 static bool window_fits(const struct ls_graph *graph, const struct ls_node *node) {
     const int64_t *w = ls_info(graph, node->out[0])->shape.dim;
     const union ls_attr *attr = node->attr;
     const bool point = w[2] == 1 && w[3] == 1 && attr[LS_PAD_H].i == 0 && attr[LS_PAD_W].i == 0;
-    return (point || (w[2] == 3 && w[3] == 3)) && ls_conv_touches_all(node);
+    return (point || (w[2] == 3 && w[3] == 3)) && attr[LS_DILATION_H].i == 1 && attr[LS_DILATION_W].i == 1 &&
+           attr[LS_GROUPS].i == 1;
 }
 
 static bool supports(const struct ls_graph *graph, const struct ls_node *node, size_t *workspace) {

@@ -31,24 +31,34 @@ static inline int64_t row_pixels(const struct ls_pairs *conv, int64_t row) {
     return smaller(conv->out_w, conv->pixels - row * conv->out_w);
 }
 
-// A row whose pixels are laid out: `pixels` of them, pixel w at place w + shift of `length` at `from`; others
-// are zero.
+// A row that is laid out: of pairs of `pixels` pixels, pixel w lies at place w * stride + shift of `length`;
+// others are zero. A pair is of pixels 2p and 2p + 1 of one row, or of pixel p of two: `step` and `next` say
+// so. NULL is a row of zeros.
 struct row {
-    const ls_bf16 *from, *zeros;
-    int64_t pixels, shift, length, channels;
+    const ls_bf16 *left, *right, *zeros;
+    int64_t step, next, pixels, stride, shift, length, channels;
 };
 
-static inline const ls_bf16 *pixel(const struct row *row, int64_t w) {
-    const int64_t at = w + row->shift;
-    return w >= row->pixels || at < 0 || at >= row->length ? row->zeros : row->from + at * row->channels;
+// Rows go by value: behind a pointer, each vector stored could change them.
+static inline const ls_bf16 *pixel(struct row row, const ls_bf16 *from, int64_t w) {
+    const int64_t at = w * row.stride + row.shift;
+    return !from || w >= row.pixels || at < 0 || at >= row.length ? row.zeros : from + at * row.channels;
 }
 
-static void lay_x(const struct ls_pairs *conv, const struct row *row, pair *to) {
+static inline const ls_bf16 *left_pixel(struct row row, int64_t p) {
+    return pixel(row, row.left, row.step * p);
+}
+
+static inline const ls_bf16 *right_pixel(struct row row, int64_t p) {
+    return pixel(row, row.right, row.step * p + row.next);
+}
+
+static void lay_x(const struct ls_pairs *conv, struct row row, pair *to) {
     const int64_t panel = ls_pairs_panel(conv);
     for (int64_t p = 0; p < conv->pairs; p++, to += PANEL) {
-        const ls_bf16 *left = pixel(row, 2 * p), *right = pixel(row, 2 * p + 1);
+        const ls_bf16 *left = left_pixel(row, p), *right = right_pixel(row, p);
         pair *at = to;
-        for (int64_t c = 0; c < row->channels; c += PANEL, at += panel) {
+        for (int64_t c = 0; c < row.channels; c += PANEL, at += panel) {
             __m512i half[2];
             interleave(left + c, right + c, half);
             _mm512_store_si512(at, half[0]);
@@ -57,12 +67,12 @@ static void lay_x(const struct ls_pairs *conv, const struct row *row, pair *to) 
     }
 }
 
-static void lay_dy(const struct ls_pairs *conv, const struct row *row, pair *to) {
+static void lay_dy(const struct ls_pairs *conv, struct row row, pair *to) {
     const int64_t block = ls_pairs_block(conv);
     for (int64_t p = 0; p < conv->pairs; p++, to += BLOCK) {
-        const ls_bf16 *left = pixel(row, 2 * p), *right = pixel(row, 2 * p + 1);
+        const ls_bf16 *left = left_pixel(row, p), *right = right_pixel(row, p);
         pair *at = to;
-        for (int64_t c = 0; c < row->channels; c += PANEL) {
+        for (int64_t c = 0; c < row.channels; c += PANEL) {
             __m512i half[2];
             interleave(left + c, right + c, half);
             for (int i = 0; i < 2; i++, at += 2 * block) {
@@ -82,30 +92,43 @@ static struct segment segment_at(const struct ls_pairs *conv, int64_t i) {
     return (struct segment){i / bands, row, smaller(conv->band, conv->out_h - row)};
 }
 
-static void lay_segment(const struct ls_pairs *conv, const struct segment *segment, const ls_bf16 *x,
-                        const ls_bf16 *dy, const ls_bf16 *zeros, pair *to_x, pair *to_dy) {
+// Row h of the segment's image, or images; `length` pixels of `channels`.
+static struct row row_at(const struct ls_pairs *conv, const struct segment *segment, const ls_bf16 *from,
+                         int64_t h, int64_t height, int64_t length, int64_t channels) {
+    const int64_t image = segment->image * (conv->two ? 2 : 1), size = height * length * channels;
+    const ls_bf16 *left = from + image * size + h * length * channels;
+    const bool inside = h >= 0 && h < height;
+    struct row row = {
+        .step = conv->two ? 1 : 2, .next = conv->two ? 0 : 1, .length = length, .channels = channels};
+    row.left = inside ? left : NULL;
+    row.right = !inside || (conv->two && image + 1 >= conv->images) ? NULL : conv->two ? left + size : left;
+    return row;
+}
+
+static void lay_segment_x(const struct ls_pairs *conv, const struct segment *segment, const ls_bf16 *x,
+                          const ls_bf16 *zeros, int64_t phase, pair *to) {
     const int64_t panels = conv->in_c / PANEL;
-    x += segment->image * conv->in_h * conv->in_w * conv->in_c;
-    dy += segment->image * conv->out_h * conv->out_w * conv->out_c;
-    for (int64_t i = 0; i < segment->rows + conv->kernel_h - 1; i++) {
-        const int64_t h = segment->row + i - conv->pad_h;
-        const bool inside = h >= 0 && h < conv->in_h;
-        struct row row = {x + h * conv->in_w * conv->in_c,
-                          zeros,
-                          inside ? row_pixels(conv, segment->row) : 0,
-                          0,
-                          conv->in_w,
-                          conv->in_c};
+    for (int64_t i = 0; i < ls_pairs_phase_rows(conv, phase, segment->rows); i++) {
+        const int64_t h = (segment->row + i) * conv->stride_h + phase - conv->pad_h;
+        struct row row = row_at(conv, segment, x, h, conv->in_h, conv->in_w, conv->in_c);
+        row.zeros = zeros, row.pixels = row_pixels(conv, segment->row), row.stride = conv->stride_w;
         for (int64_t s = 0; s < conv->kernel_w; s++) {
             row.shift = s - conv->pad_w;
-            lay_x(conv, &row, to_x + s * panels * ls_pairs_panel(conv) + i * conv->pairs * PANEL);
+            lay_x(conv, row, to + s * panels * ls_pairs_panel(conv) + i * conv->pairs * PANEL);
         }
     }
+}
+
+static void lay_segment(const struct ls_pairs *conv, const struct segment *segment, const ls_bf16 *x,
+                        const ls_bf16 *dy, const ls_bf16 *zeros, pair *to_x, pair *to_dy) {
+    for (int64_t phase = 0; phase < ls_pairs_phases(conv); phase++)
+        lay_segment_x(conv, segment, x, zeros, phase,
+                      to_x + ls_pairs_phase_begin(conv, phase) * conv->pairs * PANEL);
     for (int64_t i = 0; i < segment->rows; i++) {
         const int64_t h = segment->row + i;
-        const struct row row = {
-            dy + h * conv->out_w * conv->out_c, zeros, row_pixels(conv, h), 0, conv->out_w, conv->out_c};
-        lay_dy(conv, &row, to_dy + i * conv->pairs * BLOCK);
+        struct row row = row_at(conv, segment, dy, h, conv->out_h, conv->out_w, conv->out_c);
+        row.zeros = zeros, row.pixels = row_pixels(conv, h), row.stride = 1;
+        lay_dy(conv, row, to_dy + i * conv->pairs * BLOCK);
     }
 }
 
@@ -161,10 +184,12 @@ static __attribute__((noinline)) void multiply(const struct operands *operands, 
 static void multiply_taps(const struct ls_pairs *conv, struct operands *operands, const pair *x,
                           const pair *dy, struct ahead next[2], float *dw, bool add) {
     const int64_t taps = conv->kernel_h * conv->kernel_w, panels = conv->in_c / PANEL;
-    for (int64_t tap = 0; tap < taps; tap++)
+    for (int64_t tap = 0; tap < taps; tap++) {
+        const int64_t h = tap / conv->kernel_w;
+        const int64_t row = ls_pairs_phase_begin(conv, h % conv->stride_h) + h / conv->stride_h;
         for (int64_t panel = 0; panel < panels; panel++) {
             operands->x = x + (tap % conv->kernel_w * panels + panel) * ls_pairs_panel(conv) +
-                          tap / conv->kernel_w * conv->pairs * PANEL;
+                          row * conv->pairs * PANEL;
             for (int64_t out = 0; out < conv->out_c; out += BLOCK) {
                 fetch(&next[0]), fetch(&next[1]);
                 operands->dy = dy + out / BLOCK * ls_pairs_block(conv);
@@ -172,14 +197,15 @@ static void multiply_taps(const struct ls_pairs *conv, struct operands *operands
                          add);
             }
         }
+    }
 }
 
-// Of a 1x1 window, which has few products for each number, the next row of x and of dy.
+// Of joined images, which have few products for each number, the next row of x and of dy.
 static void look_ahead(const struct ls_pairs *conv, const ls_bf16 *x, const ls_bf16 *dy, int64_t row,
                        struct ahead next[2]) {
     const int64_t begin = row * conv->out_w, pixels = row < conv->out_h ? row_pixels(conv, row) : 0;
     const int64_t times = conv->in_c / PANEL * (conv->out_c / BLOCK);
-    if (conv->kernel_h * conv->kernel_w > 1 || pixels == 0) return;
+    if (!conv->joined || pixels == 0) return;
     next[0] = ahead_of(x + begin * conv->in_c, pixels * conv->in_c, times);
     next[1] = ahead_of(dy + begin * conv->out_c, pixels * conv->out_c, times);
 }
@@ -193,7 +219,8 @@ void ls_pairs_weight_grad(const struct ls_pairs *conv, const ls_bf16 *x, const l
     struct operands operands = {.x_step = ls_pairs_rows(conv) * conv->pairs * PANEL,
                                 .dy_step = conv->band * conv->pairs * BLOCK,
                                 .pairs = lengths};
-    const int64_t segments = conv->images * ((conv->out_h + conv->band - 1) / conv->band);
+    const int64_t images = conv->two ? (conv->images + 1) / 2 : conv->images;
+    const int64_t segments = images * ((conv->out_h + conv->band - 1) / conv->band);
     for (int64_t begin = 0; begin < segments; begin += conv->group) {
         operands.segments = (int)smaller(conv->group, segments - begin);
         for (int s = 0; s < operands.segments; s++) {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct conv {
-    int64_t batch, in, height, width, out, kernel, pad_h, pad_w;
+    int64_t batch, in, height, width, out, kernel, pad_h, pad_w, stride_h, stride_w;
 };
 
 struct problem {
@@ -30,15 +30,15 @@ static void open(struct problem *problem, ls_dtype type, const struct conv *c) {
     ls_graph_init(&problem->graph, LS_TRAIN);
     struct ls_node *node = &problem->node;
     node->name = "conv", node->op = &problem->op;
-    const int64_t out_h = c->height + 2 * c->pad_h - c->kernel + 1,
-                  out_w = c->width + 2 * c->pad_w - c->kernel + 1;
+    const int64_t out_h = (c->height + 2 * c->pad_h - c->kernel) / c->stride_h + 1,
+                  out_w = (c->width + 2 * c->pad_w - c->kernel) / c->stride_w + 1;
     node->in[node->n_in++] = add(problem, type, LS_SHAPE(c->batch, c->in, c->height, c->width));
     node->in[node->n_in++] = add(problem, type, LS_SHAPE(c->batch, c->out, out_h, out_w));
     node->out[node->n_out++] =
         add(problem, type == LS_BF16 ? LS_F32 : type, LS_SHAPE(c->out, c->in, c->kernel, c->kernel));
     union ls_attr *attr = node->attr;
-    attr[LS_STRIDE_H].i = attr[LS_STRIDE_W].i = attr[LS_DILATION_H].i = attr[LS_DILATION_W].i =
-        attr[LS_GROUPS].i = 1;
+    attr[LS_STRIDE_H].i = c->stride_h, attr[LS_STRIDE_W].i = c->stride_w;
+    attr[LS_DILATION_H].i = attr[LS_DILATION_W].i = attr[LS_GROUPS].i = 1;
     attr[LS_PAD_H].i = c->pad_h, attr[LS_PAD_W].i = c->pad_w;
     attr[LS_KERNEL_H].i = attr[LS_KERNEL_W].i = c->kernel;
 }
@@ -107,30 +107,36 @@ static void check(const struct conv *conv) {
     ls_graph_free(&narrow.graph), ls_graph_free(&wide.graph);
 }
 
-// Odd rows, all paddings, images in bands whose last is shorter, groups of images whose last is smaller, one
-// pixel; pieces of all images that end within one.
+// Odd rows, of one image and of an even and an odd number, all paddings, images in bands whose last is
+// shorter, groups of images whose last is smaller, one pixel; pieces of all images that end within one;
+// strides, also beyond the window, that leave pixels over.
 static void test_against_plain(void **state) {
     (void)state;
     const struct conv shapes[] = {
-        {2, 64, 33, 37, 32, 3, 1, 1}, {7, 32, 9, 7, 96, 3, 0, 2},   {150, 32, 2, 3, 32, 3, 1, 1},
-        {1, 96, 1, 1, 64, 3, 1, 1},   {3, 64, 19, 23, 96, 1, 0, 0}, {1, 32, 1, 1, 32, 1, 0, 0},
-        {5, 32, 1, 700, 64, 3, 1, 0}, {2, 32, 16, 24, 64, 1, 0, 0},
+        {2, 64, 33, 37, 32, 3, 1, 1, 1, 1}, {7, 32, 9, 7, 96, 3, 0, 2, 1, 1},
+        {150, 32, 2, 3, 32, 3, 1, 1, 1, 1}, {1, 96, 1, 1, 64, 3, 1, 1, 1, 1},
+        {3, 64, 19, 23, 96, 1, 0, 0, 1, 1}, {1, 32, 1, 1, 32, 1, 0, 0, 1, 1},
+        {5, 32, 1, 700, 64, 3, 1, 0, 1, 1}, {2, 32, 16, 24, 64, 1, 0, 0, 1, 1},
+        {8, 64, 14, 14, 32, 3, 1, 1, 2, 2}, {3, 32, 65, 70, 64, 3, 1, 1, 2, 2},
+        {2, 32, 21, 40, 32, 3, 0, 1, 3, 4}, {4, 32, 28, 28, 64, 1, 0, 0, 2, 2},
+        {1, 96, 15, 13, 32, 1, 0, 0, 2, 3}, {5, 32, 9, 37, 32, 1, 0, 0, 1, 2},
     };
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) check(&shapes[i]);
 }
 
 static void test_what_is_chosen(void **state) {
     (void)state;
-    const struct conv taken = {8, 64, 8, 8, 64, 3, 1, 1}, narrow = {8, 48, 8, 8, 64, 3, 1, 1},
-                      padded_point = {8, 64, 8, 8, 64, 1, 1, 1}, wide = {8, 64, 8, 8, 64, 5, 2, 2};
+    const struct conv taken = {8, 64, 8, 8, 64, 3, 1, 1, 1, 1}, narrow = {8, 48, 8, 8, 64, 3, 1, 1, 1, 1},
+                      padded_point = {8, 64, 8, 8, 64, 1, 1, 1, 1, 1},
+                      wide = {8, 64, 8, 8, 64, 5, 2, 2, 1, 1};
     struct problem problem;
     open(&problem, LS_BF16, &taken);
     assert_true(is_chosen(&problem, LS_CPU_AUTO));
     assert_false(is_chosen(&problem, LS_CPU_PLAIN));
     if (ls_cpu_library()) assert_false(is_chosen(&problem, LS_CPU_ONEDNN));
-    problem.node.attr[LS_STRIDE_H].i = 2;
+    problem.node.attr[LS_DILATION_H].i = 2;
     assert_false(is_chosen(&problem, LS_CPU_AUTO));
-    problem.node.attr[LS_STRIDE_H].i = 1, problem.node.attr[LS_GROUPS].i = 2;
+    problem.node.attr[LS_DILATION_H].i = 1, problem.node.attr[LS_GROUPS].i = 2;
     assert_false(is_chosen(&problem, LS_CPU_AUTO));
     ls_graph_free(&problem.graph);
     const struct conv *refused[] = {&narrow, &padded_point, &wide};
