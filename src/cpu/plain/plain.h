@@ -7,6 +7,7 @@
 #include "cpu/kernel.h"
 
 #include <math.h>
+#include <string.h>
 
 #ifndef LS_PLAIN_LEVEL
 #define LS_PLAIN_LEVEL base
@@ -199,6 +200,15 @@ static inline int64_t plain_window_at(int64_t position, int64_t stride, int64_t 
 // Rows of [rows][channels] that are summed together before f64 takes over: some 32 KiB of them.
 static inline int64_t plain_block_rows(int64_t channels) {
     return plain_min(plain_max(8192 / channels, 8), 256);
+}
+
+// A short run moves by the instructions for vectors, not by a call.
+static inline void plain_copy(void *restrict to, const void *restrict from, size_t bytes) {
+    enum { STEP = 64, SHORT = 16 * STEP };
+    size_t done = 0;
+    if (bytes <= SHORT)
+        for (; done + STEP <= bytes; done += STEP) memcpy((char *)to + done, (const char *)from + done, STEP);
+    if (done < bytes) memcpy((char *)to + done, (const char *)from + done, bytes - done);
 }
 
 // Bytes of one element of the type that a kernel computes in, given the type that it stores.
