@@ -1,6 +1,8 @@
 // Batch normalization (Ioffe, Szegedy 2015). Statistics in two stages: a mean and a sum of squared distances
 // from it for each part of the rows, then these of all parts in f64. Forward reads x twice and writes y;
-// backward reads x and dy twice and writes dx.
+// backward reads x and dy twice and writes dx. The second pass begins where the first ended. Products are
+// added without rounding in between (fmaf) where the plain kernel rounds: no bits are promised here but the
+// same ones for the same call.
 #include "cuda/kernels/batchnorm.h"
 
 #include "cuda/kernels/columns.cuh"
@@ -17,16 +19,15 @@ static struct scratch scratch_in(void *workspace, const struct columns &c) {
     return {first, second, factor, factor + c.channels, factor + 2 * c.channels};
 }
 
-static struct columns summing(const struct ls_cuda_norm *of) {
-    return columns_of(of->rows, of->channels, pack_width(of->type, of->channels), SUMMING_BLOCKS);
-}
+enum { PAIR = 2 }; // rows at once, where a thread holds three tensors or more, or four numbers a channel
+enum { STATISTICS_ROWS = 8 };
 
-// Three at a time are what the registers of a processor hold, and the largest GPUs have some 130: none of
-// these waits for another to end. They are no more parts than those of `summing`.
-enum { STATISTICS_BLOCKS = 384 };
+// Two blocks at a time are what the registers of a processor hold, and the largest GPUs have some 130: none
+// of these waits for another to end.
+enum { SUM_BLOCKS = 256 };
 
-static struct columns taking(const struct ls_cuda_norm *of) {
-    return columns_of(of->rows, of->channels, pack_width(of->type, of->channels), STATISTICS_BLOCKS);
+static struct columns summing(const struct ls_cuda_norm *of, int at_once) {
+    return turns_of(of->rows, of->channels, pack_width(of->type, of->channels), SUM_BLOCKS, at_once);
 }
 
 static struct columns passing(const struct ls_cuda_norm *of) {
@@ -34,7 +35,7 @@ static struct columns passing(const struct ls_cuda_norm *of) {
 }
 
 size_t ls_cuda_batchnorm_workspace(const struct ls_cuda_norm *of) {
-    return (size_t)((2 * (int64_t)summing(of).parts + 3) * of->channels) * sizeof(float);
+    return (size_t)((2 * (int64_t)summing(of, PAIR).parts + 3) * of->channels) * sizeof(float);
 }
 
 // ---- statistics
@@ -47,8 +48,8 @@ template <int N> struct moments { float rows, mean[N], square[N]; };
 static __device__ __forceinline__ void merge_channel(float &mean, float &square, float other_mean,
                                                      float other_square, float before, float share) {
     float apart = other_mean - mean;
-    mean += apart * share;
-    square += other_square + apart * apart * before * share;
+    mean = fmaf(apart, share, mean);
+    square = fmaf(apart * apart, before * share, square + other_square);
 }
 
 template <int N>
@@ -61,44 +62,43 @@ static __device__ __forceinline__ void merge(struct moments<N> &all, float rows,
     all.rows = before + rows;
 }
 
-// ALL: ROWS_AT_ONCE of them, a power of two, so that the product with its inverse is the quotient.
+// ALL: STATISTICS_ROWS of them, a power of two, so that the product with its inverse is the quotient.
 template <bool ALL, typename T, int N>
-static __device__ __forceinline__ void take_rows(struct moments<N> &all, const pack<T, N> (&x)[ROWS_AT_ONCE],
-                                                 int rows) {
+static __device__ __forceinline__ void take_rows(struct moments<N> &all,
+                                                 const pack<T, N> (&x)[STATISTICS_ROWS], int rows) {
     float before = all.rows, share = (float)rows / (before + (float)rows);
 #pragma unroll
     for (int k = 0; k < N; k++) {
         float mean = 0, square = 0;
 #pragma unroll
-        for (int u = 0; u < ROWS_AT_ONCE; u++) mean += ALL || u < rows ? get(x[u].at[k]) : 0;
-        mean = ALL ? mean * (1.0f / ROWS_AT_ONCE) : mean / (float)rows;
+        for (int u = 0; u < STATISTICS_ROWS; u++) mean += ALL || u < rows ? get(x[u].at[k]) : 0;
+        mean = ALL ? mean * (1.0f / STATISTICS_ROWS) : mean / (float)rows;
 #pragma unroll
-        for (int u = 0; u < ROWS_AT_ONCE; u++) {
+        for (int u = 0; u < STATISTICS_ROWS; u++) {
             float apart = get(x[u].at[k]) - mean;
-            square += ALL || u < rows ? apart * apart : 0;
+            square = ALL || u < rows ? fmaf(apart, apart, square) : square;
         }
         merge_channel(all.mean[k], all.square[k], mean, square, before, share);
     }
     all.rows = before + (float)rows;
 }
-static_assert((ROWS_AT_ONCE & (ROWS_AT_ONCE - 1)) == 0,
-              "take_rows divides by ROWS_AT_ONCE as by a power of two");
+static_assert((STATISTICS_ROWS & (STATISTICS_ROWS - 1)) == 0,
+              "take_rows divides by STATISTICS_ROWS as by a power of two");
 
 template <typename T, int N>
-__global__ void __launch_bounds__(THREADS, 3)
+__global__ void __launch_bounds__(THREADS, 2)
     statistics_of_parts(struct columns c, const T *x, float *mean, float *square) {
     __shared__ float means[N * THREADS], squares[N * THREADS], counts[THREADS];
-    struct place p = place_in(c, N);
+    struct place p = place_in_turn(c, N);
     struct moments<N> all = {};
     if (p.channel < c.channels)
-        for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
-            pack<T, N> in[ROWS_AT_ONCE] = {};
+        for (int64_t row = p.begin + p.row; row < p.end; row += p.step) {
+            pack<T, N> in[STATISTICS_ROWS] = {};
             read_rows(c, p, row, x, in);
-            int64_t left = (p.end - row + p.deep - 1) / p.deep;
-            if (left >= ROWS_AT_ONCE)
-                take_rows<true>(all, in, ROWS_AT_ONCE);
+            if (row + (STATISTICS_ROWS - 1) * p.deep < p.end)
+                take_rows<true>(all, in, STATISTICS_ROWS);
             else
-                take_rows<false>(all, in, (int)left);
+                take_rows<false>(all, in, (int)((p.end - row + p.deep - 1) / p.deep));
         }
     for (int k = 0; k < N; k++) {
         means[k * THREADS + (int)threadIdx.x] = all.mean[k];
@@ -121,9 +121,20 @@ __global__ void __launch_bounds__(THREADS, 3)
     write_channels(square, p.part * c.channels + p.channel, all.square);
 }
 
-static __device__ __forceinline__ double rows_of_part(const struct columns &c, int part) {
-    int64_t left = c.rows - part * c.part_rows;
-    return (double)(left < c.part_rows ? left : c.part_rows);
+// Rows of the parts: whole steps, but for the last step of all, which is that of part `last`.
+struct shares {
+    int64_t turns, last, last_rows;
+};
+
+static __device__ __forceinline__ struct shares shares_of(const struct columns &c) {
+    int64_t before = quotient(c.rows - 1, c.part_rows), turns = quotient(before, c.parts);
+    return {turns, before - turns * c.parts, c.rows - before * c.part_rows};
+}
+
+static __device__ __forceinline__ double rows_of_part(const struct columns &c, const struct shares &s,
+                                                      int part) {
+    int64_t rows = (s.turns + (part < s.last)) * c.part_rows + (part == s.last ? s.last_rows : 0);
+    return (double)rows;
 }
 
 static __device__ __forceinline__ float factor_of(float scale, float var, double epsilon) {
@@ -133,17 +144,21 @@ static __device__ __forceinline__ float factor_of(float scale, float var, double
 static __global__ void __launch_bounds__(PART_THREADS, 1)
     statistics_of_all(struct columns c, const float *mean_of, const float *square_of, const float *scale,
                       double epsilon, float *mean_out, float *var_out, float *factor) {
-    __shared__ double shared[PART_THREADS];
+    __shared__ double shared[2 * PART_THREADS];
     int64_t channel = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
-    double mean = sum_over_parts(c, channel, shared, [&](int part) {
-        return (double)mean_of[part * c.channels + channel] * rows_of_part(c, part);
-    });
-    mean /= (double)c.rows;
-    double square = sum_over_parts(c, channel, shared, [&](int part) {
-        double apart = (double)mean_of[part * c.channels + channel] - mean;
-        return (double)square_of[part * c.channels + channel] + apart * apart * rows_of_part(c, part);
-    });
-    float var = (float)(square / (double)c.rows);
+    struct shares shares = shares_of(c);
+    // Distances are taken from the mean of the first part: no digits cancel.
+    double origin = channel < c.channels ? (double)mean_of[channel] : 0;
+    struct two sum = sum_two_over_parts(
+        c, channel, mean_of, square_of,
+        shared, [&](int part, double part_mean, double part_square) -> struct two {
+            double rows = rows_of_part(c, shares, part);
+            double apart = part_mean - origin;
+            return {apart * rows, part_square + apart * apart * rows};
+        });
+    double apart = sum.first / (double)c.rows, mean = origin + apart;
+    double square = sum.second - apart * sum.first; // 0 at least, but for rounding
+    float var = (float)((square > 0 || square != square ? square : 0) / (double)c.rows);
     if (channel >= c.channels || threadIdx.x >= PART_CHANNELS) return;
     mean_out[channel] = (float)mean;
     var_out[channel] = var;
@@ -158,6 +173,10 @@ static __global__ void __launch_bounds__(THREADS)
 
 // ---- y = (x - mean) * factor + shift
 
+static __device__ __forceinline__ float normalized(float apart, float factor, float shift) {
+    return fmaf(apart, factor, shift);
+}
+
 // `most` is NaN where there is no bound: nothing is above that.
 static __device__ __forceinline__ float held(float value, float most) {
     return value <= 0 ? 0 : value > most ? most : value;
@@ -167,7 +186,7 @@ template <typename T, int N, bool RELU, bool ADDS>
 __global__ void __launch_bounds__(THREADS)
     normalize(struct columns c, const T *x, const float *mean_of, const float *factor_of,
               const float *shift_of, const T *b, float most, T *y) {
-    struct place p = place_in(c, N);
+    struct place p = place_from_end(c, N);
     if (p.channel >= c.channels) return;
     float mean[N], factor[N], shift[N];
     read_channels(mean_of, p.channel, mean);
@@ -183,7 +202,7 @@ __global__ void __launch_bounds__(THREADS)
             pack<T, N> out;
 #pragma unroll
             for (int k = 0; k < N; k++) {
-                float value = (get(in[u].at[k]) - mean[k]) * factor[k] + shift[k];
+                float value = normalized(get(in[u].at[k]) - mean[k], factor[k], shift[k]);
                 if (ADDS) value += get(in_b[u].at[k]);
                 out.at[k] = put<T>(RELU ? held(value, most) : value);
             }
@@ -220,7 +239,7 @@ __global__ void __launch_bounds__(THREADS)
 // What flows into the normalization: dy where what came after let y through, which is computed again.
 template <bool RELU>
 static __device__ __forceinline__ float inflow(float dy, float apart, float factor, float shift, float most) {
-    float y = apart * factor + shift;
+    float y = normalized(apart, factor, shift);
     return RELU && (y <= 0 || y >= most) ? 0 : dy;
 }
 
@@ -230,13 +249,13 @@ __global__ void __launch_bounds__(THREADS, 2)
     inflow_of_parts(struct columns c, const T *x, const T *dy, const float *mean_of, const float *factor_of,
                     const float *shift_of, float most, float *sum_out, float *product_out) {
     __shared__ float shared[N * THREADS];
-    struct place p = place_in(c, N);
+    struct place p = place_in_turn(c, N);
     float mean[N] = {}, factor[N] = {}, shift[N] = {}, sum[N] = {}, product[N] = {};
     if (p.channel < c.channels) {
         read_channels(mean_of, p.channel, mean);
         if (RELU) read_channels(factor_of, p.channel, factor);
         if (RELU) read_channels(shift_of, p.channel, shift);
-        for (int64_t row = p.begin + p.row; row < p.end; row += ROWS_AT_ONCE * p.deep) {
+        for (int64_t row = p.begin + p.row; row < p.end; row += p.step) {
             pack<T, N> in_x[ROWS_AT_ONCE] = {}, in_dy[ROWS_AT_ONCE] = {};
             read_rows(c, p, row, x, in_x);
             read_rows(c, p, row, dy, in_dy);
@@ -248,7 +267,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                     float apart = get(in_x[u].at[k]) - mean[k];
                     float flow = inflow<RELU>(get(in_dy[u].at[k]), apart, factor[k], shift[k], most);
                     few += flow;
-                    few_products += flow * apart;
+                    few_products = fmaf(flow, apart, few_products);
                 }
                 sum[k] += few;
                 product[k] += few_products;
@@ -262,19 +281,17 @@ __global__ void __launch_bounds__(THREADS, 2)
     write_channels(product_out, p.part * c.channels + p.channel, product);
 }
 
-enum { PAIR = 2 }; // rows at once, where a thread holds three tensors or more, and four numbers a channel
-
 // The same where a sum and a relu came after.
 template <typename T, int N, bool MORE>
 __global__ void __launch_bounds__(THREADS, 2)
     inflow_of_sum(struct columns c, const T *x, const T *y, const T *dy, const T *more, const float *mean_of,
                   T *db, float *sum_out, float *product_out) {
     __shared__ float shared[N * THREADS];
-    struct place p = place_in(c, N);
+    struct place p = place_in_turn(c, N);
     float mean[N] = {}, sum[N] = {}, product[N] = {};
     if (p.channel < c.channels) {
         read_channels(mean_of, p.channel, mean);
-        for (int64_t row = p.begin + p.row; row < p.end; row += PAIR * p.deep) {
+        for (int64_t row = p.begin + p.row; row < p.end; row += p.step) {
             pack<T, N> in_x[PAIR] = {}, in_y[PAIR] = {}, in_dy[PAIR] = {}, in_more[PAIR] = {};
             read_rows(c, p, row, x, in_x);
             read_rows(c, p, row, y, in_y);
@@ -290,7 +307,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                     if (MORE) flow += get(in_more[u].at[k]);
                     out.at[k] = put<T>(get(in_y[u].at[k]) <= 0 ? 0 : flow);
                     sum[k] += get(out.at[k]);
-                    product[k] += get(out.at[k]) * (get(in_x[u].at[k]) - mean[k]);
+                    product[k] = fmaf(get(out.at[k]), get(in_x[u].at[k]) - mean[k], product[k]);
                 }
                 store<T, N>(db + (row + u * p.deep) * c.channels + p.channel, out);
             }
@@ -307,10 +324,13 @@ static __global__ void __launch_bounds__(PART_THREADS, 1)
     inflow_of_all(struct columns c, const float *sum_of, const float *product_of, const float *scale,
                   const float *var, double epsilon, float *dscale, float *dshift, float *factor,
                   float *average, float *slope) {
-    __shared__ double shared[PART_THREADS];
+    __shared__ double shared[2 * PART_THREADS];
     int64_t channel = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
-    double sum = sum_of_parts(c, sum_of, channel, shared),
-           product = sum_of_parts(c, product_of, channel, shared);
+    struct two all = sum_two_over_parts(
+        c, channel, sum_of, product_of, shared, [](int, double part_sum, double part_product) -> struct two {
+            return {part_sum, part_product};
+        });
+    double sum = all.first, product = all.second;
     if (channel >= c.channels || threadIdx.x >= PART_CHANNELS) return;
     double variance = (double)var[channel] + epsilon;
     dscale[channel] = (float)(product / sqrt(variance));
@@ -327,7 +347,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     inflow_to_input(struct columns c, const T *x, const T *dy, const float *mean_of, const float *factor_of,
                     const float *shift_of, const float *average_of, const float *slope_of, float most,
                     T *dx) {
-    struct place p = place_in(c, N);
+    struct place p = place_from_end(c, N);
     if (p.channel >= c.channels) return;
     float mean[N], factor[N], shift[N] = {}, average[N], slope[N];
     read_channels(mean_of, p.channel, mean);
@@ -347,7 +367,7 @@ __global__ void __launch_bounds__(THREADS, 2)
             for (int k = 0; k < N; k++) {
                 float apart = get(in_x[u].at[k]) - mean[k];
                 float flow = inflow<RELU>(get(in_dy[u].at[k]), apart, factor[k], shift[k], most);
-                out.at[k] = put<T>(factor[k] * (flow - average[k] - apart * slope[k]));
+                out.at[k] = put<T>(factor[k] * fmaf(-apart, slope[k], flow - average[k]));
             }
             store<T, N>(dx + (row + u * p.deep) * c.channels + p.channel, out);
         }
@@ -378,7 +398,7 @@ static ls_status launch_normalize(const struct ls_cuda_norm *of, const void *x, 
 ls_status ls_cuda_batchnorm(const struct ls_cuda_norm *of, const void *x, const float *scale,
                             const float *shift, const void *b, void *y, float *mean, float *var,
                             void *workspace, cudaStream_t stream) {
-    struct columns c = taking(of);
+    struct columns c = summing(of, STATISTICS_ROWS);
     struct scratch s = scratch_in(workspace, c);
     LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
         typedef decltype(one) T;
@@ -401,14 +421,14 @@ static ls_status launch_factors(const struct ls_cuda_norm *of, const float *scal
 ls_status ls_cuda_batchnorm_eval(const struct ls_cuda_norm *of, const void *x, const float *scale,
                                  const float *shift, const float *mean, const float *var, void *y,
                                  void *workspace, cudaStream_t stream) {
-    struct scratch s = scratch_in(workspace, summing(of));
+    struct scratch s = scratch_in(workspace, summing(of, STATISTICS_ROWS));
     LS_TRY(launch_factors(of, scale, var, s.factor, stream));
     return launch_normalize(of, x, mean, s.factor, shift, nullptr, y, stream);
 }
 
 ls_status ls_cuda_batchnorm_eval_grad(const struct ls_cuda_norm *of, const void *dy, const float *scale,
                                       const float *var, void *dx, void *workspace, cudaStream_t stream) {
-    struct scratch s = scratch_in(workspace, summing(of));
+    struct scratch s = scratch_in(workspace, summing(of, STATISTICS_ROWS));
     LS_TRY(launch_factors(of, scale, var, s.factor, stream));
     struct columns c = passing(of);
     return by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
@@ -418,10 +438,9 @@ ls_status ls_cuda_batchnorm_eval_grad(const struct ls_cuda_norm *of, const void 
     });
 }
 
-static ls_status launch_inflow_of_all(const struct ls_cuda_norm *of, const struct scratch &s,
-                                      const float *scale, const float *var, float *dscale, float *dshift,
-                                      cudaStream_t stream) {
-    struct columns c = summing(of);
+static ls_status launch_inflow_of_all(const struct ls_cuda_norm *of, const struct columns &c,
+                                      const struct scratch &s, const float *scale, const float *var,
+                                      float *dscale, float *dshift, cudaStream_t stream) {
     LS_LAUNCH(inflow_of_all, blocks_for(c.channels, PART_CHANNELS), PART_THREADS, stream, c, s.first,
               s.second, scale, var, of->epsilon, dscale, dshift, s.factor, s.average, s.slope);
     return ls_cuda_launched();
@@ -444,7 +463,7 @@ ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, c
                                  const float *scale, const float *shift, const float *mean, const float *var,
                                  void *dx, float *dscale, float *dshift, void *workspace,
                                  cudaStream_t stream) {
-    struct columns c = summing(of);
+    struct columns c = summing(of, ROWS_AT_ONCE);
     struct scratch s = scratch_in(workspace, c);
     if (of->relu) LS_TRY(launch_factors(of, scale, var, s.factor, stream));
     LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
@@ -454,13 +473,13 @@ ls_status ls_cuda_batchnorm_grad(const struct ls_cuda_norm *of, const void *x, c
         LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)x, (const T *)dy, mean, s.factor,
                   shift, of->most, s.first, s.second);
     }));
-    LS_TRY(launch_inflow_of_all(of, s, scale, var, dscale, dshift, stream));
+    LS_TRY(launch_inflow_of_all(of, c, s, scale, var, dscale, dshift, stream));
     return launch_to_input(of, s, x, dy, shift, mean, dx, stream);
 }
 
 ls_status ls_cuda_batchnorm_add_relu_grad(const struct ls_cuda_norm *of, const struct ls_cuda_norm_sum *sum,
                                           void *workspace, cudaStream_t stream) {
-    struct columns c = summing(of);
+    struct columns c = summing(of, PAIR);
     struct scratch s = scratch_in(workspace, c);
     LS_TRY(by_type_and_width(of->type, of->channels, [&](auto one, auto width) {
         typedef decltype(one) T;
@@ -469,6 +488,6 @@ ls_status ls_cuda_batchnorm_add_relu_grad(const struct ls_cuda_norm *of, const s
         LS_LAUNCH(kernel, blocks_of(c), THREADS, stream, c, (const T *)sum->x, (const T *)sum->y,
                   (const T *)sum->dy, (const T *)sum->more, sum->mean, (T *)sum->db, s.first, s.second);
     }));
-    LS_TRY(launch_inflow_of_all(of, s, sum->scale, sum->var, sum->dscale, sum->dshift, stream));
+    LS_TRY(launch_inflow_of_all(of, c, s, sum->scale, sum->var, sum->dscale, sum->dshift, stream));
     return launch_to_input(of, s, sum->x, sum->db, nullptr, sum->mean, sum->dx, stream);
 }

@@ -25,11 +25,12 @@ struct columns {
 // Where a thread is.
 struct place {
     int64_t begin, end; // its part's rows
+    int64_t step;       // from those that its block takes at once to the next that it takes
     int64_t channel;    // the first of its pack; at or behind the last channel where there is nothing to do
     int32_t group, part, across, x, row, deep;
 };
 
-enum { ROWS_AT_ONCE = 4, MOST_ACROSS_POWER = 5 };
+enum { ROWS_AT_ONCE = 4, MOST_ACROSS_POWER = 5 }; // ROWS_AT_ONCE of each thread, where nothing else is said
 
 // `width`: channels of a pack, 1 or a divisor of `channels`. About `most_blocks` blocks at most, whatever the
 // rows.
@@ -48,6 +49,17 @@ static inline struct columns columns_of(int64_t rows, int64_t channels, int widt
     return c;
 }
 
+// Parts that take steps of rows in turn, deep * at_once of them each (place_in_turn).
+static inline struct columns turns_of(int64_t rows, int64_t channels, int width, int64_t most_blocks,
+                                      int at_once) {
+    struct columns c = columns_of(rows, channels, width, most_blocks);
+    int64_t deep = THREADS >> c.across_power, steps = (rows + deep * at_once - 1) / (deep * at_once);
+    int64_t most_parts = most_blocks / c.tiles > 1 ? most_blocks / c.tiles : 1;
+    c.part_rows = deep * at_once;
+    c.parts = (int32_t)(steps < most_parts ? steps : most_parts);
+    return c;
+}
+
 static inline unsigned blocks_of(const struct columns &c, int64_t groups = 1) {
     return (unsigned)(groups * c.parts * (int64_t)c.tiles);
 }
@@ -62,6 +74,25 @@ static __device__ __forceinline__ struct place place_in(const struct columns &c,
     p.group = (int32_t)(part / (unsigned)c.parts);
     p.part = (int32_t)(part % (unsigned)c.parts);
     p.channel = ((int64_t)(blockIdx.x % (unsigned)c.tiles) * p.across + p.x) * width;
+    p.begin = p.part * c.part_rows;
+    p.end = p.begin + c.part_rows < c.rows ? p.begin + c.part_rows : c.rows;
+    p.step = (int64_t)p.deep * ROWS_AT_ONCE;
+    return p;
+}
+
+// Of two passes over a tensor the first goes through memory from its start to its end, all blocks together:
+// each takes steps of part_rows rows in turn with the others. The second begins with the last blocks: what
+// was read last is still in the cache.
+static __device__ __forceinline__ struct place place_in_turn(const struct columns &c, int width) {
+    struct place p = place_in(c, width);
+    p.end = c.rows;
+    p.step = c.parts * c.part_rows;
+    return p;
+}
+
+static __device__ __forceinline__ struct place place_from_end(const struct columns &c, int width) {
+    struct place p = place_in(c, width);
+    p.part = c.parts - 1 - p.part;
     p.begin = p.part * c.part_rows;
     p.end = p.begin + c.part_rows < c.rows ? p.begin + c.part_rows : c.rows;
     return p;
@@ -176,6 +207,47 @@ static __device__ __forceinline__ double sum_over_parts(const struct columns &c,
         for (int u = 0; u < PARTS_AT_ONCE; u++) sum += part + u * PART_ROWS < c.parts ? few[u] : 0;
     }
     return add_over_parts(sum, shared);
+}
+
+// Two sums at once, so that their numbers [parts][channels] are on their way together: of what term(part,
+// first number, second number) is. `shared`: 2 * PART_THREADS.
+struct two {
+    double first, second;
+};
+
+template <typename F>
+static __device__ __forceinline__ struct two sum_two_over_parts(const struct columns &c, int64_t channel,
+                                                                const float *first, const float *second,
+                                                                double *shared, F term) {
+    struct two sum = {};
+    for (int part = (int)threadIdx.x / PART_CHANNELS; channel < c.channels && part < c.parts;
+         part += PARTS_AT_ONCE * PART_ROWS) {
+        float one[PARTS_AT_ONCE], other[PARTS_AT_ONCE];
+#pragma unroll
+        for (int u = 0; u < PARTS_AT_ONCE; u++) {
+            int here = part + u * PART_ROWS < c.parts ? part + u * PART_ROWS : part;
+            one[u] = first[here * c.channels + channel];
+            other[u] = second[here * c.channels + channel];
+        }
+#pragma unroll
+        for (int u = 0; u < PARTS_AT_ONCE; u++) {
+            if (part + u * PART_ROWS >= c.parts) continue;
+            struct two more = term(part + u * PART_ROWS, (double)one[u], (double)other[u]);
+            sum.first += more.first;
+            sum.second += more.second;
+        }
+    }
+    int row = (int)threadIdx.x / PART_CHANNELS, x = (int)threadIdx.x % PART_CHANNELS;
+    shared[threadIdx.x] = sum.first;
+    shared[PART_THREADS + threadIdx.x] = sum.second;
+    for (int half = PART_ROWS / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (row >= half) continue;
+        shared[threadIdx.x] += shared[threadIdx.x + half * PART_CHANNELS];
+        shared[PART_THREADS + threadIdx.x] += shared[PART_THREADS + threadIdx.x + half * PART_CHANNELS];
+    }
+    __syncthreads();
+    return {shared[x], shared[PART_THREADS + x]};
 }
 
 // Of numbers [parts][channels].

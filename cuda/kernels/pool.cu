@@ -133,12 +133,12 @@ __global__ void __launch_bounds__(THREADS, 4)
             struct span rows = span_inside(oh, q.stride_h, q.pad_h, q.kernel_h, q.height);
             for (int32_t kw = w.first, ow = w.window; kw < q.kernel_w && ow >= 0; kw += q.stride_w, ow--) {
                 if (ow >= q.out_width) continue;
-                float divisor =
-                    divisor_of(q, rows, span_inside(ow, q.stride_w, q.pad_w, q.kernel_w, q.width));
+                float share =
+                    1 / divisor_of(q, rows, span_inside(ow, q.stride_w, q.pad_w, q.kernel_w, q.width));
                 pack<T, N> in = load<T, N>(
                     dy + ((to.image * q.out_height + oh) * q.out_width + ow) * c.channels + p.channel);
 #pragma unroll
-                for (int k = 0; k < N; k++) sum[k] += get(in.at[k]) / divisor;
+                for (int k = 0; k < N; k++) sum[k] += get(in.at[k]) * share;
             }
         }
         store_rounded(dx + row * c.channels + p.channel, sum);

@@ -7,7 +7,10 @@
 //
 // Tensor Cores are fed 16 bytes at a time. Where K is no multiple of that, forward and in the weight
 // gradient, all rows of K elements end in zeros up to one, w and dw in the workspace.
+//
+// Forward, windows of few channels are not written out where a kernel takes them from where they lie.
 #include "cuda/kernels/im2col.h"
+#include "cuda/kernels/window.h"
 #include "cuda/lib/parts.h"
 
 #include <stdlib.h>
@@ -181,6 +184,20 @@ static ls_status run_im2col(struct ls_lib *lib, const struct ls_lib_task *task,
     return ls_cuda_copy_rows(LS_F32, conv->o, filters, row, with->out, k, with->stream);
 }
 
+static bool takes_windows(const struct ls_lib *lib, const struct ls_lib_conv *conv) {
+    const struct ls_columns all = columns_of(conv, conv->n);
+    return lib->windows && conv->direction == LS_LIB_FORWARD && !conv->bias && !conv->relu &&
+           ls_cuda_window_fits(conv->type, &all, conv->o);
+}
+
+static ls_status run_windows(struct ls_lib *lib, const struct ls_lib_task *task,
+                             const struct ls_lib_arguments *with) {
+    const struct ls_lib_conv *conv = &((const struct im2col_task *)task)->conv;
+    const struct ls_columns all = columns_of(conv, conv->n);
+    (void)lib;
+    return ls_cuda_window(conv->type, &all, conv->o, with->a, with->b, with->out, with->stream);
+}
+
 static void unmake_im2col(struct ls_lib_task *task) {
     struct im2col_task *made = (struct im2col_task *)task;
     for (int i = 0; i < PARTS; i++) ls_lib_unmake(made->parts[i].product);
@@ -210,6 +227,11 @@ ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, str
     if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
     made->task = (struct ls_lib_task){.run = run_im2col, .unmake = unmake_im2col};
     made->conv = *conv;
+    *task = &made->task;
+    if (takes_windows(lib, conv)) {
+        made->task.run = run_windows;
+        return LS_OK;
+    }
     lay_out(lib, made);
     const ls_status status = make_parts(lib, made);
     if (status != LS_OK) {
@@ -221,6 +243,5 @@ ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, str
         if (own > made->task.workspace) made->task.workspace = own;
     }
     made->task.workspace += made->columns_bytes + made->filters_bytes;
-    *task = &made->task;
     return LS_OK;
 }

@@ -28,7 +28,10 @@ ls_status ls_lib_open(int gpu, bool tf32, struct ls_lib **lib) {
     if (error != cudaSuccess) return LS_FAIL(LS_SYSTEM, "GPU %d: %s", gpu, cudaGetErrorString(error));
     struct ls_lib *made = calloc(1, sizeof *made);
     if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
+    int major = 0;
+    error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu);
     made->tf32 = tf32;
+    made->windows = error == cudaSuccess && major >= 8;
     made->columns = COLUMNS;
     const ls_status status = ls_cublas_open(&made->cublas);
     if (status != LS_OK) {

@@ -7,8 +7,8 @@
 struct ls_cudnn_device;
 
 struct ls_lib {
-    bool tf32;
-    int64_t columns; // bytes that im2col writes out at a time, unless one sample takes more
+    bool tf32, windows; // windows: the GPU has what kernels/window.h needs
+    int64_t columns;    // bytes that im2col writes out at a time, unless one sample takes more
     struct ls_cublas *cublas;
     struct ls_cudnn_device *cudnn; // NULL: no cuDNN
     char versions[96];

@@ -472,6 +472,23 @@ static void test_convolutions(void **state) {
     assert_true(run > TRIES / 2);
 }
 
+// Of three channels, as networks begin: windows that fill no tile of a Tensor Core, lines that fill no block.
+static void test_first_layers(void **state) {
+    (void)state;
+    static const int64_t shapes[][5] = {
+        {2, 37, 19, 64, 7}, {3, 9, 21, 32, 3}, {1, 66, 224, 64, 7}}; // n h w o k
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        const int64_t *d = shapes[s];
+        struct ls_case of = {.name = "first conv", .op = LS_OP_CONV, .n_in = 2};
+        of.in[0] = stored_input(LS_FILL_SIGNED, LS_SHAPE(d[0], 3, d[1], d[2]));
+        of.in[1] = stored_input(LS_FILL_SIGNED, LS_SHAPE(d[3], 3, d[4], d[4]));
+        of.attrs[LS_STRIDE_H].i = of.attrs[LS_STRIDE_W].i = 2;
+        of.attrs[LS_PAD_H].i = of.attrs[LS_PAD_W].i = d[4] / 2;
+        of.attrs[LS_DILATION_H].i = of.attrs[LS_DILATION_W].i = of.attrs[LS_GROUPS].i = 1;
+        check_case(&of);
+    }
+}
+
 // Sums of whole numbers are exact in f32 in any order, and these are too long for 16 bits: a weight gradient
 // that is rounded on its way shows.
 static void check_whole_numbers(const struct ls_case *of, ls_dtype type) {
@@ -814,6 +831,7 @@ int main(void) {
         cmocka_unit_test(test_resizes),
         cmocka_unit_test(test_transposed_convolutions),
         cmocka_unit_test(test_convolutions),
+        cmocka_unit_test(test_first_layers),
         cmocka_unit_test(test_weight_gradients_of_whole_numbers),
         cmocka_unit_test(test_input),
         cmocka_unit_test(test_nan_in_a_pool),

@@ -182,7 +182,21 @@ static void test_every_direction(void **state) {
                 }
 }
 
+// Read where they lie: lines and windows that fill no tile, a line of a window of an odd length, few and many
+// outputs.
+static void test_windows_in_place(void **state) {
+    static const struct ls_lib_conv cases[] = {
+        {0, 2, 19, 37, 3, 64, 7, 7, 2, 2, 3, 3, 1, 1, 1, LS_BF16, false, false},
+        {0, 1, 6, 9, 3, 32, 3, 3, 2, 2, 1, 1, 1, 1, 1, LS_BF16, false, false},
+        {0, 3, 5, 7, 2, 128, 3, 2, 1, 1, 1, 0, 1, 1, 1, LS_BF16, false, false},
+    };
+    struct ls_lib lib = {.windows = true};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(&lib, &cases[i]);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_direction)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_direction),
+                                       cmocka_unit_test(test_windows_in_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,22 @@
+// Convolutions of few channels, as a network's first layer is, without writing windows out (window.cu).
+#pragma once
+
+#include "cuda/kernels/im2col.h"
+
+#include <stdbool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// Does the kernel take windows of this shape, with `outputs` channels of y? 16 bits; packs of two numbers of
+// a window must lie at even places.
+bool ls_cuda_window_fits(ls_dtype type, const struct ls_columns *of, int64_t outputs);
+// y [n * oh * ow, outputs] = windows of x times w [outputs, kh kw c]'. Needs Tensor Cores of compute
+// capability 8.0.
+ls_status ls_cuda_window(ls_dtype type, const struct ls_columns *of, int64_t outputs, const void *x,
+                         const void *w, void *y, cudaStream_t stream);
+
+#ifdef __cplusplus
+}
+#endif
