@@ -12,22 +12,29 @@
 
 enum { LEAST_SLOTS = 16, MOST_SLOTS = 1024 };
 
-// A share of what the process may open: a slot may hold two descriptors (HDF5 opens its own), and the rest of
-// the program needs some.
-static int slots_for(int n_files, int share) {
+// How many files are open, of all data sets together.
+static atomic_int open_files;
+
+// Of the slots that the process has descriptors for, a share of `above` in `below`, and at most so many. A
+// slot may hold two (HDF5 opens its own).
+static int slots_of(int above, int below, int most) {
     struct rlimit limit;
-    rlim_t slots = MOST_SLOTS;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / (rlim_t)share < slots)
-        slots = limit.rlim_cur / (rlim_t)share;
-    if (slots < LEAST_SLOTS) slots = LEAST_SLOTS;
-    return n_files < (int)slots ? n_files : (int)slots;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return most;
+    const rlim_t slots = limit.rlim_cur / (rlim_t)below * (rlim_t)above;
+    return slots < LEAST_SLOTS ? LEAST_SLOTS : slots < (rlim_t)most ? (int)slots : most;
+}
+
+// May one more be opened? The sets share three quarters of all descriptors, and the rest of the program has
+// what is left; but each may have a few, so that none waits for another.
+static bool may_open(const struct ls_files *files) {
+    return files->n_open < LEAST_SLOTS || atomic_load(&open_files) < slots_of(3, 8, 4 * MOST_SLOTS);
 }
 
 ls_status ls_files_init(struct ls_files *files, int n_files, int share) {
     pthread_mutex_init(&files->lock, NULL);
     pthread_cond_init(&files->changed, NULL);
     if (n_files == 0) return LS_OK;
-    const int n_slots = slots_for(n_files, share);
+    const int most = slots_of(1, share, MOST_SLOTS), n_slots = n_files < most ? n_files : most;
     files->slots = calloc((size_t)n_slots, sizeof *files->slots);
     files->slot_of = malloc((size_t)n_files * sizeof *files->slot_of);
     if (!files->slots || !files->slot_of) return LS_FAIL(LS_SYSTEM, "out of memory for %d files", n_files);
@@ -42,6 +49,8 @@ static void empty(struct ls_files *files, struct ls_file_slot *slot) {
     if (slot->fd >= 0) close(slot->fd);
     ls_h5_close(slot->h5);
     files->slot_of[slot->file] = -1;
+    files->n_open--;
+    atomic_fetch_sub(&open_files, 1);
     *slot = (struct ls_file_slot){0};
 }
 
@@ -53,12 +62,15 @@ void ls_files_close(struct ls_files *files) {
     pthread_cond_destroy(&files->changed);
 }
 
-// An empty slot, or else the one that was not used for longest; NULL where all are pinned.
+// An empty slot where one more may be opened, or else the one that was not used for longest; NULL where all
+// are pinned.
 static struct ls_file_slot *free_slot(struct ls_files *files) {
     struct ls_file_slot *oldest = NULL;
+    const bool more = may_open(files);
     for (int i = 0; i < files->n_slots; i++) {
         struct ls_file_slot *slot = &files->slots[i];
-        if (!slot->path) return slot;
+        if (!slot->path && more) return slot;
+        if (!slot->path) continue;
         if (slot->pins == 0 && (!oldest || slot->last_used < oldest->last_used)) oldest = slot;
     }
     if (oldest) empty(files, oldest);
@@ -102,6 +114,8 @@ static ls_status pin_locked(struct ls_files *files, const struct ls_shard *shard
         *slot = (struct ls_file_slot){
             .path = shard->path, .file = shard->file, .fd = -1, .pins = 1, .last_used = ++files->clock};
         *slot_of = (int)(slot - files->slots);
+        files->n_open++;
+        atomic_fetch_add(&open_files, 1);
         *pinned = slot;
         return open_slot(files, slot);
     }

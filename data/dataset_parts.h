@@ -103,8 +103,8 @@ struct ls_files {
     pthread_mutex_t lock;
     pthread_cond_t changed; // a file was opened or unpinned
     struct ls_file_slot *slots;
-    int n_slots;
-    int *slot_of; // of each file; -1: not open
+    int n_slots, n_open; // n_open: slots that hold a file
+    int *slot_of;        // of each file; -1: not open
     uint64_t clock;
 };
 
@@ -115,7 +115,8 @@ struct ls_open_file {
     struct ls_file_slot *slot;
 };
 
-// `share`: of the descriptors that the process may have, one in so many.
+// `share`: of the descriptors that the process may have, one in so many for open files, of which each may
+// take two; and no more than are left when all data sets have together taken three quarters.
 ls_status ls_files_init(struct ls_files *files, int n_files, int share);
 void ls_files_close(struct ls_files *files);
 // Opens the shard's file, or finds it open. Waits while every slot is pinned by other threads.

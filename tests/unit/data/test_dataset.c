@@ -145,6 +145,46 @@ static void test_many_files(void **state) {
     setrlimit(RLIMIT_NOFILE, &before);
 }
 
+static void read_each_file(struct ls_dataset *set, int files) {
+    int64_t indices[MANY];
+    for (int64_t i = 0; i < files; i++) indices[i] = i;
+    assert_images(set, indices, files);
+}
+
+// Each set alone may open a quarter of what the process may, in pairs of descriptors: three of them together
+// are to do with less.
+static void test_many_sets(void **state) {
+    (void)state;
+    enum { SETS = 3, FILES = 64, LIMIT = 192 };
+    char name[32];
+    for (int i = 0; i < FILES; i++) {
+        snprintf(name, sizeof name, "set-%05d.h5", i);
+        write_images(name, i, 1, 2, 2, 1);
+    }
+    struct rlimit before, low;
+    getrlimit(RLIMIT_NOFILE, &before);
+    low = before;
+    low.rlim_cur = LIMIT;
+    setrlimit(RLIMIT_NOFILE, &low);
+    struct ls_dataset *sets[SETS + 1];
+    for (int i = 0; i < SETS; i++) {
+        assert_ok(open_set("set-*.h5", "auto", &sets[i]));
+        keep_nothing(sets[i]);
+        take_slow_path(sets[i]);
+    }
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < SETS; i++) read_each_file(sets[i], FILES);
+    assert_int_equal(sets[0]->files.n_open, LIMIT / 4);
+    for (int i = 0; i < SETS; i++) ls_dataset_close(sets[i]);
+    // What they had is given back.
+    assert_ok(open_set("set-*.h5", "auto", &sets[SETS]));
+    take_slow_path(sets[SETS]);
+    read_each_file(sets[SETS], FILES);
+    assert_int_equal(sets[SETS]->files.n_open, LIMIT / 4);
+    ls_dataset_close(sets[SETS]);
+    setrlimit(RLIMIT_NOFILE, &before);
+}
+
 // ---- types
 
 static void write_typed(ls_dtype input, const void *images, ls_dtype target, const void *labels) {
@@ -554,6 +594,7 @@ int main(void) {
         cmocka_unit_test(test_any_order),
         cmocka_unit_test(test_other_paths),
         cmocka_unit_test(test_many_files),
+        cmocka_unit_test(test_many_sets),
         cmocka_unit_test(test_stored_types),
         cmocka_unit_test(test_labels_that_are_no_class),
         cmocka_unit_test(test_axes),
