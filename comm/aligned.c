@@ -35,7 +35,7 @@ static void join_partner(const struct ls_reducer *reducer, int distance, const f
 }
 
 static void reduce_few(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue) {
-    for (int distance = 1; distance < reducer->transport->size; distance *= 2)
+    for (int distance = reducer->nearest; distance < reducer->transport->size; distance *= 2)
         join_partner(reducer, distance, data, count, data, count, queue);
 }
 
@@ -44,7 +44,7 @@ static void reduce_many(const struct ls_reducer *reducer, float *data, size_t co
     struct ls_span held[MAX_ROUNDS + 1] = {{0, count}}; // before each round
     struct ls_span given[MAX_ROUNDS];
     int rounds = 0;
-    for (int distance = 1; distance < ranks; distance *= 2, rounds++) {
+    for (int distance = reducer->nearest; distance < ranks; distance *= 2, rounds++) {
         const struct ls_span whole = held[rounds];
         const size_t middle = whole.begin + ls_span_count(whole) / 2;
         const struct ls_span lower = {whole.begin, middle}, upper = {middle, whole.end};
@@ -57,7 +57,7 @@ static void reduce_many(const struct ls_reducer *reducer, float *data, size_t co
     }
     while (rounds-- > 0) {
         const struct ls_span have = held[rounds + 1], lack = given[rounds];
-        const int partner = rank ^ (1 << rounds);
+        const int partner = rank ^ (reducer->nearest << rounds);
         ls_reducer_exchange(reducer, partner, data + have.begin, ls_span_count(have), partner,
                             data + lack.begin, ls_span_count(lack), queue);
     }

@@ -78,6 +78,8 @@ static ls_status find_places(struct ls_comm *comm) {
                         "MPI_Comm_split_type"));
     MPI_Comm_rank(local, &comm->local_rank);
     MPI_Comm_size(local, &comm->local_size);
+    state->first_on_host = comm->rank;
+    LS_TRY(ls_mpi_check(comm, MPI_Bcast(&state->first_on_host, 1, MPI_INT, 0, local), "MPI_Bcast"));
     return ls_mpi_check(comm, MPI_Comm_free(&local), "MPI_Comm_free");
 }
 
@@ -88,7 +90,9 @@ static ls_status open_watched(struct ls_comm *comm, double timeout) {
     ls_status status = start_mpi(state);
     if (status == LS_OK) status = find_places(comm);
     if (status == LS_OK) status = ls_watchdog_open(comm, &state->watchdog);
-    if (status == LS_OK) status = ls_segment_open(comm, &state->segment);
+    struct ls_group group;
+    if (status == LS_OK) status = ls_segment_group(comm, &group);
+    if (status == LS_OK) status = ls_segment_open(comm, group, &state->segment);
     ls_guard_close(guard);
     if (status == LS_OK) ls_comm_set_timeout(comm, timeout);
     return status;
@@ -110,6 +114,11 @@ ls_status ls_comm_open_within(struct ls_comm *comm, double timeout) {
 ls_status ls_comm_open(struct ls_comm *comm) {
     static const double DEFAULT_TIMEOUT_S = 300;
     return ls_comm_open_within(comm, DEFAULT_TIMEOUT_S);
+}
+
+int ls_comm_sharing(const struct ls_comm *comm) {
+    const struct ls_comm_state *state = comm->state;
+    return state && state->segment ? state->segment->group.size : 1;
 }
 
 void ls_comm_set_timeout(struct ls_comm *comm, double seconds) {

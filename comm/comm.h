@@ -40,6 +40,8 @@ bool ls_comm_prints(const struct ls_comm *comm, ls_status status);
 // Closes with the status that this rank ends with, in good order where all know it; else all ranks are ended
 // with it, and this does not return. So print the error before.
 void ls_comm_end(struct ls_comm *comm, ls_status status);
+// How many ranks, this one among them, share memory in which they reduce: those of its host, or 1.
+int ls_comm_sharing(const struct ls_comm *comm);
 const char *ls_comm_library(void); // "Open MPI 4.1.4"
 // This process among those of its launcher, from what that put into its environment; -1: unknown. Before the
 // ranks are open, too.

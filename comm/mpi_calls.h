@@ -14,6 +14,7 @@ struct ls_comm_state {
     atomic_bool lost;             // a call has failed: other ranks may be gone
     struct ls_watchdog *watchdog; // NULL: none
     struct ls_segment *segment;   // NULL: the ranks share no memory
+    int first_on_host;            // of the ranks
     ls_status agreed;             // what ls_comm_agree or ls_comm_agree_same returned last on all ranks
 };
 

@@ -1,5 +1,6 @@
 // The all-reduce over ranks: which algorithm, what it needs, and the call.
 #include "comm/reducer.h"
+#include "comm/segment.h"
 
 #include <math.h>
 #include <string.h>
@@ -23,6 +24,23 @@ static size_t scratch_floats(int rank, int ranks, int lanes, bool fast, size_t m
     case LS_REDUCE_FAST: break;
     }
     return 0;
+}
+
+struct ls_merges ls_merges_make(struct ls_arena *memory, int ranks, int lanes) {
+    struct ls_merges merges = {.first_node = LS_ARENA_NEW(memory, int, ranks + 1),
+                               .adds = LS_ARENA_NEW(memory, struct ls_fold_add, lanes)};
+    struct ls_tree_fold fold = {.lanes = lanes};
+    int n_nodes = 0;
+    for (int p = 0; p < ranks; p++) {
+        struct ls_tree_node nodes[LS_MAX_NODES];
+        const int n = ls_tree_nodes_of(p, ranks, lanes, nodes);
+        for (int i = 0; i < n; i++) {
+            nodes[i].buffer = n_nodes++;
+            merges.n_adds += ls_tree_push(&fold, nodes[i], merges.adds + merges.n_adds);
+        }
+        merges.first_node[p + 1] = n_nodes;
+    }
+    return merges;
 }
 
 size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_t max_count) {
@@ -67,9 +85,12 @@ ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *devi
                        lanes == 1 ? "" : "s");
     LS_TRY(check_fold(fold, rank, ranks, lanes));
 
-    const bool shared = transport->segment && !fast;
+    const enum ls_reduce_algorithm algorithm = ls_reduce_choose(ranks, lanes, fast);
+    const int sharing = transport->segment && !fast ? transport->segment->group.size : 1;
+    const bool whole = ranks > 1 && sharing == ranks;
+    const bool by_hosts = !whole && sharing > 1 && algorithm == LS_REDUCE_ALIGNED;
     float *scratch = NULL;
-    const size_t bytes = shared ? 0 : ls_reducer_scratch_bytes(rank, ranks, lanes, fast, max_count);
+    const size_t bytes = whole ? 0 : ls_reducer_scratch_bytes(rank, ranks, lanes, fast, max_count);
     if (bytes > 0) LS_TRY(device->api->alloc(device, bytes, (void **)&scratch));
 
     struct ls_arena memory = {0};
@@ -77,14 +98,16 @@ ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *devi
     reducer->memory = memory;
     reducer->transport = transport;
     reducer->device = device;
-    reducer->algorithm = ls_reduce_choose(ranks, lanes, fast);
+    reducer->algorithm = algorithm;
     memcpy(reducer->nodes, fold->nodes, sizeof reducer->nodes);
     reducer->n_nodes = fold->n_nodes;
     reducer->max_count = max_count;
     reducer->few = LS_REDUCE_FEW;
     reducer->scratch = scratch;
-    if (shared || reducer->algorithm == LS_REDUCE_SLICES) ls_slices_prepare(reducer, lanes);
-    if (shared) ls_shared_prepare(reducer);
+    reducer->by_hosts = by_hosts;
+    reducer->nearest = by_hosts ? sharing : 1;
+    if (algorithm == LS_REDUCE_SLICES) reducer->merges = ls_merges_make(&reducer->memory, ranks, lanes);
+    if (whole || by_hosts) ls_shared_prepare(reducer, lanes);
     *reducer_opened = reducer;
     return LS_OK;
 }
@@ -123,7 +146,7 @@ void ls_reduce(struct ls_reducer *reducer, float *const *buffers, size_t offset,
     }
     if (reducer->transport->size == 1) return; // the fold's one node is the root
     if (reducer->shared) {
-        ls_reduce_shared(reducer, buffers, offset, count, queue);
+        (reducer->by_hosts ? ls_reduce_hosts : ls_reduce_shared)(reducer, buffers, offset, count, queue);
         return;
     }
     switch (reducer->algorithm) {

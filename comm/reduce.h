@@ -63,8 +63,8 @@ ls_status ls_reducer_open(struct ls_transport *transport, struct ls_device *devi
                           const struct ls_fold *fold, int lanes, bool fast, size_t max_count,
                           struct ls_reducer **reducer);
 void ls_reducer_close(struct ls_reducer *reducer);
-// What ls_reducer_open will allocate on the device for this rank, at most: nothing where ranks share memory.
-// Needs no device or transport: for `plan`.
+// What ls_reducer_open will allocate on the device for this rank, at most: nothing where all ranks share
+// memory. Needs no device or transport: for `plan`.
 size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_t max_count);
 // Of `count` floats that are reduced in memory that the ranks share: what this rank reads and writes of the
 // others' buffers. The system counts it as this rank's too, as it does what one process alone has.

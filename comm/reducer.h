@@ -6,6 +6,14 @@
 
 enum { LS_REDUCE_FEW = 4096 };
 
+// How ranks' nodes are folded; these are numbered from left to right.
+struct ls_merges {
+    int *first_node;          // [ranks + 1]: rank p holds nodes first_node[p] up to first_node[p + 1]
+    struct ls_fold_add *adds; // [n_adds]: of nodes; the last one gives the root
+    int n_adds;
+};
+struct ls_merges ls_merges_make(struct ls_arena *memory, int ranks, int lanes);
+
 struct ls_reducer {
     struct ls_transport *transport;
     struct ls_device *device;
@@ -16,11 +24,10 @@ struct ls_reducer {
     size_t few; // up to so many floats rounds cost more than bytes (LS_REDUCE_ALIGNED, and in shared memory)
     float *scratch; // device memory; NULL where none is needed
 
-    // LS_REDUCE_SLICES, and in shared memory: the nodes of all ranks, numbered from left to right.
-    int *first_node;          // [ranks + 1]: rank p holds nodes first_node[p] up to first_node[p + 1]
-    struct ls_fold_add *adds; // [n_adds]: of nodes; the last one gives the root
-    int n_adds;
-    struct ls_shared *shared; // NULL: the ranks share no memory, or `fast`
+    struct ls_merges merges;  // LS_REDUCE_SLICES: of all ranks
+    int nearest;              // LS_REDUCE_ALIGNED: the distance of the first partner
+    struct ls_shared *shared; // NULL: this rank shares no memory, or `fast`
+    bool by_hosts;            // `shared` is of the ranks of this host, and there are others
     struct ls_arena memory;
 };
 
@@ -56,10 +63,19 @@ size_t ls_aligned_scratch(size_t count, size_t few); // floats
 void ls_reduce_aligned(const struct ls_reducer *reducer, float *data, size_t count, struct ls_queue *queue);
 
 size_t ls_slices_scratch(int rank, int ranks, int lanes, size_t count); // floats
-void ls_slices_prepare(struct ls_reducer *reducer, int lanes);
 void ls_reduce_slices(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
                       struct ls_queue *queue);
 
-void ls_shared_prepare(struct ls_reducer *reducer); // after ls_slices_prepare
+void ls_shared_prepare(struct ls_reducer *reducer, int lanes);
 void ls_reduce_shared(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
                       struct ls_queue *queue);
+// Of the ranks of a host: each folds its part of their nodes, into its buffer; and gives it, once it is the
+// sum, to all of them. The part of few floats is all of them for the first rank, none for the others.
+struct ls_span ls_shared_part(const struct ls_reducer *reducer, size_t count);
+void ls_shared_join(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
+                    struct ls_queue *queue);
+void ls_shared_spread(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
+                      struct ls_queue *queue);
+
+void ls_reduce_hosts(const struct ls_reducer *reducer, float *const *buffers, size_t offset, size_t count,
+                     struct ls_queue *queue);

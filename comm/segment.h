@@ -39,14 +39,19 @@ struct ls_share { // of a rank
 
 struct ls_segment {
     struct ls_comm *comm;
+    struct ls_group group;     // its ranks; below, and in shares, they are counted from its first
+    int rank;                  // this one
     uint64_t rounds;           // begun so far; the first is number 1
     struct ls_window *shares;  // each rank's struct ls_share
     struct ls_window *buffers; // the one opened last, and those before it
 };
 
-// Collective. NULL where the ranks are on several hosts or in several containers, or the system has no such
-// memory; a rank that has none decides for all.
-ls_status ls_segment_open(struct ls_comm *comm, struct ls_segment **segment);
+// Collective. The ranks of this host, where each host has as many, side by side; else this rank alone.
+ls_status ls_segment_group(struct ls_comm *comm, struct ls_group *group);
+// Collective. For a group of ranks on one host; all ranks are in groups of one size. NULL where that is 1,
+// the ranks of one are in several containers, or the system has no such memory; a rank that has none decides
+// for all.
+ls_status ls_segment_open(struct ls_comm *comm, struct ls_group group, struct ls_segment **segment);
 void ls_segment_close(struct ls_segment *segment); // takes NULL
 
 // Collective. A window for buffers, of so many bytes on this rank; NULL on all ranks where one has none.
@@ -75,3 +80,4 @@ void ls_segment_summed(struct ls_segment *segment, uint64_t round);
 // Wait for all. LS_COMM where another rank reduces another count.
 ls_status ls_segment_await_staged(struct ls_segment *segment, uint64_t round);
 void ls_segment_await_summed(struct ls_segment *segment, uint64_t round);
+void ls_segment_await_sum_of(struct ls_segment *segment, int rank, uint64_t round); // for one

@@ -21,23 +21,6 @@ size_t ls_slices_scratch(int rank, int ranks, int lanes, size_t count) {
     return others * longest_slice(ranks, count);
 }
 
-void ls_slices_prepare(struct ls_reducer *reducer, int lanes) {
-    const int ranks = reducer->transport->size;
-    struct ls_tree_fold fold = {.lanes = lanes};
-    reducer->first_node = LS_ARENA_NEW(&reducer->memory, int, ranks + 1);
-    reducer->adds = LS_ARENA_NEW(&reducer->memory, struct ls_fold_add, lanes);
-    int n_nodes = 0;
-    for (int p = 0; p < ranks; p++) {
-        struct ls_tree_node nodes[LS_MAX_NODES];
-        const int n = ls_tree_nodes_of(p, ranks, lanes, nodes);
-        for (int i = 0; i < n; i++) {
-            nodes[i].buffer = n_nodes++;
-            reducer->n_adds += ls_tree_push(&fold, nodes[i], reducer->adds + reducer->n_adds);
-        }
-        reducer->first_node[p + 1] = n_nodes;
-    }
-}
-
 // Where one call's floats lie.
 struct call {
     const struct ls_reducer *reducer;
@@ -55,7 +38,7 @@ static float *own_node(const struct call *call, int i, struct ls_span span) {
 static float *node_slice(const struct call *call, int node) {
     const struct ls_reducer *reducer = call->reducer;
     const int rank = reducer->transport->rank;
-    const int own_begin = reducer->first_node[rank], own_end = reducer->first_node[rank + 1];
+    const int own_begin = reducer->merges.first_node[rank], own_end = reducer->merges.first_node[rank + 1];
     if (node >= own_begin && node < own_end) return own_node(call, node - own_begin, call->mine);
     const int received = node < own_begin ? node : node - (own_end - own_begin);
     return reducer->scratch + (size_t)received * ls_span_count(call->mine);
@@ -64,7 +47,8 @@ static float *node_slice(const struct call *call, int node) {
 static void exchange_nodes(const struct call *call, int to, int from, struct ls_queue *queue) {
     const struct ls_reducer *reducer = call->reducer;
     const struct ls_span theirs = ls_slice_of(to, reducer->transport->size, call->count);
-    const int first = reducer->first_node[from], n_receive = reducer->first_node[from + 1] - first;
+    const int first = reducer->merges.first_node[from],
+              n_receive = reducer->merges.first_node[from + 1] - first;
     const int n_send = reducer->n_nodes;
     for (int i = 0; i < n_send || i < n_receive; i++) {
         const bool sends = i < n_send, receives = i < n_receive;
@@ -76,9 +60,10 @@ static void exchange_nodes(const struct call *call, int to, int from, struct ls_
 
 static void fold_nodes(const struct call *call, struct ls_queue *queue) {
     const struct ls_reducer *reducer = call->reducer;
-    for (int i = 0; i < reducer->n_adds; i++) {
-        float *left = node_slice(call, reducer->adds[i].to), *right = node_slice(call, reducer->adds[i].from);
-        const bool is_root = i == reducer->n_adds - 1;
+    for (int i = 0; i < reducer->merges.n_adds; i++) {
+        float *left = node_slice(call, reducer->merges.adds[i].to),
+              *right = node_slice(call, reducer->merges.adds[i].from);
+        const bool is_root = i == reducer->merges.n_adds - 1;
         ls_reducer_add(reducer, is_root ? own_node(call, 0, call->mine) : left, left, right,
                        ls_span_count(call->mine), queue);
     }

@@ -18,7 +18,7 @@ struct ls_transport {
     int rank, size;
     const struct ls_transport_api *api;
     void *state;
-    // Memory that all ranks share, used in place of exchanges; NULL: there is none.
+    // Memory that ranks of this host share, used in place of exchanges among them; NULL: there is none.
     struct ls_segment *segment;
 };
 
@@ -57,8 +57,8 @@ void ls_transport_mpi_set_piece(struct ls_transport *transport, size_t floats);
 
 // Collective. What ls_reduce will be given: `n` buffers of `floats` each, on this rank; `fast` as
 // ls_reducer_open will be told, before which this is called. Ordered sums of ranks that share memory take
-// place in buffers that all of them see; where one of them can have none, `segment` becomes NULL, and they
-// send messages.
+// place in buffers that those of a host see; where one of them can have none, `segment` becomes NULL, and
+// they send messages.
 ls_status ls_transport_open_buffers(struct ls_transport *transport, struct ls_device *device, bool fast,
                                     int n, size_t floats, float **buffers);
 // Before the transport is closed. Buffers that are NULL were not opened.

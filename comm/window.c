@@ -106,12 +106,12 @@ static bool map_all(struct ls_window *window, const struct offer *offers) {
 
 // ---- opening and closing ----
 
-static struct ls_window *new_window(const struct ls_comm *comm) {
-    const size_t size = (size_t)comm->size;
+static struct ls_window *new_window(const struct ls_comm *comm, struct ls_group group) {
+    const size_t size = (size_t)group.size;
     struct ls_window *window = calloc(1, sizeof *window);
     if (!window) return NULL;
-    window->rank = comm->rank;
-    window->size = comm->size;
+    window->rank = comm->rank - group.first;
+    window->size = group.size;
     window->memory = calloc(size, sizeof *window->memory);
     window->bytes = calloc(size, sizeof *window->bytes);
     if (window->memory && window->bytes) return window;
@@ -120,25 +120,27 @@ static struct ls_window *new_window(const struct ls_comm *comm) {
 }
 
 // *missing: a rank does not see all of it; the same on all ranks.
-static ls_status join(struct ls_comm *comm, struct ls_window *window, struct offer *offers, size_t bytes,
-                      uint64_t *missing) {
+static ls_status join(struct ls_comm *comm, int first, struct ls_window *window, struct offer *offers,
+                      size_t bytes, uint64_t *missing) {
     struct offer mine;
     make_offer(bytes, &mine);
     ls_status status = ls_comm_gather_all(comm, &mine, offers, sizeof mine);
-    *missing = !(status == LS_OK && map_all(window, offers));
+    *missing = !(status == LS_OK && map_all(window, offers + first));
     if (status == LS_OK) status = ls_comm_sum_u64(comm, missing, 1); // after which all have opened it
     if (mine.fd >= 0) close(mine.fd);
     return status;
 }
 
-ls_status ls_window_open(struct ls_comm *comm, size_t bytes, struct ls_window **opened) {
+ls_status ls_window_open(struct ls_comm *comm, struct ls_group group, size_t bytes,
+                         struct ls_window **opened) {
     *opened = NULL;
-    struct ls_window *window = new_window(comm);
+    struct ls_window *window = new_window(comm, group);
     struct offer *offers = calloc((size_t)comm->size, sizeof *offers);
     uint64_t missing = 1;
     ls_status status = window && offers ? LS_OK : LS_FAIL(LS_SYSTEM, "out of memory");
     status = ls_comm_agree(comm, status);
-    if (status == LS_OK && window && offers) status = join(comm, window, offers, bytes, &missing);
+    if (status == LS_OK && window && offers)
+        status = join(comm, group.first, window, offers, bytes, &missing);
     free(offers);
     if (missing > 0)
         ls_window_close(window);

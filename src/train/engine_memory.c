@@ -102,12 +102,16 @@ struct ls_engine_sizes ls_engine_sizes(const struct ls_recipe *recipe, const str
         sizes.ratios = (size_t)layout->n_trained * sizeof(float);
     }
     if (recipe->train.audit_every > 0) sizes.marks = (size_t)train->n_segments * sizeof(uint64_t);
-    const bool fast = recipe->train.fast;
-    if (device->host_memory && !fast && comm->local_size == comm->size)
+    const bool fast = recipe->train.fast, shares = device->host_memory && !fast;
+    if (shares && comm->local_size == comm->size)
         sizes.seen = ls_reducer_seen_bytes(comm->rank, comm->size, lanes_total, layout->output_floats);
     else
         sizes.scratch =
             ls_reducer_scratch_bytes(comm->rank, comm->size, lanes_total, fast, ls_largest_bucket(train));
+    const int sharing = ls_comm_sharing(comm);
+    if (shares && sharing > 1 && sharing < comm->size &&
+        ls_reduce_choose(comm->size, lanes_total, fast) == LS_REDUCE_ALIGNED)
+        sizes.seen = ls_reducer_seen_bytes(comm->local_rank, sharing, sharing, layout->output_floats);
     return sizes;
 }
 

@@ -150,6 +150,22 @@ static void check_sums(struct world *world) {
     check_ordered(world, world->comm.size, 1);
 }
 
+// As on hosts of `each` ranks: memory that some of them share, and messages between those who do not.
+static void check_hosts(struct world *world, int each) {
+    struct ls_comm *comm = &world->comm;
+    struct ls_segment *whole = world->transport->segment;
+    if (comm->size % each != 0 || comm->size <= each) return;
+    CHECK(ls_segment_open(comm, (struct ls_group){comm->rank / each * each, each},
+                          &world->transport->segment) == LS_OK);
+    CHECK(world->transport->segment);
+    check_sums(world); // few, staged, and many
+    world->few = 2;
+    check_sums(world);
+    world->few = 0;
+    ls_segment_close(world->transport->segment);
+    world->transport->segment = whole;
+}
+
 int main(void) {
     struct world world = {0};
     CHECK(ls_comm_open(&world.comm) == LS_OK);
@@ -163,6 +179,8 @@ int main(void) {
     if (segment) check_sums(&world);
     if (segment) check_counts_that_differ(&world);
     world.few = 0;
+    if (segment) check_hosts(&world, 2);
+    if (segment) check_hosts(&world, 4);
     world.transport->segment = NULL;
     for (int round = 0; round < 2; round++) {
         check_sums(&world);

@@ -29,13 +29,17 @@ void *__wrap_mmap(void *address, size_t bytes, int protection, int flags, int fi
     return __real_mmap(address, bytes, protection, flags, file, offset);
 }
 
+static struct ls_group all_of(const struct ls_comm *comm) {
+    return (struct ls_group){0, comm->size};
+}
+
 static size_t bytes_of(int rank) {
     return 1 + (size_t)rank * 5000;
 }
 
 static void check_seen_by_all(struct ls_comm *comm) {
     struct ls_window *window;
-    CHECK(ls_window_open(comm, bytes_of(comm->rank), &window) == LS_OK);
+    CHECK(ls_window_open(comm, all_of(comm), bytes_of(comm->rank), &window) == LS_OK);
     CHECK(window);
     for (int r = 0; r < comm->size; r++) CHECK(window->bytes[r] == bytes_of(r));
     for (size_t i = 0; i < bytes_of(comm->rank); i++) CHECK(window->memory[comm->rank][i] == 0);
@@ -52,13 +56,13 @@ static void check_out_of_memory(struct ls_comm *comm) {
     for (int at = 1; at <= 4; at++) {
         struct ls_window *window;
         fails_at = comm->rank == comm->size - 1 ? at : 0;
-        CHECK(ls_window_open(comm, 4096, &window) == LS_SYSTEM);
+        CHECK(ls_window_open(comm, all_of(comm), 4096, &window) == LS_SYSTEM);
         CHECK(fails_at == 0);
         CHECK(!window);
     }
     fails_at = comm->rank == comm->size - 1 ? 5 : 0; // the window is there; what holds it is not
     struct ls_segment *segment;
-    CHECK(ls_segment_open(comm, &segment) == (comm->size == 1 ? LS_OK : LS_SYSTEM));
+    CHECK(ls_segment_open(comm, all_of(comm), &segment) == (comm->size == 1 ? LS_OK : LS_SYSTEM));
     CHECK(!segment);
     fails_at = 0;
 }
@@ -67,7 +71,7 @@ static void check_out_of_memory(struct ls_comm *comm) {
 static void check_unmapped(struct ls_comm *comm) {
     struct ls_window *window;
     maps_nothing = comm->rank == comm->size - 1;
-    CHECK(ls_window_open(comm, 4096, &window) == LS_OK);
+    CHECK(ls_window_open(comm, all_of(comm), 4096, &window) == LS_OK);
     CHECK(!window);
     maps_nothing = false;
 }
@@ -81,7 +85,7 @@ static void check_limit(struct ls_comm *comm) {
     small = before;
     small.rlim_cur = 4096;
     if (comm->rank == comm->size - 1) CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
-    CHECK(ls_window_open(comm, 4096, &window) == LS_OK);
+    CHECK(ls_window_open(comm, all_of(comm), 4096, &window) == LS_OK);
     CHECK(!window);
 
     CHECK(ls_transport_open_mpi(comm, rehearsal_device(), &transport) == LS_OK);
