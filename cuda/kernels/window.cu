@@ -7,9 +7,13 @@
 //     times
 //
 // The lines of a window are filled up to whole pairs, all of them to whole sixteens, with zeros in both.
+//
+// dw = the sum over windows of dy times the window, 16 windows at a time: each warp makes all outputs of a
+// few elements of a window, each block a part of the sum, of the lines that it takes; the parts are added at
+// the end.
 #include "cuda/kernels/window.h"
 
-#include "cuda/kernels/number.cuh"
+#include "cuda/kernels/columns.cuh"
 
 enum {
     DEPTH = 16,
@@ -125,21 +129,46 @@ static __device__ __forceinline__ uint32_t filter_pair(const struct shape &q, co
     return bits_of(from[0]) | (at + 1 < q.line ? bits_of(from[1]) << 16 : 0);
 }
 
-// The lines of x from `top` on, two numbers a word, from the padding at the left on.
+// The lines of x from `top` on, two numbers a word, with the padding at the left and right, which is zero
+// already: packs of N numbers, several on their way together.
+enum { PACKS = 5 };
+
+template <int N, typename T>
+static __device__ __forceinline__ void fetch_packs(const struct shape &q, const T *image, int32_t top,
+                                                   T *to) {
+    const int32_t width = (int32_t)(q.s.w * q.s.c), left = (int32_t)(q.s.pad_w * q.s.c), packs = width / N;
+    for (int32_t first = (int32_t)threadIdx.x; first < q.seen * packs; first += PACKS * THREADS) {
+        pack<T, N> in[PACKS] = {};
+#pragma unroll
+        for (int u = 0; u < PACKS; u++) {
+            const int32_t i = first + u * THREADS, line = (int32_t)((uint32_t)i / (uint32_t)packs),
+                          h = top + line;
+            if (i < q.seen * packs && h >= 0 && h < (int32_t)q.s.h)
+                in[u] = load<T, N>(image + h * width + (i - line * packs) * N);
+        }
+#pragma unroll
+        for (int u = 0; u < PACKS; u++) {
+            const int32_t i = first + u * THREADS, line = (int32_t)((uint32_t)i / (uint32_t)packs);
+            const int32_t at = left + (i - line * packs) * N;
+#pragma unroll
+            for (int k = 0; k < N; k++)
+                if (i < q.seen * packs && at + k < 2 * q.words) to[line * 2 * q.words + at + k] = in[u].at[k];
+        }
+    }
+}
+
 template <typename T>
 static __device__ __forceinline__ void fetch_lines(const struct shape &q, const T *image, int32_t top,
-                                                   uint32_t *to) {
-    const int32_t width = (int32_t)(q.s.w * q.s.c), left = (int32_t)(q.s.pad_w * q.s.c);
-#pragma unroll 4
-    for (int32_t i = (int32_t)threadIdx.x; i < q.seen * q.words; i += THREADS) {
-        int32_t line = (int32_t)((uint32_t)i / (uint32_t)q.words), h = top + line;
-        int32_t at = 2 * (i - line * q.words) - left;
-        const T *from = image + (int64_t)h * width + at;
-        bool inside = h >= 0 && h < (int32_t)q.s.h;
-        uint32_t word = inside && at >= 0 && at < width ? bits_of(from[0]) : 0;
-        if (inside && at + 1 >= 0 && at + 1 < width) word |= bits_of(from[1]) << 16;
-        to[i] = word;
-    }
+                                                   T *to) {
+    if (q.s.w * q.s.c % 4 == 0)
+        fetch_packs<4>(q, image, top, to);
+    else
+        fetch_packs<1>(q, image, top, to);
+}
+
+// Before the first lines are fetched, and a barrier.
+static __device__ __forceinline__ void clear_lines(uint32_t *lines) {
+    for (int32_t i = (int32_t)threadIdx.x; i < MOST_WORDS; i += THREADS) lines[i] = 0;
 }
 
 // Where window m of a block's lines begins in shared memory.
@@ -179,6 +208,7 @@ __global__ void __launch_bounds__(THREADS, 2) window_products(struct shape q, co
                 filters[d][i][half] =
                     filter_pair(q, w, output + g / 2 * 8 + 2 * i + g % 2, d * DEPTH_PAIRS + half * 4 + t);
     for (int32_t i = (int32_t)threadIdx.x; i < DEPTHS * DEPTH_PAIRS; i += THREADS) spots[i] = spot_of(q, i);
+    clear_lines(lines);
     const int32_t some = (int32_t)((q.s.oh + q.lines - 1) / q.lines);
     for (int32_t step = (int32_t)blockIdx.x; step < (int32_t)q.s.n * some; step += BLOCKS) {
         const int32_t sample = step / some, line = (step - sample * some) * q.lines;
@@ -186,7 +216,7 @@ __global__ void __launch_bounds__(THREADS, 2) window_products(struct shape q, co
                       windows = (left < q.lines ? left : q.lines) * (int32_t)q.s.ow;
         __syncthreads();
         fetch_lines(q, x + (int64_t)sample * q.s.h * q.s.w * q.s.c,
-                    line * (int32_t)q.s.stride_h - (int32_t)q.s.pad_h, lines);
+                    line * (int32_t)q.s.stride_h - (int32_t)q.s.pad_h, reinterpret_cast<T *>(lines));
         __syncthreads();
         T *to = y + (sample * q.s.oh + line) * q.s.ow * q.outputs + output + 8 * t;
         for (int32_t tile = warp / sharing * TILE; tile < windows; tile += WARPS / sharing * TILE) {
@@ -209,13 +239,137 @@ __global__ void __launch_bounds__(THREADS, 2) window_products(struct shape q, co
     }
 }
 
+// ---- the filters' gradient
+
+enum { CHUNK = 64, MOST_OUTPUTS = 64, FILLED = 8, MOST_WINDOWS = 1024 }; // FILLED: keeps rows in other banks
+enum { ELEMENTS = 8, ELEMENT_TILES = 3, MOST_ELEMENTS = WARPS * ELEMENT_TILES * ELEMENTS };
+
+// 16 outputs of 16 windows, turned over, as add_product takes them; `flow` [windows][pitch].
+template <typename T>
+static __device__ __forceinline__ void load_turned(uint32_t (&a)[4], const T *flow, int32_t pitch,
+                                                   int32_t lane) {
+#ifdef LS_FAKECUDA
+    for (int r = 0; r < 4; r++) {
+        const T *at = flow + (r / 2 * 8 + lane % 4 * 2) * pitch + r % 2 * 8 + lane / 4;
+        a[r] = bits_of(at[0]) | bits_of(at[pitch]) << 16;
+    }
+#else
+    const T *row = flow + (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 8;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(a[0]), "=r"(a[1]), "=r"(a[2]), "=r"(a[3])
+                 : "r"((uint32_t)__cvta_generic_to_shared(row))
+                 : "memory");
+#endif
+}
+
+// Rows of dy from `first` on, of those that there are; zeros behind them. `flow`: packs, in shared memory.
+template <typename T>
+static __device__ __forceinline__ void fetch_flow(const T *dy, int32_t first, int32_t windows,
+                                                  int32_t outputs, uint4 *flow) {
+    constexpr int N = wide<T>::N;
+    const int32_t packs = outputs / N;
+#pragma unroll 2
+    for (int32_t i = (int32_t)threadIdx.x; i < CHUNK * packs; i += THREADS) {
+        const int32_t row = i / packs, at = i - row * packs;
+        pack<T, N> in = {};
+        if (first + row < windows) in = load<T, N>(dy + (int64_t)(first + row) * outputs + at * N);
+        uint4 words;
+        words.x = word_at(in, 0), words.y = word_at(in, 1), words.z = word_at(in, 2),
+        words.w = word_at(in, 3);
+        flow[row * (packs + FILLED / N) + at] = words;
+    }
+}
+
+template <typename T>
+__global__ void __launch_bounds__(THREADS, 2)
+    window_gradients(struct shape q, const T *x, const T *dy, float *parts) {
+    __shared__ uint32_t lines[MOST_WORDS];
+    __shared__ uint16_t starts[MOST_WINDOWS]; // of windows, in numbers
+    __shared__ uint4 flow[CHUNK * (MOST_OUTPUTS + FILLED) / wide<T>::N];
+    const T *numbers = reinterpret_cast<const T *>(lines);
+    const int32_t lane = (int32_t)threadIdx.x % 32, warp = (int32_t)threadIdx.x / 32, g = lane / 4,
+                  t = lane % 4;
+    const int32_t all = (int32_t)q.s.kh * q.line, pitch = q.outputs + FILLED;
+    int32_t element[ELEMENT_TILES], spot[ELEMENT_TILES];
+#pragma unroll
+    for (int i = 0; i < ELEMENT_TILES; i++) {
+        element[i] = (i * WARPS + warp) * ELEMENTS; // of the tile; elements behind the last are not kept
+        const int32_t at = element[i] + g < all ? element[i] + g : 0, h = at / q.line;
+        spot[i] = h * 2 * q.words + at - h * q.line;
+    }
+    for (int32_t m = (int32_t)threadIdx.x; m < q.lines * (int32_t)q.s.ow; m += THREADS)
+        starts[m] = (uint16_t)(2 * start_of(q, m));
+    float sum[MOST_OUTPUTS / TILE][ELEMENT_TILES][4] = {};
+    clear_lines(lines);
+    const int32_t some = (int32_t)((q.s.oh + q.lines - 1) / q.lines);
+    for (int32_t step = (int32_t)blockIdx.x; step < (int32_t)q.s.n * some; step += BLOCKS) {
+        const int32_t sample = step / some, line = (step - sample * some) * q.lines;
+        const int32_t left = (int32_t)q.s.oh - line,
+                      windows = (left < q.lines ? left : q.lines) * (int32_t)q.s.ow;
+        const T *from = dy + ((int64_t)sample * q.s.oh + line) * q.s.ow * q.outputs;
+        __syncthreads();
+        fetch_lines(q, x + (int64_t)sample * q.s.h * q.s.w * q.s.c,
+                    line * (int32_t)q.s.stride_h - (int32_t)q.s.pad_h, reinterpret_cast<T *>(lines));
+        for (int32_t first = 0; first < windows; first += CHUNK) {
+            if (first > 0) __syncthreads();
+            fetch_flow(from, first, windows, q.outputs, flow);
+            __syncthreads();
+            for (int32_t m = 0; m < CHUNK && first + m < windows; m += DEPTH) {
+                uint32_t pairs[ELEMENT_TILES][2];
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    const int32_t one = first + m + 8 * half + 2 * t, other = one + 1;
+                    const int32_t at = starts[one < windows ? one : 0],
+                                  behind = starts[other < windows ? other : 0];
+#pragma unroll
+                    for (int i = 0; i < ELEMENT_TILES; i++)
+                        pairs[i][half] = bits_of(numbers[at + spot[i]]) | bits_of(numbers[behind + spot[i]])
+                                                                              << 16;
+                }
+#pragma unroll
+                for (int o = 0; o < MOST_OUTPUTS / TILE; o++) {
+                    if (o * TILE >= q.outputs) continue;
+                    uint32_t turned[4];
+                    load_turned(turned, reinterpret_cast<const T *>(flow) + m * pitch + o * TILE, pitch,
+                                lane);
+#pragma unroll
+                    for (int i = 0; i < ELEMENT_TILES; i++) add_product<T>(sum[o][i], turned, pairs[i]);
+                }
+            }
+        }
+    }
+    float *to = parts + (int64_t)blockIdx.x * q.outputs * all;
+#pragma unroll
+    for (int o = 0; o < MOST_OUTPUTS / TILE; o++)
+#pragma unroll
+        for (int i = 0; i < ELEMENT_TILES; i++)
+#pragma unroll
+            for (int k = 0; k < 4; k++) {
+                const int32_t output = o * TILE + k / 2 * 8 + g, at = element[i] + 2 * t + k % 2;
+                if (output < q.outputs && at < all) to[output * all + at] = sum[o][i][k];
+            }
+}
+
+static __global__ void __launch_bounds__(PART_THREADS, 1)
+    add_gradients(struct columns c, const float *parts, float *dw) {
+    __shared__ double shared[PART_THREADS];
+    const int64_t at = (int64_t)blockIdx.x * PART_CHANNELS + threadIdx.x % PART_CHANNELS;
+    const double sum = sum_of_parts(c, parts, at, shared);
+    if (at < c.channels && threadIdx.x < PART_CHANNELS) dw[at] = (float)sum;
+}
+
+// ---- launches
+
+static int32_t blocks_of_steps(const struct shape &q) {
+    const int64_t steps = q.s.n * ((q.s.oh + q.lines - 1) / q.lines);
+    return steps < BLOCKS ? (int32_t)steps : (int32_t)BLOCKS;
+}
+
 template <typename T>
 static void launch_window(const struct shape &q, const void *x, const void *w, void *y, cudaStream_t stream) {
-    int64_t steps = q.s.n * ((q.s.oh + q.lines - 1) / q.lines);
-    unsigned blocks = steps < BLOCKS ? (unsigned)steps : (unsigned)BLOCKS;
     bool small = q.s.kh * q.pairs <= FEW_DEPTHS * DEPTH_PAIRS;
     auto *kernel = small ? window_products<T, FEW_DEPTHS> : window_products<T, MOST_DEPTHS>;
-    LS_LAUNCH(kernel, blocks, THREADS, stream, q, (const T *)x, (const T *)w, (T *)y);
+    LS_LAUNCH(kernel, (unsigned)blocks_of_steps(q), THREADS, stream, q, (const T *)x, (const T *)w, (T *)y);
 }
 
 ls_status ls_cuda_window(ls_dtype type, const struct ls_columns *of, int64_t outputs, const void *x,
@@ -225,5 +379,33 @@ ls_status ls_cuda_window(ls_dtype type, const struct ls_columns *of, int64_t out
         launch_window<bf16>(q, x, w, y, stream);
     else
         launch_window<f16>(q, x, w, y, stream);
+    return ls_cuda_launched();
+}
+
+bool ls_cuda_window_grad_fits(ls_dtype type, const struct ls_columns *of, int64_t outputs) {
+    if (!ls_cuda_window_fits(type, of, outputs) || outputs > MOST_OUTPUTS) return false;
+    return of->kh * of->kw * of->c <= MOST_ELEMENTS && shape_of(of, outputs).lines * of->ow <= MOST_WINDOWS;
+}
+
+size_t ls_cuda_window_grad_workspace(const struct ls_columns *of, int64_t outputs) {
+    const struct shape q = shape_of(of, outputs);
+    return (size_t)(blocks_of_steps(q) * outputs * of->kh * q.line) * sizeof(float);
+}
+
+ls_status ls_cuda_window_grad(ls_dtype type, const struct ls_columns *of, int64_t outputs, const void *x,
+                              const void *dy, float *dw, void *workspace, cudaStream_t stream) {
+    const struct shape q = shape_of(of, outputs);
+    struct columns c = {};
+    c.channels = outputs * of->kh * q.line;
+    c.parts = blocks_of_steps(q);
+    if (type == LS_BF16)
+        LS_LAUNCH(window_gradients<bf16>, (unsigned)c.parts, THREADS, stream, q, (const bf16 *)x,
+                  (const bf16 *)dy, (float *)workspace);
+    else
+        LS_LAUNCH(window_gradients<f16>, (unsigned)c.parts, THREADS, stream, q, (const f16 *)x,
+                  (const f16 *)dy, (float *)workspace);
+    LS_TRY(ls_cuda_launched());
+    LS_LAUNCH(add_gradients, blocks_for(c.channels, PART_CHANNELS), PART_THREADS, stream, c,
+              (const float *)workspace, dw);
     return ls_cuda_launched();
 }

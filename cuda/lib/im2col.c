@@ -8,7 +8,8 @@
 // Tensor Cores are fed 16 bytes at a time. Where K is no multiple of that, forward and in the weight
 // gradient, all rows of K elements end in zeros up to one, w and dw in the workspace.
 //
-// Forward, windows of few channels are not written out where a kernel takes them from where they lie.
+// Forward and for the weights' gradient, windows of few channels are not written out where a kernel takes
+// them from where they lie.
 #include "cuda/kernels/im2col.h"
 #include "cuda/kernels/window.h"
 #include "cuda/lib/parts.h"
@@ -184,18 +185,32 @@ static ls_status run_im2col(struct ls_lib *lib, const struct ls_lib_task *task,
     return ls_cuda_copy_rows(LS_F32, conv->o, filters, row, with->out, k, with->stream);
 }
 
-static bool takes_windows(const struct ls_lib *lib, const struct ls_lib_conv *conv) {
-    const struct ls_columns all = columns_of(conv, conv->n);
-    return lib->windows && conv->direction == LS_LIB_FORWARD && !conv->bias && !conv->relu &&
-           ls_cuda_window_fits(conv->type, &all, conv->o);
-}
+// ---- windows where they lie ----
 
 static ls_status run_windows(struct ls_lib *lib, const struct ls_lib_task *task,
                              const struct ls_lib_arguments *with) {
     const struct ls_lib_conv *conv = &((const struct im2col_task *)task)->conv;
     const struct ls_columns all = columns_of(conv, conv->n);
     (void)lib;
-    return ls_cuda_window(conv->type, &all, conv->o, with->a, with->b, with->out, with->stream);
+    if (conv->direction == LS_LIB_FORWARD)
+        return ls_cuda_window(conv->type, &all, conv->o, with->a, with->b, with->out, with->stream);
+    return ls_cuda_window_grad(conv->type, &all, conv->o, with->a, with->b, with->out, with->workspace,
+                               with->stream);
+}
+
+// Is the task made so? Not where it does not fit.
+static bool takes_windows(const struct ls_lib *lib, struct im2col_task *made) {
+    const struct ls_lib_conv *conv = &made->conv;
+    const struct ls_columns all = columns_of(conv, conv->n);
+    if (!lib->windows || conv->bias || conv->relu) return false;
+    if (conv->direction == LS_LIB_INPUT_GRAD) return false;
+    const bool weights = conv->direction == LS_LIB_WEIGHT_GRAD;
+    if (weights ? !ls_cuda_window_grad_fits(conv->type, &all, conv->o)
+                : !ls_cuda_window_fits(conv->type, &all, conv->o))
+        return false;
+    made->task.run = run_windows;
+    if (weights) made->task.workspace = ls_lib_aligned(ls_cuda_window_grad_workspace(&all, conv->o));
+    return true;
 }
 
 static void unmake_im2col(struct ls_lib_task *task) {
@@ -228,10 +243,7 @@ ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, str
     made->task = (struct ls_lib_task){.run = run_im2col, .unmake = unmake_im2col};
     made->conv = *conv;
     *task = &made->task;
-    if (takes_windows(lib, conv)) {
-        made->task.run = run_windows;
-        return LS_OK;
-    }
+    if (takes_windows(lib, made)) return LS_OK;
     lay_out(lib, made);
     const ls_status status = make_parts(lib, made);
     if (status != LS_OK) {

@@ -188,11 +188,18 @@ static void test_windows_in_place(void **state) {
     static const struct ls_lib_conv cases[] = {
         {0, 2, 19, 37, 3, 64, 7, 7, 2, 2, 3, 3, 1, 1, 1, LS_BF16, false, false},
         {0, 1, 6, 9, 3, 32, 3, 3, 2, 2, 1, 1, 1, 1, 1, LS_BF16, false, false},
-        {0, 3, 5, 7, 2, 128, 3, 2, 1, 1, 1, 0, 1, 1, 1, LS_BF16, false, false},
+        {0, 3, 5, 8, 2, 128, 3, 2, 1, 1, 1, 0, 1, 1, 1, LS_BF16, false, false},
+        {0, 1, 11, 12, 3, 32, 5, 5, 2, 2, 2, 2, 1, 1, 1, LS_BF16, false, false},
     };
     struct ls_lib lib = {.windows = true};
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) check(&lib, &cases[i]);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int weights = 0; weights < 2; weights++) {
+            struct ls_lib_conv c = cases[i];
+            if (weights && c.o > 64) continue;
+            c.direction = weights ? LS_LIB_WEIGHT_GRAD : LS_LIB_FORWARD;
+            check(&lib, &c);
+        }
 }
 
 int main(void) {
