@@ -60,25 +60,48 @@ static inline float gelu_tanh_slope_f32(float x) {
     return s + 2 * near * (e * share * share) * (float)slope_of_u((double)near);
 }
 
+// ---- … in bf16
+
+static inline float gelu_of_bf16(float x) {
+    const float below = plain_normal_bf16(x).below;
+    return x * (x < 0 ? below : 1 - below);
+}
+
+static inline float gelu_slope_bf16(float x) {
+    const struct plain_normal_f32 normal = plain_normal_bf16(x);
+    const float near = fabsf(x) > 13 ? 13 : fabsf(x), slope = normal.below - near * normal.density;
+    return x < 0 ? slope : 1 - slope;
+}
+
+static inline float gelu_tanh_of_bf16(float x) {
+    return x * plain_sigmoid_bf16(x * (0x1.988454p0f + 0x1.2444f2p-4f * (x * x)));
+}
+
+static inline float gelu_tanh_slope_bf16(float x) {
+    const float near = x > 13 ? 13 : x < -13 ? -13 : x, square = near * near;
+    const float s = plain_sigmoid_bf16(near * (0x1.988454p0f + 0x1.2444f2p-4f * square));
+    return s + near * (s * (1 - s)) * (0x1.988454p0f + 0x1.b6676cp-3f * square);
+}
+
 // What the kernels of a type take.
 #define SIGMOID_f32          plain_sigmoid_f32
 #define SIGMOID_f64          plain_sigmoid
-#define SIGMOID_bf16         plain_sigmoid_f32
+#define SIGMOID_bf16         plain_sigmoid_bf16
 #define TANH_f32             plain_tanh_f32
 #define TANH_f64             plain_tanh
-#define TANH_bf16            plain_tanh_f32
+#define TANH_bf16            plain_tanh_bf16
 #define GELU_f32             gelu_of_f32
 #define GELU_f64             gelu_of
-#define GELU_bf16            gelu_of_f32
+#define GELU_bf16            gelu_of_bf16
 #define GELU_SLOPE_f32       gelu_slope_f32
 #define GELU_SLOPE_f64       gelu_slope
-#define GELU_SLOPE_bf16      gelu_slope_f32
+#define GELU_SLOPE_bf16      gelu_slope_bf16
 #define GELU_TANH_f32        gelu_tanh_of_f32
 #define GELU_TANH_f64        gelu_tanh_of
-#define GELU_TANH_bf16       gelu_tanh_of_f32
+#define GELU_TANH_bf16       gelu_tanh_of_bf16
 #define GELU_TANH_SLOPE_f32  gelu_tanh_slope_f32
 #define GELU_TANH_SLOPE_f64  gelu_tanh_slope
-#define GELU_TANH_SLOPE_bf16 gelu_tanh_slope_f32
+#define GELU_TANH_SLOPE_bf16 gelu_tanh_slope_bf16
 
 enum { PIECE = 512 };
 

@@ -83,16 +83,22 @@ static inline double plain_tanh(double x) {
     return fabs(x) < 0x1p-9 ? near : far;
 }
 
-// Good to 1.6 units. Near 0 its minimax polynomial, which is off by 5e-9.
+// Good to 2.7 units: e / (e + 2), e = exp(2 |x|) - 1 = 2^k (exp(r) - 1) + (2^k - 1), which loses no digits
+// near 0. What 2 |x| - k log 2 is off by counts less the larger k is. exp(r) - 1 is its minimax polynomial,
+// off by 1.4e-8.
 static inline float plain_tanh_f32(float x) {
-    const float e = plain_exp_f32(-2 * fabsf(x)), size = (1 - e) / (1 + e), square = x * x;
-    float sum = -0x1.76abf6p-8f;
-    sum = sum * square + 0x1.5256cep-6f;
-    sum = sum * square - 0x1.b84448p-5f;
-    sum = sum * square + 0x1.110768p-3f;
-    sum = sum * square - 0x1.555534p-2f;
-    const float near = x + x * (square * sum), far = x < 0 ? -size : size;
-    return fabsf(x) < 0.625f ? near : far;
+    const float size = fabsf(x), twice = 2 * (size > 9.02f ? 9.02f : size), round = 0x1.8p23f;
+    const float shifted = twice * 0x1.715476p0f + round, k = shifted - round;
+    const float r = twice - k * 0x1.62e430p-1f, square = r * r;
+    float sum = 0x1.555674p-5f + 0x1.1227b0p-7f * r + 0x1.6bebfep-10f * square;
+    sum = r + square * ((0x1.fffffep-2f + 0x1.5554b0p-3f * r) + square * sum);
+    uint32_t bits;
+    float power;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
+    memcpy(&power, &bits, sizeof power);
+    const float e = power * sum + (power - 1);
+    return copysignf(e / (e + 2), x);
 }
 
 // log(1 + e) for 0 <= e <= 1, good to 1e-14 of itself: 2 artanh(s), s = e / (2 + e) <= 1/3. The first term
@@ -179,4 +185,51 @@ static inline struct plain_normal_f32 plain_normal_f32(float x) {
     sum = (0x1.8c6d9cp-4f + 0x1.7dff9ap-5f * s) + square * sum;
     sum = (0x1.82b4bcp-3f + 0x1.373e3ap-3f * s) + square * sum;
     return (struct plain_normal_f32){t * sum * power, 0x1.988454p-2f * power}; // 1 / sqrt(2 pi)
+}
+
+// ---- What kernels of bf16 take: f32, good to 2^-14 of the result or better, before it is rounded by up to
+// 2^-9.
+
+// exp(x) for -87 <= x <= 89, good to 2^-16: 2^k times a minimax polynomial, which is off by 2.6e-6.
+static inline float plain_exp_within_bf16(float x) {
+    const float round = 0x1.8p23f, scaled = x * 0x1.715476p0f;
+    const float shifted = scaled + round, k = shifted - round, r = scaled - k, square = r * r;
+    float sum = 0x1.ec06dap-3f + 0x1.ca1440p-5f * r + 0x1.3997d6p-7f * square;
+    sum = (0x1.ffffe8p-1f + 0x1.62e0dcp-1f * r) + square * sum;
+    uint32_t bits;
+    float power;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
+    memcpy(&power, &bits, sizeof power);
+    return sum * power;
+}
+
+// exp(x) for x <= 0; below -87, where it is 1e-38, 0.
+static inline float plain_exp_bf16(float x) {
+    const float power = plain_exp_within_bf16(x < -87 ? -87 : x);
+    return x < -87 ? 0 : power;
+}
+
+// Where the exponential is infinite, 0.
+static inline float plain_sigmoid_bf16(float x) {
+    const float least = x < -89 ? -89 : x, near = least > 87 ? 87 : least;
+    return 1 / (1 + plain_exp_within_bf16(-near));
+}
+
+// x times a quotient of polynomials in x^2, which is off by 1.4e-5 of it up to 4, beyond which bf16 has 1.
+static inline float plain_tanh_bf16(float x) {
+    const float below = x > 4 ? 4 : x, near = below < -4 ? -4 : below, square = near * near;
+    const float over = (0x1.93be6cp-11f * square + 0x1.af6350p-4f) * square + 0x1.fffe3ap-1f;
+    const float under = (0x1.c2858ap-7f * square + 0x1.c113aep-2f) * square + 1;
+    return near * over / under;
+}
+
+// As in f32, with a polynomial that is off by 4.4e-5. A square of a number of bf16 is exact.
+static inline struct plain_normal_f32 plain_normal_bf16(float x) {
+    const float size = fabsf(x), near = size > 13 ? 13 : size;
+    const float exact = plain_exp_within_bf16(near * near * -0.5f), power = size > 13 ? 0 : exact;
+    const float t = 1 / (1 + near * 0.25f), s = 2 * t - 1, square = s * s;
+    float sum = 0x1.8c3d64p-4f + 0x1.843e96p-5f * s + 0x1.ef9c0cp-7f * square;
+    sum = (0x1.82b4e0p-3f + 0x1.3719d6p-3f * s) + square * sum;
+    return (struct plain_normal_f32){t * sum * power, 0x1.988454p-2f * power};
 }

@@ -1,24 +1,32 @@
 // Layer normalization, forward and backward, row by row.
+#include "cpu/plain/narrow.h"
 #include "cpu/plain/plain.h"
 #include "ops/groupnorm.h"
 
 #include <math.h>
 
-// Sums go through so many at a time, each for every LANES-th number: vectors of any length give the same
-// bits. After PIECE numbers f64 takes over.
-enum { LANES = 16, PIECE = 4096 };
+// Sums of rows: as lanes.inc has them, in pieces of PIECE numbers, whose sums are added in f64. GROUP rows go
+// through each step together. What they give to the sums for scale and shift is added in f64 after BLOCK
+// rows, a multiple of those.
+enum { PIECE = 4096, GROUP = 4, BLOCK = 64 };
+
+// Numbers that hold a group's rows, each up to a whole vector.
+static size_t room_of(int64_t channels) {
+    return (size_t)(GROUP * plain_round_up(channels, PLAIN_VECTOR));
+}
 
 #define PLAIN_FAMILY "cpu/plain/layernorm.inc"
 #include "cpu/plain/each_type.h"
 
-// A row in the kernel's type, and of the gradient two, behind the sums for scale and shift.
+// Of the gradient two groups, behind the sums for scale and shift in f64 and in the kernel's type.
 static size_t workspace(const struct ls_graph *graph, const struct ls_node *node) {
-    return (size_t)ls_groups_of(graph, node).channels * plain_wide_bytes(graph, node->in[0]);
+    return room_of(ls_groups_of(graph, node).channels) * plain_wide_bytes(graph, node->in[0]);
 }
 
 static size_t grad_workspace(const struct ls_graph *graph, const struct ls_node *node) {
-    const size_t channels = (size_t)ls_groups_of(graph, node).channels;
-    return 2 * channels * (sizeof(double) + plain_wide_bytes(graph, node->in[0]));
+    const int64_t channels = ls_groups_of(graph, node).channels;
+    const size_t wide = plain_wide_bytes(graph, node->in[0]), sums = 2 * (size_t)channels;
+    return sums * (sizeof(double) + wide) + 2 * room_of(channels) * wide;
 }
 
 PLAIN_OP(layernorm, "xaa:x", workspace);

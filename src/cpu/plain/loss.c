@@ -1,34 +1,28 @@
-// Softmax and the losses. All sums are f64.
+// The losses. All sums are f64.
 #include "cpu/plain/functions.h"
+#include "cpu/plain/narrow.h"
 #include "cpu/plain/plain.h"
 #include "graph/augment.h"
 
 #include <math.h>
 #include <string.h>
 
-// What the kernels of a type take.
-#define EXP_f32        plain_exp_f32
-#define EXP_f64        plain_exp
-#define EXP_bf16       plain_exp_f32
-#define SIGMOID_f32    plain_sigmoid_f32
-#define SIGMOID_f64    plain_sigmoid
-#define SIGMOID_bf16   plain_sigmoid_f32
-#define LOG1P_f32      plain_log1p_f32
-#define LOG1P_f64      plain_log1p
-#define LOG1P_bf16     plain_log1p_f32
-#define RANK_f32       int32_t
-#define RANK_f64       int64_t
-#define RANK_bf16      int32_t
-#define LAST_RANK_f32  INT32_MAX
-#define LAST_RANK_f64  INT64_MAX
-#define LAST_RANK_bf16 INT32_MAX
+// What the kernels of a type take: of bf16 functions of f32, as a loss is f32.
+#define EXP_f32      plain_exp_f32
+#define EXP_f64      plain_exp
+#define EXP_bf16     plain_exp_f32
+#define SIGMOID_f32  plain_sigmoid_f32
+#define SIGMOID_f64  plain_sigmoid
+#define SIGMOID_bf16 plain_sigmoid_f32
+#define LOG1P_f32    plain_log1p_f32
+#define LOG1P_f64    plain_log1p
+#define LOG1P_bf16   plain_log1p_f32
 
-// Sums go through so many at a time, each for every LANES-th number: vectors of any length give the same
-// bits.
-enum { LANES = 16, PIECE = 256 };
+// Numbers at a time where they are computed before they are summed, and of which f32 adds powers.
+enum { PIECE = 256, MOST = 4096 };
 
-static double fold(double *lane) {
-    for (int half = LANES / 2; half > 0; half /= 2)
+static double fold_wide(double *lane) {
+    for (int half = PLAIN_VECTOR / 2; half > 0; half /= 2)
         for (int l = 0; l < half; l++) lane[l] += lane[half + l];
     return lane[0];
 }
@@ -91,15 +85,10 @@ static ls_status shares_of(const struct ls_kernel_call *call, int augment, int64
                      shares);
 }
 
-// Of softmax and cross-entropy: the last axis, and all before it.
-static struct plain_dims rows_of(const struct ls_graph *graph, const struct ls_node *node) {
-    const struct ls_shape *x = &ls_info(graph, node->in[0])->shape;
-    const int64_t last = x->dim[x->rank - 1];
-    return (struct plain_dims){.n = plain_count(graph, node->in[0]) / last, .c = last};
-}
-
+// exp of a sample's logits.
 static size_t row_workspace(const struct ls_graph *graph, const struct ls_node *node) {
-    return (size_t)plain_round_up(rows_of(graph, node).c, LANES) * plain_wide_bytes(graph, node->in[0]);
+    return (size_t)plain_round_up(plain_dims(graph, node->in[0]).c, PLAIN_VECTOR) *
+           plain_wide_bytes(graph, node->in[0]);
 }
 
 // The losses of predictions: what a value counts that is `apart` from its target, and by what it changes with
@@ -133,8 +122,6 @@ static ls_status rank_flags(const struct ls_kernel_call *call) {
     return LS_OK;
 }
 
-PLAIN_OP(softmax, "x:x", row_workspace);
-PLAIN_OP(softmax_grad, "xx:x", NULL);
 PLAIN_OP(cross_entropy, "xiwi:www", row_workspace);
 PLAIN_OP(cross_entropy_grad, "xiwwi:x", row_workspace);
 PLAIN_OP(mse, "xww:www", NULL);

@@ -1,5 +1,7 @@
 // Plain kernels: small results worked out by hand, and what they do with NaN, infinity and bad targets.
 #include "conform/trial.h"
+#include "cpu/floats.h"
+#include "cpu/plain/plain.h"
 #include "graph/augment.h"
 #include "unit/check.h"
 
@@ -124,11 +126,11 @@ static void test_activations_at_their_corners(void **state) {
 }
 
 // ---- These are f32 throughout. Of sigmoid and silu the exponential is off by 3 halves of a unit, and two or
-// three operations by one each; where the two terms of silu's slope cancel, of these. Of tanh the quotient's
-// terms are off by less. Of gelu the part of the normal distribution is off by 8 halves, the product by one;
-// where the two terms of its slope cancel, of these. Its approximation has the exponential's 3, and 4
-// operations; du/dx one more. Results of numbers that are left out as too small: 0 as good as 2^-119, 87
-// times the least normal number.
+// three operations by one each; where the two terms of silu's slope cancel, of these. Of tanh the quotient is
+// off by 2.7 units of the last place, which are 4 halves where that counts most. Of gelu the part of the
+// normal distribution is off by 8 halves, the product by one; where the two terms of its slope cancel, of
+// these. Its approximation has the exponential's 3, and 4 operations; du/dx one more. Results of numbers that
+// are left out as too small: 0 as good as 2^-119, 87 times the least normal number.
 
 static double sigmoid(double x) {
     return 1 / (1 + exp(-x));
@@ -159,8 +161,12 @@ static double gelu_terms(double x) {
     return erfc(-x / sqrt(2)) / 2 + fabs(x) * exp(-x * x / 2) / sqrt(8 * atan(1));
 }
 
+static double share_by_tanh(double x) {
+    return 1 / (1 + exp(-2 * sqrt(2 / (4 * atan(1))) * (x + 0.044715 * x * x * x)));
+}
+
 static double gelu_by_tanh(double x) {
-    return x / (1 + exp(-2 * sqrt(2 / (4 * atan(1))) * (x + 0.044715 * x * x * x)));
+    return x * share_by_tanh(x);
 }
 
 // 2x s (1 - s) du/dx, where gelu is x s
@@ -170,30 +176,31 @@ static double gelu_by_tanh_lean(double x) {
 }
 
 static double gelu_by_tanh_slope(double x) {
-    return gelu_by_tanh(x) / x + gelu_by_tanh_lean(x);
+    return share_by_tanh(x) + gelu_by_tanh_lean(x);
 }
 
 static double gelu_by_tanh_terms(double x) {
-    return gelu_by_tanh(x) / x + fabs(gelu_by_tanh_lean(x));
+    return share_by_tanh(x) + fabs(gelu_by_tanh_lean(x));
 }
+
+static const struct function {
+    enum ls_op_id op;
+    int tanh;
+    double (*of)(double x);
+    double (*terms)(double x); // what rounding errors go by
+    double halves;             // of a unit
+    double less;               // what the function here is good to
+} functions[] = {{LS_OP_SIGMOID, 0, sigmoid, sigmoid, 5, 0},
+                 {LS_OP_TANH, 0, tanh, tanh, 4, 0},
+                 {LS_OP_SILU, 0, silu, silu, 6, 0},
+                 {LS_OP_GELU, 0, gelu, gelu, 9, 0},
+                 {LS_OP_GELU, 1, gelu_by_tanh, gelu_by_tanh, 7, 0},
+                 {LS_OP_SILU_GRAD, 0, silu_slope, silu_terms, 6, 1e-15},
+                 {LS_OP_GELU_GRAD, 0, gelu_slope, gelu_terms, 9, 1e-15},
+                 {LS_OP_GELU_GRAD, 1, gelu_by_tanh_slope, gelu_by_tanh_terms, 8, 1e-15}};
 
 static void test_activations_are_near_the_truth(void **state) {
     (void)state;
-    static const struct {
-        enum ls_op_id op;
-        int tanh;
-        double (*of)(double x);
-        double (*terms)(double x); // what rounding errors go by
-        double halves;             // of a unit
-        double less;               // what the function here is good to
-    } functions[] = {{LS_OP_SIGMOID, 0, sigmoid, sigmoid, 5, 0},
-                     {LS_OP_TANH, 0, tanh, tanh, 3.2, 0},
-                     {LS_OP_SILU, 0, silu, silu, 6, 0},
-                     {LS_OP_GELU, 0, gelu, gelu, 9, 0},
-                     {LS_OP_GELU, 1, gelu_by_tanh, gelu_by_tanh, 7, 0},
-                     {LS_OP_SILU_GRAD, 0, silu_slope, silu_terms, 6, 1e-15},
-                     {LS_OP_GELU_GRAD, 0, gelu_slope, gelu_terms, 9, 1e-15},
-                     {LS_OP_GELU_GRAD, 1, gelu_by_tanh_slope, gelu_by_tanh_terms, 8, 1e-15}};
     enum { N = 40000 };
     static double x[N], one[N];
     for (int i = 0; i < N; i++) { // from 2^-40 to 2^7, of both signs, in steps that are no power of two
@@ -216,6 +223,79 @@ static void test_activations_are_near_the_truth(void **state) {
         }
         ls_trial_close(&s.trial);
     }
+}
+
+// ---- In bf16 functions may be as much shorter as nobody can see: over every number of bf16 there is, a
+// result is off by half a unit of its last place, to which it is rounded, and 2^-14 of what rounding errors
+// go by. The longest is the polynomial of gelu's tail, off by 4.4e-5; where |x| > 4, tanh is 1 before it is
+// rounded to that. Every level of instructions gives the same bits.
+
+static double unit_of_bf16(double y) {
+    int exponent;
+    frexp(y, &exponent);
+    return ldexp(1, exponent - 8);
+}
+
+static void expect_near_in_bf16(const char *name, double x, double found, double expected, double terms) {
+    if (isinf(x) || (isnan(x) && isnan(found))) return;
+    const double off = unit_of_bf16(expected) / 2 + 0x1p-14 * fabs(terms) + 0x1p-119;
+    if (!(fabs(found - expected) <= off))
+        fail_msg("%s(%.9g) in bf16: expected %.17g, found %.9g", name, x, expected, found);
+}
+
+static void expect_of_every_level(const struct small *small) {
+    const struct ls_trial *trial = &small->trial;
+    const struct ls_node *node = &trial->graph.nodes[0];
+    const size_t bytes = (size_t)ls_trial_count(trial, node->out[0]) * sizeof(ls_bf16);
+    const struct ls_plain *levels[LS_PLAIN_LEVELS];
+    for (int l = ls_plain_levels(levels) - 1; l >= 0; l--) {
+        struct ls_kernel_call call = {.graph = &trial->graph, .node = node, .out = {malloc(bytes)}};
+        size_t workspace = 0;
+        for (int k = 0; k < node->n_in; k++) call.in[k] = trial->data[node->in[k]];
+        assert_true(levels[l]->kernel->supports(&trial->graph, node, &workspace));
+        call.workspace = workspace > 0 ? aligned_alloc(64, (workspace + 63) / 64 * 64) : NULL;
+        assert_ok(levels[l]->kernel->run(&call));
+        if (memcmp(call.out[0], trial->data[node->out[0]], bytes) != 0)
+            fail_msg("%s in bf16 at %s", node->op->name, levels[l]->level);
+        free(call.workspace);
+        free(call.out[0]);
+    }
+}
+
+enum { EVERY = 65536 };
+
+// x at every `stride`-th place.
+static void expect_of_every_number(const struct function *function, int stride, const double *x,
+                                   const double *dy) {
+    const union ls_attr attrs[LS_MAX_ATTRS] = {[LS_GELU_TANH].i = function->tanh};
+    struct small s = small_open();
+    small_in(&s, LS_BF16, LS_SHAPE(EVERY, stride), x);
+    if (ls_op_table[function->op]->min_in == 2) small_in(&s, LS_BF16, LS_SHAPE(EVERY, stride), dy);
+    const ls_float_mode before = ls_float_mode_flush();
+    assert_ok(small_run(&s, function->op, attrs));
+    expect_of_every_level(&s);
+    ls_float_mode_put(before);
+    for (int i = 0; i < EVERY; i++) {
+        const int at = i * stride;
+        expect_near_in_bf16(ls_op_table[function->op]->name, x[at],
+                            ls_trial_get(&s.trial, s.trial.graph.nodes[0].out[0], at), function->of(x[at]),
+                            function->terms(x[at]));
+    }
+    ls_trial_close(&s.trial);
+}
+
+static void test_every_number_of_bf16(void **state) {
+    (void)state;
+    static const struct function softmax_of_two = {LS_OP_SOFTMAX, 0, sigmoid, sigmoid, 0, 0};
+    static double x[EVERY], one[EVERY], pair[2 * EVERY]; // of a pair, the second is 0
+    for (int i = 0; i < EVERY; i++) {
+        const double number = (double)ls_bf16_to_f32((ls_bf16)i);
+        x[i] = pair[2 * i] = isnan(number) ? (double)NAN : number; // others look like what a kernel left out
+        one[i] = 1;
+    }
+    for (size_t f = 0; f < sizeof functions / sizeof functions[0]; f++)
+        expect_of_every_number(&functions[f], 1, x, one);
+    expect_of_every_number(&softmax_of_two, 2, pair, NULL);
 }
 
 #define POOL(kernel, stride, pad)                                                                            \
@@ -549,6 +629,7 @@ int main(void) {
         cmocka_unit_test(test_embedding_gradient),
         cmocka_unit_test(test_activations_at_their_corners),
         cmocka_unit_test(test_activations_are_near_the_truth),
+        cmocka_unit_test(test_every_number_of_bf16),
         cmocka_unit_test(test_max_pool_ties_and_nan),
         cmocka_unit_test(test_avg_pool_divisors),
         cmocka_unit_test(test_batchnorm_far_from_zero),
