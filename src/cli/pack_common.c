@@ -123,7 +123,8 @@ static ls_status print_split(const char *folder, const struct ls_pack_plan *plan
     LS_TRY(ls_pack_summarize(folder, split->name, split->shards, &summary));
     printf("%s: %lld %s of ", split->name, (long long)summary.samples, plan->noun);
     print_shape(&plan->shape);
-    printf(" in %d shards, %lld skipped\n", split->shards, (long long)(split->listed - summary.samples));
+    printf(" in %d shard%s, %lld skipped\n", split->shards, split->shards == 1 ? "" : "s",
+           (long long)(split->listed - summary.samples));
     print_classes(&summary, plan->noun);
     print_normalize(&summary, plan);
     ls_pack_summary_free(&summary);
@@ -133,9 +134,12 @@ static ls_status print_split(const char *folder, const struct ls_pack_plan *plan
 static ls_status print_summary(const char *folder, const struct ls_packing *packing) {
     const struct ls_pack_plan *plan = &packing->plan;
     for (int i = 0; i < plan->n_splits; i++) LS_TRY(print_split(folder, plan, &plan->splits[i]));
-    if (plan->ignored) printf("%lld files are no pictures by their names\n", (long long)plan->ignored);
-    printf("done: %lld shards written, %lld were there\n", (long long)packing->written,
-           (long long)packing->kept);
+    if (plan->ignored)
+        printf("%lld %s by %s\n", (long long)plan->ignored,
+               plan->ignored == 1 ? "file is no picture" : "files are no pictures",
+               plan->ignored == 1 ? "its name" : "their names");
+    printf("done: %lld shard%s written, %lld were there\n", (long long)packing->written,
+           packing->written == 1 ? "" : "s", (long long)packing->kept);
     return LS_OK;
 }
 

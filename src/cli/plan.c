@@ -5,7 +5,7 @@
 
 static void print_bytes(const char *what, size_t bytes, const char *why) {
     char text[32];
-    printf("  %-16s %12s  %s\n", what, ls_format_bytes(text, (double)bytes), why);
+    printf("  %-16s %12s%s%s\n", what, ls_format_bytes(text, (double)bytes), *why ? "  " : "", why);
 }
 
 static void print_memory(const struct ls_planning *planning) {

@@ -154,7 +154,8 @@ static ls_status make_trial(struct ls_study *study, const struct ls_point *point
     add_training(&words, study, point, folder);
     snprintf(out, sizeof out, "%s/out", folder);
     snprintf(err, sizeof err, "%s/err", folder);
-    snprintf(what, sizeof what, "%s scaling on %d ranks", ls_study_mode_name(point->mode), point->ranks);
+    snprintf(what, sizeof what, "%s scaling on %d rank%s", ls_study_mode_name(point->mode), point->ranks,
+             point->ranks == 1 ? "" : "s");
     ls_note("%s: %s", what, folder);
     const int status = run_words(&words, out, err);
     ls_arena_free(&words.memory);
@@ -168,13 +169,14 @@ static ls_status check_trial(const struct ls_study *study, const struct ls_point
     if (trial->ranks == point->ranks && trial->steps == steps && trial->batch == point->batch &&
         trial->lanes == point->lanes)
         return LS_OK;
-    return LS_FAIL(LS_INPUT,
-                   "%s: holds a run of %lld steps of %lld samples in %lld lanes on %lld ranks; expected %lld "
-                   "steps of %lld in %lld on %d: "
-                   "remove it, or use another -o",
-                   folder, (long long)trial->steps, (long long)trial->batch, (long long)trial->lanes,
-                   (long long)trial->ranks, (long long)steps, (long long)point->batch,
-                   (long long)point->lanes, point->ranks);
+    return LS_FAIL(
+        LS_INPUT,
+        "%s: holds a run of %lld steps of %lld samples in %lld lanes on %lld rank%s; expected %lld "
+        "steps of %lld in %lld on %d: "
+        "remove it, or use another -o",
+        folder, (long long)trial->steps, (long long)trial->batch, (long long)trial->lanes,
+        (long long)trial->ranks, trial->ranks == 1 ? "" : "s", (long long)steps, (long long)point->batch,
+        (long long)point->lanes, point->ranks);
 }
 
 static ls_status find_trial(struct ls_study *study, struct ls_point *point, int trial) {

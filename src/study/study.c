@@ -24,6 +24,9 @@ static ls_status read_recipe(struct ls_study *study, struct ls_recipe *recipe) {
 static ls_status check_ranks(const struct ls_study *study) {
     const struct ls_study_spec *spec = study->spec;
     const int most = spec->ranks[spec->n_ranks - 1];
+    if (spec->launcher && most > 1 && !strstr(spec->launcher, "%n"))
+        return LS_FAIL(LS_INPUT, "--launcher: expected %%n in it, for the number of ranks, found \"%s\"",
+                       spec->launcher);
     if (spec->strong && most > study->lanes)
         return LS_FAIL(LS_INPUT, "--ranks: %d ranks share train.lanes: %lld; at most as many ranks as lanes",
                        most, (long long)study->lanes);

@@ -234,10 +234,10 @@ class PackImages(lockstep.Case):
         (self.source / "ant/notes").symlink_to("nothing.txt")
         self.assertIn("ant/gone.jpg: cannot open: No such file", self.pack("--threads", 1, expect=2).stderr)
         result = self.pack("--broken", "skip")
-        self.assertIn("13 pictures of 24x24x3 in 1 shards, 2 skipped", result.stdout)
+        self.assertIn("13 pictures of 24x24x3 in 1 shard, 2 skipped", result.stdout)
         for name in ("gone.jpg", "loop.png"):
             self.assertEqual(result.stderr.count(f"skipped: {self.source}/ant/{name}: cannot open"), 1, result.stderr)
-        self.assertIn("1 files are no pictures", result.stdout)
+        self.assertIn("1 file is no picture by its name", result.stdout)
 
     def pixels_of(self, out):
         """Of a set that was packed without the broken ones, whose ids are others."""

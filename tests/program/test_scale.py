@@ -77,6 +77,7 @@ class Scale(lockstep.Case):
                             (["--ranks", "1", "--price", "-1"], "--price"), (["--ranks", "1", "--steps", "2"], "--steps"),
                             (["--ranks", "3,4", "--weak"], "no whole number of lanes"),
                             (["--ranks", "1,2", "--fit", "1,4"], "--fit: 4 ranks are none of --ranks"),
+                            (["--ranks", "1,2", "--launcher", "mpirun -n 2"], "--launcher: expected %n in it"),
                             (["--ranks", "1", "--collect"], "no run that came to its end")):
             with self.subTest(words=words):
                 self.assertIn(says, self.study(*words, expect=2).stderr)
@@ -86,14 +87,14 @@ class Scale(lockstep.Case):
         words = ("--ranks", "1", "--repeats", "1")
         self.study(*words, "--steps", "5")
         refused = self.study(*words, "--steps", "6", expect=2).stderr
-        self.assertIn("strong-1-ranks-1: holds a run of 5 steps of 64 samples in 8 lanes on 1 ranks; expected 6 steps", refused)
+        self.assertIn("strong-1-ranks-1: holds a run of 5 steps of 64 samples in 8 lanes on 1 rank; expected 6 steps", refused)
 
     def test_as_many_words_as_there_are(self):
         self.study("--ranks", "1", "--repeats", "1", "--steps", "5", *["data.prefetch=2"] * 300)
 
     def test_a_failed_run_is_named(self):
         result = self.study("--ranks", "1", "--steps", "5", "data.input=nothing", expect=2)
-        self.assertIn("strong scaling on 1 ranks ended with 2", result.stderr)
+        self.assertIn("strong scaling on 1 rank ended with 2", result.stderr)
         self.assertIn("nothing", result.stderr)
 
     def test_bench_reduce(self):
