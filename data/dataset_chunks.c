@@ -226,7 +226,7 @@ size_t ls_chunk_leftover_bytes(const struct ls_dataset *dataset) {
     size_t largest, all, bytes = 0;
     if (ls_chunk_cache_bytes(dataset, &largest, &all) >= all) return 0;
     for (int i = 0; i < parts_of(dataset); i++) {
-        const struct ls_column *column = &part_at(dataset, i)->columns[LS_COLUMN_INPUT];
+        const struct ls_column *column = ls_samples_of(part_at(dataset, i));
         if (is_kept(column) && has_whole_rows(column))
             bytes += column->chunking->bytes * (size_t)column->chunking->chunks;
     }
@@ -242,7 +242,7 @@ ls_status ls_dataset_make_leftovers(const struct ls_dataset *dataset, uint64_t s
                                      .bytes = dataset->info.leftover_bytes};
     *leftovers = NULL;
     for (int i = 0; spec.bytes && i < parts_of(dataset); i++) {
-        const struct ls_column *column = &part_at(dataset, i)->columns[LS_COLUMN_INPUT];
+        const struct ls_column *column = ls_samples_of(part_at(dataset, i));
         const size_t row_bytes = (size_t)column->row_values * ls_dtype_bytes(column->stored);
         if (!column->chunking) continue;
         spec.chunks += column->chunking->chunks;
@@ -310,7 +310,7 @@ static void copy_box(const struct box *box, int axis, const char *chunk, char *o
 
 static bool leaves_rows(const struct ls_open_file *file, const struct ls_column *column,
                         const struct ls_scratch *scratch) {
-    return scratch->leftovers && column == &file->shard->columns[LS_COLUMN_INPUT] && has_whole_rows(column);
+    return scratch->leftovers && column == ls_samples_of(file->shard) && has_whole_rows(column);
 }
 
 // Rows [begin, end) without their chunk, where each of them was left over from an earlier decoding.

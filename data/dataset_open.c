@@ -61,13 +61,25 @@ static bool reads_own_names(const struct ls_dataset_spec *spec) {
            strcmp(spec->target, LS_SHARD_LABELS) == 0;
 }
 
+// The column's rows as they are stored; a column without a name where they are delivered so.
+static struct ls_column as_stored(struct ls_arena *arena, const struct ls_h5_dataset *found,
+                                  const struct ls_column *column) {
+    if (found->type == column->delivered && column->rows_hold != LS_ROWS_ONE_HOT)
+        return (struct ls_column){0};
+    struct ls_column stored = ls_column_of(arena, column->name, found, column->row_values, found->type);
+    if (stored.path == LS_PATH_LIBRARY) ls_column_fetch_chunks(arena, found, &stored);
+    return stored;
+}
+
 // The checksums are of `images` and `labels` as they lie there, so they say nothing of other datasets.
-static bool crc_applies(const struct ls_dataset_spec *spec, const struct file_view *view,
-                        const struct ls_shard *shard) {
-    const struct ls_column *input = &shard->columns[LS_COLUMN_INPUT],
-                           *target = &shard->columns[LS_COLUMN_TARGET];
-    return view->ours && reads_own_names(spec) && target->name && input->stored == input->delivered &&
-           target->stored == target->delivered && target->rows_hold != LS_ROWS_ONE_HOT;
+static ls_status find_checksums(struct ls_arena *arena, struct ls_h5 *file,
+                                const struct ls_dataset_spec *spec, struct ls_shard *shard,
+                                const struct file_view *view) {
+    struct ls_column *columns = shard->columns;
+    if (!view->ours || !reads_own_names(spec) || !columns[LS_COLUMN_TARGET].name) return LS_OK;
+    columns[LS_COLUMN_STORED_INPUT] = as_stored(arena, &view->input, &columns[LS_COLUMN_INPUT]);
+    columns[LS_COLUMN_STORED_TARGET] = as_stored(arena, &view->target, &columns[LS_COLUMN_TARGET]);
+    return find_numbers(arena, file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]);
 }
 
 static ls_status view_datasets(struct ls_dataset *dataset, struct ls_h5 *file,
@@ -88,10 +100,7 @@ static ls_status view_datasets(struct ls_dataset *dataset, struct ls_h5 *file,
     }
     LS_TRY(
         find_numbers(arena, file, LS_SHARD_IDS, LS_U64, shard->samples, view->ours, &columns[LS_COLUMN_IDS]));
-    if (crc_applies(spec, view, shard))
-        LS_TRY(
-            find_numbers(arena, file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]));
-    return LS_OK;
+    return find_checksums(arena, file, spec, shard, view);
 }
 
 // Samples and targets that are virtual.
@@ -241,7 +250,8 @@ static void decide_kept(struct ls_dataset *dataset) {
         if (dataset->shards[i].columns[LS_COLUMN_CRC].name) dataset->info.checksums = true;
         for (int id = 0; id < LS_COLUMNS; id++) {
             struct ls_column *column = &dataset->shards[i].columns[id];
-            column->kept = id != LS_COLUMN_INPUT && column->name && column->row_bytes &&
+            column->kept = id != LS_COLUMN_INPUT && id != LS_COLUMN_STORED_INPUT && column->name &&
+                           column->row_bytes &&
                            dataset->info.samples <= KEPT_BYTES / (int64_t)column->row_bytes;
         }
     }

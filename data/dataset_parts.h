@@ -75,7 +75,17 @@ struct ls_column {
     _Atomic(void *) rows;         // the kept rows, as delivered; NULL until then
 };
 
-enum ls_column_id { LS_COLUMN_INPUT, LS_COLUMN_TARGET, LS_COLUMN_IDS, LS_COLUMN_CRC, LS_COLUMNS };
+enum ls_column_id {
+    LS_COLUMN_INPUT,
+    LS_COLUMN_TARGET,
+    LS_COLUMN_IDS,
+    LS_COLUMN_CRC,
+    // Samples and targets as they are stored, of which the checksums are. They are columns where there are
+    // checksums and the rows are delivered as something else; a batch is then made of these, once verified.
+    LS_COLUMN_STORED_INPUT,
+    LS_COLUMN_STORED_TARGET,
+    LS_COLUMNS
+};
 
 // A file with samples; or a source: a part of a virtual dataset, with that one column, whose rows are
 // numbered as in the source.
@@ -168,6 +178,8 @@ ls_status ls_rows_gather(struct ls_dataset *dataset, struct ls_open_file *file,
                          struct ls_scratch *scratch);
 
 // ---- places
+// The column that a batch's samples are read from.
+const struct ls_column *ls_samples_of(const struct ls_shard *shard);
 // The shard with this global index.
 const struct ls_shard *ls_shard_of(const struct ls_dataset *dataset, int64_t index);
 // The part with that global index, of a column of SOURCES.

@@ -1,5 +1,10 @@
 #include "data/dataset_parts.h"
 
+const struct ls_column *ls_samples_of(const struct ls_shard *shard) {
+    const struct ls_column *stored = &shard->columns[LS_COLUMN_STORED_INPUT];
+    return stored->name ? stored : &shard->columns[LS_COLUMN_INPUT];
+}
+
 // The last shard that begins at or before `index`: an empty shard begins where the next one does.
 const struct ls_shard *ls_shard_of(const struct ls_dataset *dataset, int64_t index) {
     int low = 0, high = dataset->n_shards;

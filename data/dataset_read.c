@@ -14,12 +14,14 @@ struct ls_cursor {
     int64_t capacity;
     struct ls_scratch scratch;
     struct ls_buffer targets; // where the caller wants none and the checksums do
+    struct ls_buffer stored_samples, stored_targets;
     struct ls_buffer crcs;
 };
 
 struct batch {
     struct ls_dataset *dataset;
     struct ls_cursor *cursor;
+    int64_t n;
     char *samples, *targets;
     uint64_t *ids;
     uint32_t *crcs; // NULL: not to be verified
@@ -29,6 +31,8 @@ static void free_cursor(struct ls_cursor *cursor) {
     ls_scratch_free(&cursor->scratch);
     free(cursor->picks);
     free(cursor->targets.data);
+    free(cursor->stored_samples.data);
+    free(cursor->stored_targets.data);
     free(cursor->crcs.data);
     free(cursor);
 }
@@ -90,13 +94,34 @@ static void sort_picks(const int64_t *indices, int64_t n, struct ls_pick *picks)
     if (!sorted) qsort(picks, (size_t)n, sizeof *picks, by_index);
 }
 
+// Rows of a column, by place, as checksums are of them.
+struct rows {
+    enum ls_column_id id;
+    size_t bytes; // of a row
+    char *data;
+};
+
+// Rows that are delivered as they are stored go straight to `out`; others wait in memory of the cursor.
+static ls_status gather_stored(const struct batch *batch, struct ls_open_file *file,
+                               const struct ls_pick *picks, int64_t n, char *out, struct ls_buffer *waiting,
+                               enum ls_column_id stored, struct rows *rows) {
+    rows->data = out;
+    rows->bytes = file->shard->columns[rows->id].row_bytes;
+    if (file->shard->columns[stored].name) {
+        rows->id = stored;
+        rows->bytes = file->shard->columns[stored].row_bytes;
+        LS_TRY(ls_buffer_reserve(waiting, (size_t)batch->n * rows->bytes));
+        rows->data = waiting->data;
+    }
+    return ls_column_gather(batch->dataset, file, rows->id, picks, n, rows->data, &batch->cursor->scratch);
+}
+
 static ls_status verify(const struct batch *batch, const struct ls_shard *shard, const struct ls_pick *picks,
-                        int64_t n) {
-    size_t sample_bytes = batch->dataset->info.sample_bytes, target_bytes = batch->dataset->info.target_bytes;
+                        int64_t n, const struct rows *samples, const struct rows *targets) {
     for (int64_t i = 0; i < n; i++) {
         size_t place = (size_t)picks[i].place;
-        uint32_t crc = ls_crc32c(0, batch->samples + place * sample_bytes, sample_bytes);
-        crc = ls_crc32c(crc, batch->targets + place * target_bytes, target_bytes);
+        uint32_t crc = ls_crc32c(0, samples->data + place * samples->bytes, samples->bytes);
+        crc = ls_crc32c(crc, targets->data + place * targets->bytes, targets->bytes);
         if (crc != batch->crcs[place])
             return LS_FAIL(
                 LS_INPUT, "%s: checksum mismatch at sample %lld of '%s' and '%s': stored %08x, found %08x",
@@ -106,22 +131,55 @@ static ls_status verify(const struct batch *batch, const struct ls_shard *shard,
     return LS_OK;
 }
 
+// Makes of verified rows what is delivered, at the same places in `out`.
+static ls_status deliver(const struct ls_shard *shard, enum ls_column_id id, const struct rows *rows,
+                         const struct ls_pick *picks, int64_t n, char *out) {
+    const struct ls_column *column = &shard->columns[id], *stored = &shard->columns[rows->id];
+    for (int64_t i = 0; i < n && stored != column; i++) {
+        const size_t place = (size_t)picks[i].place;
+        const int64_t row = picks[i].index - shard->first;
+        char *to = out + place * column->row_bytes;
+        LS_TRY(ls_values_convert(shard, column, stored->delivered, row, 1, rows->data + place * rows->bytes,
+                                 to));
+        LS_TRY(ls_values_check(shard, column, row, 1, to));
+    }
+    return LS_OK;
+}
+
+static ls_status gather_verified(const struct batch *batch, struct ls_open_file *file,
+                                 const struct ls_pick *picks, int64_t n) {
+    struct ls_cursor *cursor = batch->cursor;
+    const struct ls_shard *shard = file->shard;
+    struct rows samples = {.id = LS_COLUMN_INPUT}, targets = {.id = LS_COLUMN_TARGET};
+    LS_TRY(gather_stored(batch, file, picks, n, batch->samples, &cursor->stored_samples,
+                         LS_COLUMN_STORED_INPUT, &samples));
+    LS_TRY(gather_stored(batch, file, picks, n, batch->targets, &cursor->stored_targets,
+                         LS_COLUMN_STORED_TARGET, &targets));
+    LS_TRY(ls_column_gather(batch->dataset, file, LS_COLUMN_CRC, picks, n, batch->crcs, &cursor->scratch));
+    LS_TRY(verify(batch, shard, picks, n, &samples, &targets));
+    LS_TRY(deliver(shard, LS_COLUMN_INPUT, &samples, picks, n, batch->samples));
+    return deliver(shard, LS_COLUMN_TARGET, &targets, picks, n, batch->targets);
+}
+
+static ls_status gather_unverified(const struct batch *batch, struct ls_open_file *file,
+                                   const struct ls_pick *picks, int64_t n) {
+    struct ls_scratch *scratch = &batch->cursor->scratch;
+    if (batch->samples)
+        LS_TRY(ls_column_gather(batch->dataset, file, LS_COLUMN_INPUT, picks, n, batch->samples, scratch));
+    if (!batch->targets) return LS_OK;
+    return ls_column_gather(batch->dataset, file, LS_COLUMN_TARGET, picks, n, batch->targets, scratch);
+}
+
 static ls_status gather(const struct batch *batch, struct ls_open_file *file, const struct ls_pick *picks,
                         int64_t n) {
     struct ls_dataset *dataset = batch->dataset;
     const struct ls_shard *shard = file->shard;
-    struct ls_scratch *scratch = &batch->cursor->scratch;
-    if (batch->samples)
-        LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_INPUT, picks, n, batch->samples, scratch));
-    if (batch->targets)
-        LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_TARGET, picks, n, batch->targets, scratch));
+    const bool verified = batch->crcs && shard->columns[LS_COLUMN_CRC].name;
+    LS_TRY(verified ? gather_verified(batch, file, picks, n) : gather_unverified(batch, file, picks, n));
     if (batch->ids && shard->columns[LS_COLUMN_IDS].name)
-        LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_IDS, picks, n, batch->ids, scratch));
-    else if (batch->ids)
-        for (int64_t i = 0; i < n; i++) batch->ids[picks[i].place] = (uint64_t)picks[i].index;
-    if (!batch->crcs || !shard->columns[LS_COLUMN_CRC].name) return LS_OK;
-    LS_TRY(ls_column_gather(dataset, file, LS_COLUMN_CRC, picks, n, batch->crcs, scratch));
-    return verify(batch, shard, picks, n);
+        return ls_column_gather(dataset, file, LS_COLUMN_IDS, picks, n, batch->ids, &batch->cursor->scratch);
+    for (int64_t i = 0; batch->ids && i < n; i++) batch->ids[picks[i].place] = (uint64_t)picks[i].index;
+    return LS_OK;
 }
 
 static ls_status read_picks(const struct batch *batch, const struct ls_pick *picks, int64_t n) {
@@ -154,7 +212,7 @@ static ls_status read_batch(struct ls_dataset *dataset, const int64_t *indices, 
                             uint64_t position) {
     if (n <= 0) return LS_OK;
     LS_TRY(check_indices(dataset, indices, n));
-    struct batch batch = {.dataset = dataset, .samples = samples, .cursor = take_cursor(dataset, n)};
+    struct batch batch = {.dataset = dataset, .n = n, .samples = samples, .cursor = take_cursor(dataset, n)};
     if (!batch.cursor) return LS_SYSTEM;
     if (dataset->info.has_target) batch.targets = targets;
     batch.ids = ids;
@@ -183,7 +241,7 @@ ls_status ls_dataset_read_shuffled(struct ls_dataset *dataset, const int64_t *in
 
 // Chunks that are decoded here are announced once it is known where they lie; the library reads as it likes.
 static void announce_run(struct ls_dataset *dataset, struct ls_open_file *file, int64_t row, int64_t n) {
-    const struct ls_column *input = &file->shard->columns[LS_COLUMN_INPUT];
+    const struct ls_column *input = ls_samples_of(file->shard);
     int64_t row_bytes = input->row_values * (int64_t)ls_dtype_bytes(input->stored);
     if (input->path == LS_PATH_DECODED) ls_chunks_announce(file, input, row, n);
     for (struct ls_extent extent; n > 0 && input->path <= LS_PATH_CHUNKS;

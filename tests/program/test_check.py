@@ -56,6 +56,21 @@ class Check(lockstep.Case):
             self.assertIn(f"words.h5: words[{row}] is not of tokens: value {1 if row == 96 else 0} of 6 is "
                           f"{max(577, 6 * row)}, expected 0 to 576\n", said)
 
+    def test_tokens_of_a_shard(self):
+        path = self.folder / "words.h5"
+        with h5py.File(path, "w") as file:
+            file["images"] = numpy.arange(600).reshape(100, 6)
+            file["labels"] = numpy.arange(100) % 3
+        result = lockstep.run("pack", "h5", path, "-o", self.folder / "words")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        shard = self.folder / "words" / "train-00000-of-00001.h5"
+        self.assertIn("good: 100 samples of 6 tokens f32, 3 classes, 100 CRCs right\n",
+                      self.check(shard, "--tokens", 600, expect=0))
+        said = self.check(shard, "--tokens", 599)
+        self.assertIn("images[99] is not of tokens: value 5 of 6 is 599, expected 0 to 598\n", said)
+        bad = self.flipped(shard, self.places(shard)["images"][0] + 57 * 24 + 2)
+        self.assertIn("checksum mismatch at sample 57 of 'images' and 'labels'", self.check(bad, "--tokens", 600))
+
     def test_every_flip_of_a_shard(self):
         places = self.places(self.shard)
         self.assertEqual(set(places), {"images", "labels", "ids", "crc32c"})

@@ -550,6 +550,31 @@ static void test_own_shard(void **state) {
     assert_fails(LS_INPUT, "version 99", open_set("own.h5", "auto", &set));
 }
 
+// Of targets that are delivered as another type too, the checksums are looked at.
+static void test_own_shard_of_values(void **state) {
+    (void)state;
+    for (int wrong = 0; wrong < 2; wrong++) {
+        struct ls_dataset *set;
+        uint8_t samples[8];
+        float targets[2];
+        write_shard("own.h5", 50, wrong ? "crc of label" : "nothing");
+        const char *patterns[] = {scratch("own.h5")};
+        const struct ls_dataset_spec spec = {
+            .patterns = patterns, .n_patterns = 1, .target = "labels", .targets = LS_TARGETS_VALUES};
+        assert_ok(ls_dataset_open(&spec, &set));
+        for (int kept = 0; kept < 2; kept++) {
+            assert_ok(ls_dataset_read(set, (const int64_t[]){47, 1}, 2, samples, targets, NULL, true));
+            assert_true(targets[0] == 2 && targets[1] == 1 && samples[4] == pixel_of(999, 0));
+            const ls_status status =
+                ls_dataset_read(set, (const int64_t[]){1, 49}, 2, samples, targets, NULL, true);
+            if (wrong) assert_fails(LS_INPUT, "own.h5: checksum mismatch at sample 49", status);
+            if (!wrong) assert_true(status == LS_OK && targets[0] == 1 && targets[1] == 1);
+            keep_nothing(set);
+        }
+        ls_dataset_close(set);
+    }
+}
+
 static void test_cut_while_open(void **state) {
     (void)state;
     write_images("cut.h5", 0, 100, 8, 8, 1);
@@ -606,6 +631,7 @@ int main(void) {
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_scan_of_classes),
         cmocka_unit_test(test_own_shard),
+        cmocka_unit_test(test_own_shard_of_values),
         cmocka_unit_test(test_cut_while_open),
         cmocka_unit_test(test_identity),
     };

@@ -16,6 +16,28 @@ static void write_tokens(ls_dtype type, const double *numbers, const int64_t *di
     assert_ok(ls_h5_finish(file));
 }
 
+// A shard as the packer writes it, as far as reading looks at it; with the sign of a 0 turned where `wrong`.
+static void write_shard_of(ls_dtype type, const double *numbers, bool wrong) {
+    union {
+        uint64_t aligned[MOST];
+        char bytes[8 * MOST];
+    } stored;
+    const int32_t labels[ROWS] = {2, 1, 0};
+    const size_t row = LENGTH * ls_dtype_bytes(type);
+    uint32_t crcs[ROWS];
+    store_numbers(type, numbers, MOST, &stored);
+    for (int i = 0; i < ROWS; i++)
+        crcs[i] = ls_crc32c(ls_crc32c(0, stored.bytes + i * row, row), &labels[i], sizeof labels[i]);
+    if (wrong) stored.bytes[row + ls_dtype_bytes(type) - 1] ^= type == LS_F32 ? (char)0x80 : 1;
+    struct ls_h5 *file = make_file("shard.h5");
+    assert_ok(ls_h5_set_text(file, "/", LS_SHARD_ATTR_FORMAT, LS_SHARD_FORMAT));
+    assert_ok(ls_h5_set_i64(file, "/", LS_SHARD_ATTR_VERSION, LS_SHARD_VERSION));
+    add_data(file, LS_SHARD_IMAGES, type, DIM(ROWS, LENGTH), &stored);
+    add_data(file, LS_SHARD_LABELS, LS_I32, DIM(ROWS), labels);
+    add_data(file, LS_SHARD_CRC, LS_U32, DIM(ROWS), crcs);
+    assert_ok(ls_h5_finish(file));
+}
+
 static ls_status open_tokens(int64_t tokens, bool through_library, struct ls_dataset **set) {
     const char *patterns[] = {scratch("tokens.h5")};
     const struct ls_dataset_spec spec = {.patterns = patterns,
@@ -59,6 +81,31 @@ static void are_exact(void **state) {
     }
     static const double most[MOST] = {16777216, 16777215};
     expect_tokens(LS_F32, most, 16777217);
+}
+
+// The checksums are of the rows before they are made tokens, and -0 is a 0 as a token.
+static void have_checksums(void **state) {
+    (void)state;
+    static const double numbers[MOST] = {1, 2, 3, 4, 0, 6, 7, 8, 9, 10, 11, 12};
+    static const int64_t all[ROWS] = {2, 0, 1};
+    for (int i = 0; i < 8; i++) {
+        const bool wrong = i & 1, slow = i & 2;
+        struct ls_dataset *set;
+        int32_t samples[MOST], labels[ROWS];
+        write_shard_of(i & 4 ? LS_U8 : LS_F32, numbers, wrong);
+        const char *patterns[] = {scratch("shard.h5")};
+        const struct ls_dataset_spec spec = {
+            .patterns = patterns, .n_patterns = 1, .target = "labels", .tokens = 13, .through_library = slow};
+        assert_ok(ls_dataset_open(&spec, &set));
+        assert_true(ls_dataset_info(set)->checksums);
+        assert_ok(ls_dataset_read(set, all, 2, samples, labels, NULL, true));
+        assert_true(samples[0] == 9 && samples[7] == 4 && labels[0] == 0 && labels[1] == 2);
+        assert_ok(ls_dataset_read(set, all, ROWS, samples, labels, NULL, false));
+        if (wrong)
+            assert_fails(LS_INPUT, "shard.h5: checksum mismatch at sample 1 of 'images' and 'labels'",
+                         ls_dataset_read(set, all, ROWS, samples, NULL, NULL, true));
+        ls_dataset_close(set);
+    }
 }
 
 static void expect_refused(ls_dtype type, double number, int64_t tokens, const char *words) {
@@ -120,6 +167,7 @@ static void shapes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(are_exact),
+        cmocka_unit_test(have_checksums),
         cmocka_unit_test(others_are_refused),
         cmocka_unit_test(shapes),
     };
