@@ -68,8 +68,10 @@ struct ls_pack_run {
     void *context;
 };
 
+// Memory and workers for so many threads; the source stays the caller's, and open for as long as the ring.
 ls_status ls_pack_ring_open(struct ls_pack_source *source, int threads, struct ls_pack_ring **ring);
 void ls_pack_ring_close(struct ls_pack_ring *ring);
+// Reads all of the run. One run at a time; a sample that cannot be read is for `take` to judge.
 ls_status ls_pack_ring_run(struct ls_pack_ring *ring, const struct ls_pack_run *run);
 
 // Refuses a class below 0, or one that has no name where there are names.

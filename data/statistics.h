@@ -14,6 +14,7 @@ struct ls_statistics {
     double *sample_mean, *sample_deviations; // of the sample that is being added
 };
 
+// Nothing added yet; to be closed.
 ls_status ls_statistics_open(struct ls_statistics *statistics, ls_dtype type, int64_t channels);
 void ls_statistics_close(struct ls_statistics *statistics);
 // n samples [n][values], of which each has whole pixels of `channels` values.

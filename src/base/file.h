@@ -8,7 +8,7 @@
 
 #include "base/begin.h"
 
-bool ls_file_exists(const char *path);
+bool ls_file_exists(const char *path);       // of any kind; a link that leads nowhere does not
 ls_status ls_make_folders(const char *path); // like mkdir -p
 // May a file of this name be made? LS_INPUT where its folder is missing or closed to us, or where it is a
 // folder.

@@ -22,6 +22,7 @@ size_t ls_blocks_place(struct ls_block *blocks, int n);
 // The most bytes (sizes rounded up to LS_ARENA_ALIGN) that live at one node: no placement takes less.
 size_t ls_blocks_bound(const struct ls_block *blocks, int n);
 
+// As it lies in memory, without padding.
 size_t ls_value_bytes(const struct ls_graph *graph, ls_value value);
 
 // Fills in n_casts, the places of what is made of weights, converted_bytes, and conversions. Needs the final

@@ -8,6 +8,8 @@ static inline const struct ls_value_info *ls_in(const struct ls_graph *graph, co
                                                 int k) {
     return &graph->values[node->in[k]];
 }
+// What `infer` holds input k to, which `what` names in the error: LS_INPUT, with the node, what was expected
+// and what was found.
 ls_status ls_expect_rank(const struct ls_graph *graph, const struct ls_node *node, int k, const char *what,
                          int rank);
 ls_status ls_expect_shape(const struct ls_graph *graph, const struct ls_node *node, int k, const char *what,

@@ -4,6 +4,7 @@
 #include "data/augment.h"
 #include "train/model.h"
 
+// Of one that is read and checked; it points to nothing of the recipe's.
 struct ls_augment_spec ls_augmentation_of(const struct ls_recipe *recipe);
 // Is anything done to training samples?
 bool ls_augmentation_wanted(const struct ls_recipe *recipe);

@@ -4,6 +4,7 @@
 #include "ops/ops.h"
 #include "zoo/zoo.h"
 
+// As `build` of struct ls_zoo_model.
 ls_value ls_build_mlp(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_lenet(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
 ls_value ls_build_cnn(struct ls_graph *graph, ls_value x, const struct ls_zoo_options *options);
