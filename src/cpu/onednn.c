@@ -29,6 +29,7 @@ struct family {
 static const struct family conv_family = {product_fits, ls_onednn_describe_conv};
 static const struct family linear_family = {product_fits, ls_onednn_describe_linear};
 static const struct family matmul_family = {product_fits, ls_onednn_describe_matmul};
+static const struct family binary_family = {product_fits, ls_onednn_describe_binary};
 static const struct family pool_family = {pool_fits, ls_onednn_describe_pool};
 
 static const struct family *const families[LS_OPS] = {
@@ -42,8 +43,11 @@ static const struct family *const families[LS_OPS] = {
     [LS_OP_LINEAR_INPUT_GRAD] = &linear_family,
     [LS_OP_LINEAR_WEIGHT_GRAD] = &linear_family,
     [LS_OP_MATMUL] = &matmul_family,
+    [LS_OP_ADD] = &binary_family,
+    [LS_OP_MUL] = &binary_family,
     [LS_OP_AVG_POOL] = &pool_family,
     [LS_OP_AVG_POOL_GRAD] = &pool_family,
+    [LS_OP_GLOBAL_AVG_POOL] = &pool_family,
     [LS_OP_MAX_POOL_GRAD] = &pool_family,
 };
 

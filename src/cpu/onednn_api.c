@@ -70,6 +70,11 @@ dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engin
                                                        window->pad, hint, attr);
 }
 
+dnnl_status_t ls_dnnl_binary(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                             ls_dnnl_desc a, ls_dnnl_desc b, ls_dnnl_desc dst, dnnl_primitive_attr_t attr) {
+    return dnnl_binary_primitive_desc_create(primitive, engine, kind, a, b, dst, attr);
+}
+
 dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,
                              ls_dnnl_desc weights, ls_dnnl_desc bias, ls_dnnl_desc dst,
                              dnnl_primitive_attr_t attr) {
@@ -146,6 +151,13 @@ dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engin
     DNNL_TRY(dnnl_pooling_backward_desc_init(&op, kind, diff_src, diff_dst, window->stride, kernel,
                                              window->pad, window->pad));
     return dnnl_primitive_desc_create(primitive, &op, attr, engine, hint);
+}
+
+dnnl_status_t ls_dnnl_binary(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                             ls_dnnl_desc a, ls_dnnl_desc b, ls_dnnl_desc dst, dnnl_primitive_attr_t attr) {
+    dnnl_binary_desc_t op;
+    DNNL_TRY(dnnl_binary_desc_init(&op, kind, a, b, dst));
+    return dnnl_primitive_desc_create(primitive, &op, attr, engine, NULL);
 }
 
 dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,

@@ -50,6 +50,9 @@ dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engin
                                     const struct ls_dnnl_window *window, ls_dnnl_desc diff_src,
                                     ls_dnnl_desc diff_dst, dnnl_primitive_desc_t hint,
                                     dnnl_primitive_attr_t attr);
+// dst = a + b or a * b.
+dnnl_status_t ls_dnnl_binary(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                             ls_dnnl_desc a, ls_dnnl_desc b, ls_dnnl_desc dst, dnnl_primitive_attr_t attr);
 // dst [m, n] = src [m, k] · weights [k, n] + bias [1, n]; of rank 3, a product for each place of the first
 // axis.
 dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,

@@ -185,6 +185,8 @@ const struct ls_case ls_cases[] = {
      .attrs = {{.i = 2}, {.i = 0}, {.i = 1}, {.i = 3}, {.i = 4}}},
     {CASE("transpose image", TRANSPOSE, 1), .in = {X(SIGNED, 2, 3, 4, 5)},
      .attrs = {{.i = 3}, {.i = 1}, {.i = 0}, {.i = 2}, {.i = 4}}},
+    {CASE("transpose squares", TRANSPOSE, 1), .in = {X(SIGNED, 1, 18, 20)},
+     .attrs = {{.i = 0}, {.i = 2}, {.i = 1}, {.i = 3}, {.i = 4}}},
     {CASE("transpose heads", TRANSPOSE, 1), .in = {X(SIGNED, 2, 5, 1, 3, 8)},
      .attrs = {{.i = 0}, {.i = 3}, {.i = 2}, {.i = 1}, {.i = 4}}},
     {CASE("concat", CONCAT, 3), .in = {X(SIGNED, 2, 1, 3), X(SIGNED, 2, 4, 3), X(SIGNED, 2, 2, 3)},

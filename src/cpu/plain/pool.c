@@ -61,6 +61,13 @@ static bool window_is_inside(const struct window *p, int64_t h, int64_t w) {
     return h >= 0 && w >= 0 && h + p->kernel_h <= p->height && w + p->kernel_w <= p->width;
 }
 
+// Of so many windows side by side, the first at (h, w): how many see the image alike, all inside, or one by
+// one.
+static int64_t windows_alike(const struct window *p, int64_t h, int64_t w, int64_t windows) {
+    if (!window_is_inside(p, h, w)) return 1;
+    return plain_min((p->width - p->kernel_w - w) / p->stride_w + 1, windows);
+}
+
 static bool tap_is_inside(const struct window *p, int64_t h, int64_t w, int64_t tap) {
     const uint32_t row = (uint32_t)tap / (uint32_t)p->kernel_w,
                    column = (uint32_t)tap % (uint32_t)p->kernel_w;

@@ -162,6 +162,19 @@ static inline stored_bf16 stored_of_bits(plain_bits x) {
 #endif
 }
 
+// Of numbers that are stored ones.
+static inline stored_f32 cut_f32(wide_f32 x) {
+    return x;
+}
+
+static inline stored_f64 cut_f64(wide_f64 x) {
+    return x;
+}
+
+static inline stored_bf16 cut_bf16(wide_bf16 x) {
+    return stored_of_bits((plain_bits)x >> 16);
+}
+
 // As ls_bf16_from_f32 rounds.
 static inline stored_bf16 narrowed_bf16(wide_bf16 x) {
     const plain_bits bits = (plain_bits)x, nan = (plain_bits)((bits & 0x7fffffffu) > 0x7f800000u);
