@@ -31,7 +31,7 @@ struct ls_dataset_spec {
     // first axis of a sample is 1, 3 or 4 long.
     const char *axes;
     // Samples are whole numbers from 0 to tokens - 1, [N, T] or [N] of any number type, delivered as i32;
-    // `axes` is not looked at. 0: samples are values.
+    // `axes` is not looked at. Up to INT32_MAX. 0: samples are values.
     int64_t tokens;
     bool through_library; // to compare with: every byte through H5Dread, whatever the way that is better
 };

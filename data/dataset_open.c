@@ -354,6 +354,10 @@ static ls_status open_files(struct ls_dataset *dataset, const struct ls_dataset_
 ls_status ls_dataset_open_files(const struct ls_dataset_spec *spec, char *const *paths, int n_paths,
                                 struct ls_dataset **result) {
     *result = NULL;
+    if (spec->tokens < 0 || spec->tokens > INT32_MAX)
+        return LS_FAIL(LS_INPUT,
+                       "%s: samples of %lld tokens are asked for, expected 1 to %d, or 0: of values",
+                       spec->what ? spec->what : "data", (long long)spec->tokens, INT32_MAX);
     struct ls_dataset *dataset = calloc(1, sizeof *dataset);
     if (!dataset) return LS_FAIL(LS_SYSTEM, "out of memory for a data set");
     pthread_mutex_init(&dataset->lock, NULL);

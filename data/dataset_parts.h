@@ -325,6 +325,9 @@ ls_status ls_shape_input(struct ls_arena *arena, struct ls_h5 *file, const struc
 ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char *name,
                           enum ls_targets targets, struct ls_h5_dataset *found, struct ls_column *column,
                           struct ls_dataset_info *info);
+// Refuses a dataset whose numbers could not be that many tokens.
+ls_status ls_shape_check_tokens(const char *path, const char *name, const struct ls_h5_dataset *found,
+                                int64_t tokens);
 // A column of rows of `row_values` numbers, delivered as `delivered`.
 struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const struct ls_h5_dataset *found,
                               int64_t row_values, ls_dtype delivered);

@@ -28,14 +28,12 @@ static ls_status read_extents(struct ls_dataset *dataset, struct ls_open_file *f
     return LS_OK;
 }
 
-// What HDF5 is asked to convert to: the delivered type, except for numbers that may be no class.
+// What HDF5 is asked to convert to: the delivered type, but for whole numbers, which it would make of any
+// others: fractions cut off, and what is too large clipped. The numbers may be of another type than the
+// column says, that of a virtual dataset's source. f64 has every i32, and takes none for one that is not.
 static ls_dtype library_type(const struct ls_column *column) {
-    bool wide = column->stored == LS_U32 || column->stored == LS_U64 || column->stored == LS_I64;
     if (column->rows_hold == LS_ROWS_ONE_HOT) return LS_F32;
-    if (column->delivered == LS_I32 && wide) return column->stored;
-    if (column->delivered == LS_I32 && !ls_is_integer(column->stored))
-        return column->stored == LS_F64 ? LS_F64 : LS_F32;
-    return column->delivered;
+    return column->delivered == LS_I32 ? LS_F64 : column->delivered;
 }
 
 // Rows as they are stored, or as near to it as HDF5 gives them: numbers of type `from`.

@@ -141,7 +141,7 @@ static bool shape_image(const struct ls_h5_dataset *found, enum axes axes, struc
     }
 }
 
-// Whole numbers from 0 to this are all numbers of the type.
+// Whole numbers below this are all numbers of the type; the next one above it would be rounded to it.
 static int64_t most_exact(ls_dtype type) {
     switch (type) {
     case LS_F32: return INT64_C(1) << 24;
@@ -151,17 +151,14 @@ static int64_t most_exact(ls_dtype type) {
     }
 }
 
-static ls_status check_tokens(struct ls_h5 *file, const char *name, const struct ls_h5_dataset *found,
-                              int64_t tokens) {
+ls_status ls_shape_check_tokens(const char *path, const char *name, const struct ls_h5_dataset *found,
+                                int64_t tokens) {
     char text[LS_SHAPE_TEXT];
-    if (found->rank > 2)
-        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected tokens [N, T] or [N]", ls_h5_path(file),
-                       name, ls_shape_text_of(text, found));
-    if (tokens - 1 <= most_exact(found->type)) return LS_OK;
+    if (tokens - 1 < most_exact(found->type)) return LS_OK;
     return LS_FAIL(LS_INPUT,
                    "%s: dataset '%s' is %s, which does not tell all tokens from 0 to %lld apart: expected "
                    "integers",
-                   ls_h5_path(file), name, ls_shape_text_of(text, found), (long long)tokens - 1);
+                   path, name, ls_shape_text_of(text, found), (long long)tokens - 1);
 }
 
 // Whether HDF5 makes i32 of it without a loss: it would cut off fractions, and clip what is too large.
@@ -172,7 +169,11 @@ static bool widens_to_i32(ls_dtype stored) {
 static ls_status shape_tokens(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
                               const struct ls_h5_dataset *found, struct ls_column *column,
                               struct ls_dataset_info *info) {
-    LS_TRY(check_tokens(file, spec->input, found, spec->tokens));
+    char text[LS_SHAPE_TEXT];
+    if (found->rank > 2)
+        return LS_FAIL(LS_INPUT, "%s: dataset '%s' is %s, expected tokens [N, T] or [N]", ls_h5_path(file),
+                       spec->input, ls_shape_text_of(text, found));
+    LS_TRY(ls_shape_check_tokens(ls_h5_path(file), spec->input, found, spec->tokens));
     info->flat = true;
     info->channels = found->rank == 2 ? found->dim[1] : 1;
     info->type = LS_I32;

@@ -13,6 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void name_virtual(const struct ls_shard *shard, enum ls_column_id id) {
+    ls_error_prefix("%s: '%s' is virtual", shard->path, shard->columns[id].name);
+}
+
 // ---- finding them
 
 // The sources of one virtual dataset.
@@ -114,7 +118,14 @@ static ls_status view_source(const struct found *found, const struct ls_h5_sourc
     column->rows_hold = found->column->rows_hold;
     column->tokens = found->column->tokens;
     column->row_bytes = found->column->row_bytes;
-    if (there.type != found->column->stored)
+    if (column->rows_hold == LS_ROWS_TOKENS) {
+        status = ls_shape_check_tokens(source->path, source->name, &there, column->tokens);
+        if (status != LS_OK) name_virtual(found->shard, found->id);
+        LS_TRY(status);
+    }
+    // Whole numbers are made of those of any type, here; else HDF5 makes the virtual dataset's type of them.
+    const bool made_here = column->delivered == LS_I32 && there.type < LS_DTYPES;
+    if (there.type != found->column->stored && !made_here)
         *why = ls_arena_format(arena, "'%s' in %s is of another type", source->name, source->path);
     else if (column->path > LS_PATH_DECODED)
         *why = ls_arena_format(arena, "'%s' in %s is %s", source->name, source->path, there.layout);
@@ -168,10 +179,6 @@ ls_status ls_column_find_sources(struct ls_dataset *dataset, struct ls_h5 *file,
 
 // ---- reading them
 
-static void name_virtual(const struct ls_open_file *file, enum ls_column_id id) {
-    ls_error_prefix("%s: '%s' is virtual", file->shard->path, file->shard->columns[id].name);
-}
-
 ls_status ls_sources_read(struct ls_dataset *dataset, struct ls_open_file *file, enum ls_column_id id,
                           int64_t begin, int64_t n, void *out, struct ls_scratch *scratch) {
     const struct ls_column *column = &file->shard->columns[id];
@@ -188,7 +195,7 @@ ls_status ls_sources_read(struct ls_dataset *dataset, struct ls_open_file *file,
                               (char *)out + (size_t)i * column->row_bytes, scratch);
         ls_files_unpin(&source);
     }
-    if (status != LS_OK) name_virtual(file, id);
+    if (status != LS_OK) name_virtual(file->shard, id);
     return status;
 }
 
@@ -205,6 +212,6 @@ ls_status ls_sources_gather(struct ls_dataset *dataset, struct ls_open_file *fil
         status = ls_rows_gather(dataset, &source, &part->columns[id], picks + begin, length, out, scratch);
         ls_files_unpin(&source);
     }
-    if (status != LS_OK) name_virtual(file, id);
+    if (status != LS_OK) name_virtual(file->shard, id);
     return status;
 }

@@ -7,8 +7,9 @@
 
 struct ls_check_spec {
     const char *input, *target; // datasets of a data file; NULL: "images"; "labels", where there are any
-    int64_t tokens; // samples are whole numbers from 0 to tokens - 1, [N, T] or [N]; 0: samples are values
-    int threads;    // 0: the cores that the process may use
+    // Samples are whole numbers from 0 to tokens - 1, [N, T] or [N]. Up to INT32_MAX. 0: samples are values.
+    int64_t tokens;
+    int threads; // 0: the cores that the process may use
 };
 
 // A checkpoint, a file of predictions, a shard, or other people's data: every byte of it. LS_INPUT where
