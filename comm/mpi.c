@@ -67,12 +67,13 @@ static int part(size_t n, size_t begin, size_t most) {
 static ls_status start_piece(const struct exchange *e, size_t k, const char *what, struct piece *piece) {
     const struct mpi_transport *over = e->over;
     const size_t begin = k * over->piece, place = e->sum ? k % UNDER_WAY * over->piece : begin;
+    const bool receives = begin < e->n_receive; // else there may be no memory to receive in
     *piece = (struct piece){.begin = begin,
-                            .place = e->receive + place,
+                            .place = receives ? e->receive + place : NULL,
                             .n_send = part(e->n_send, begin, over->piece),
                             .n_receive = part(e->n_receive, begin, over->piece),
                             .requests = {MPI_REQUEST_NULL, MPI_REQUEST_NULL}};
-    if (piece->n_receive > 0)
+    if (receives)
         LS_TRY(ls_mpi_check(over->comm,
                             MPI_Irecv(piece->place, piece->n_receive, MPI_FLOAT, e->from, TAG, over->mpi,
                                       &piece->requests[RECEIVED]),

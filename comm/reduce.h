@@ -70,8 +70,8 @@ size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_
 // others' buffers. The system counts it as this rank's too, as it does what one process alone has.
 size_t ls_reducer_seen_bytes(int rank, int ranks, int lanes, size_t count);
 enum ls_reduce_algorithm ls_reduce_choose(int ranks, int lanes, bool fast);
-// Floats that a rank sends for a slice of `count` floats, where ranks send messages: in memory that they
-// share they send none.
+// Floats that a rank sends for a slice of `count` floats, at most: that is where each rank is alone on its
+// host. In memory that ranks share they send none, and what leaves a host is sent once for all of its ranks.
 double ls_reduce_traffic(int rank, int ranks, int lanes, bool fast, size_t count);
 
 // Enqueues the all-reduce of floats [offset, offset + count) of the fold's buffers, which `queue` sees

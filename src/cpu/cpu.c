@@ -37,11 +37,12 @@ static const char *library_isa(enum ls_cpu_kernels choice) {
     return "";
 }
 
-// Those that only some processors have: ", Winograd, pairs".
+// Those that only some processors have: ", Winograd, pairs, norms".
 static void own_kernels(const struct ls_cpu_device *cpu, char *text, size_t size) {
     const bool wanted = cpu->choice == LS_CPU_AUTO;
-    snprintf(text, size, "%s%s", wanted && ls_winograd_kernel(LS_OP_CONV, cpu->plain) ? ", Winograd" : "",
-             wanted && ls_pairs_kernel(LS_OP_CONV_WEIGHT_GRAD) ? ", pairs" : "");
+    snprintf(text, size, "%s%s%s", wanted && ls_winograd_kernel(LS_OP_CONV, cpu->plain) ? ", Winograd" : "",
+             wanted && ls_pairs_kernel(LS_OP_CONV_WEIGHT_GRAD) ? ", pairs" : "",
+             wanted && ls_batchnorm_kernel(LS_OP_BATCHNORM) ? ", norms" : "");
 }
 
 // Everything that may give other bits. Never cut: two devices with equal beginnings would pass for one.
@@ -64,7 +65,7 @@ static ls_status describe(struct ls_cpu_device *cpu, int threads) {
     const char *libm = "?";
 #endif
     const char *isa = library_isa(cpu->choice);
-    char own[24];
+    char own[32];
     own_kernels(cpu, own, sizeof own);
     const int length =
         snprintf(cpu->base.fingerprint, sizeof cpu->base.fingerprint,

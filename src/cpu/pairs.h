@@ -34,13 +34,11 @@ void ls_pairs_weight_grad(const struct ls_pairs *conv, const ls_bf16 *x, const l
                           void *workspace);
 #endif
 
-// Rows of x that a segment reads; panels and blocks lie a little further apart than they are long, so that
-// not all lie in one set of the cache. In pairs of numbers.
 static inline int64_t ls_pairs_phases(const struct ls_pairs *conv) {
     return conv->stride_h < conv->kernel_h ? conv->stride_h : conv->kernel_h;
 }
 
-// … of this phase, for so many rows of dy.
+// Rows of x in this phase that so many rows of dy meet.
 static inline int64_t ls_pairs_phase_rows(const struct ls_pairs *conv, int64_t phase, int64_t rows) {
     return rows + (conv->kernel_h - 1 - phase) / conv->stride_h;
 }
@@ -52,10 +50,13 @@ static inline int64_t ls_pairs_phase_begin(const struct ls_pairs *conv, int64_t 
     return begin;
 }
 
+// Rows of x that a segment reads.
 static inline int64_t ls_pairs_rows(const struct ls_pairs *conv) {
     return ls_pairs_phase_begin(conv, ls_pairs_phases(conv));
 }
 
+// How far apart panels and blocks lie, in pairs of numbers: a little further than they are long, so that not
+// all lie in one set of the cache.
 static inline int64_t ls_pairs_panel(const struct ls_pairs *conv) {
     return conv->group * ls_pairs_rows(conv) * conv->pairs * LS_PAIRS_PANEL + 16;
 }
