@@ -41,12 +41,15 @@ typedef uint32_t plain_bits PLAIN_VECTOR(uint32_t, WIDTH_f32);
 
 // ---- what compilers make one number at a time, by the instructions for it
 
-// a where it is greater, else b: also where one of them is NaN.
+// a where it is greater, else b: also where one of them is NaN. Its bits are kept: a maximum's instruction
+// would make 0 of a subnormal number.
 static inline wide_f32 greater_f32(wide_f32 a, wide_f32 b) {
 #if PLAIN_WIDE_BYTES == 64
-    return (wide_f32)_mm512_max_ps((__m512)a, (__m512)b);
+    const __mmask16 which = _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GT_OQ);
+    return (wide_f32)_mm512_mask_mov_ps((__m512)b, which, (__m512)a);
 #elif PLAIN_WIDE_BYTES == 32
-    return (wide_f32)_mm256_max_ps((__m256)a, (__m256)b);
+    const __m256 which = _mm256_cmp_ps((__m256)a, (__m256)b, _CMP_GT_OQ);
+    return (wide_f32)_mm256_blendv_ps((__m256)b, (__m256)a, which);
 #else
     const integers_f32 which = a > b;
     return (wide_f32)((which & (integers_f32)a) | (~which & (integers_f32)b));
