@@ -31,8 +31,8 @@ struct ls_pack_idx {
 };
 ls_status ls_pack_idx_open(const struct ls_pack_idx *job, struct ls_pack_source **source);
 
-// A pair of NPY files, plain or gzip: u8 into u8, other numbers into f32; integer targets, one a sample, are
-// classes, others f32.
+// A pair of NPY files, plain or gzip: u8 into u8, other numbers into f32, but no vectors of integers that f32
+// would round; integer targets, one a sample, are classes, others f32.
 struct ls_pack_npy {
     const char *samples, *targets;
     const char *axes;        // auto, NHWC, NCHW; NLC, NCL: signals
@@ -58,7 +58,8 @@ struct ls_pack_csv {
 };
 ls_status ls_pack_csv_open(const struct ls_pack_csv *job, struct ls_pack_source **source);
 
-// Whatever a data set reads (dataset.h), into u8 or f32 of the same shape, channels last.
+// Whatever a data set reads (dataset.h), into u8 or f32 of the same shape, channels last; but no vectors of
+// integers that f32 would round.
 struct ls_pack_h5 {
     const char *const *files;
     int n_files;
@@ -148,7 +149,8 @@ struct ls_check_report {
 };
 
 // LS_INPUT where anything is wrong, with the words of the first. `target` NULL: labels, where there are any.
-// `tokens`: as in struct ls_dataset_spec. The report is to be freed in any case.
+// `tokens`: samples are whole numbers from 0 to tokens - 1, [N, T] or [N]; up to INT32_MAX. 0: samples are
+// values. The report is to be freed in any case.
 ls_status ls_check_shard(const char *path, const char *input, const char *target, int64_t tokens, int threads,
                          struct ls_check_report *report);
 void ls_check_report_free(struct ls_check_report *report);

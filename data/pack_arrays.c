@@ -88,6 +88,9 @@ static ls_status read_samples(const struct arrays *arrays, struct worker *worker
         LS_TRY(ls_buffer_reserve(&worker->stored, (size_t)n * array->row_bytes));
         LS_TRY(read_rows(array, which, n, worker->stored.data));
         LS_TRY(to_f32(array, which, n, worker->stored.data, rows));
+        for (int64_t i = 0; i < n; i++)
+            LS_TRY(ls_pack_check_integers(&arrays->source, array->type, array->bytes.path, which[i],
+                                          (const float *)rows + i * array->row_values));
     }
     if (arrays->channels_first) ls_pack_channels_last(shape, n, rows, samples);
     return LS_OK;

@@ -47,12 +47,24 @@ static ls_status check_classes(const struct h5 *h5, const struct ls_pack_batch *
     return LS_OK;
 }
 
+static ls_status check_integers(const struct h5 *h5, const struct ls_pack_batch *batch) {
+    const struct ls_dataset_info *info = ls_dataset_info(h5->dataset);
+    for (int64_t i = 0; i < batch->n && info->flat && info->type == LS_F32; i++) {
+        int64_t row;
+        const char *path = ls_dataset_locate(h5->dataset, batch->which[i], &row);
+        LS_TRY(ls_pack_check_integers(&h5->source, info->stored, path, row,
+                                      (const float *)batch->samples + i * info->channels));
+    }
+    return LS_OK;
+}
+
 static ls_status read_dataset(struct ls_pack_source *source, void *argument,
                               const struct ls_pack_batch *batch) {
     struct h5 *h5 = (struct h5 *)source;
     const struct worker *worker = argument;
     LS_TRY(ls_dataset_read(h5->dataset, batch->which, batch->n, worker->rows ? worker->rows : batch->samples,
                            batch->targets, batch->ids, true));
+    LS_TRY(check_integers(h5, batch));
     if (worker->rows) ls_pack_channels_last(&source->shape, batch->n, worker->rows, batch->samples);
     return source->shape.classes ? check_classes(h5, batch) : LS_OK;
 }

@@ -77,6 +77,10 @@ ls_status ls_pack_ring_run(struct ls_pack_ring *ring, const struct ls_pack_run *
 // Refuses a class below 0, or one that has no name where there are names.
 ls_status ls_pack_check_class(const struct ls_pack_source *source, const char *path, int64_t sample,
                               int32_t class);
+// Refuses a vector that was stored as integers, and of which f32 may have rounded one: such may be tokens.
+// `values` are as the source's shape says.
+ls_status ls_pack_check_integers(const struct ls_pack_source *source, ls_dtype stored, const char *path,
+                                 int64_t sample, const float *values);
 // The shape of samples of these lengths, or that of `text` ("28,28,1") instead, where it is not NULL; `axes`:
 // auto, which tells channels from lengths as a data set does, NHWC, NCHW, NLC, NCL. In shards channels are
 // last: *channels_first says that ls_pack_channels_last is to bring them there.

@@ -1,3 +1,4 @@
+#include "data/dataset_parts.h"
 #include "data/pack_parts.h"
 
 #include <stdlib.h>
@@ -17,6 +18,22 @@ ls_status ls_pack_check_class(const struct ls_pack_source *source, const char *p
     if (source->n_class_names && class >= source->n_class_names)
         return LS_FAIL(LS_INPUT, "%s: target %lld: expected a class below %d, as there are names, found %d",
                        path, (long long)sample, source->n_class_names, (int)class);
+    return LS_OK;
+}
+
+ls_status ls_pack_check_integers(const struct ls_pack_source *source, ls_dtype stored, const char *path,
+                                 int64_t sample, const float *values) {
+    static const float first_rounded_to = 0x1p24f; // 2^24 + 1 becomes it
+    const int64_t n = source->shape.dim[0];
+    if (source->shape.rank != 1 || !ls_is_integer(stored) || ls_dtype_bytes(stored) < 4) return LS_OK;
+    for (int64_t i = 0; i < n; i++)
+        if (values[i] >= first_rounded_to || values[i] <= -first_rounded_to)
+            return LS_FAIL(
+                LS_INPUT,
+                "%s: sample %lld: value %lld of %lld is the integer %.0f or one near it, expected "
+                "-16777215 to 16777215: a shard holds f32, which rounds others. Amounts that may be "
+                "rounded can be given as floats",
+                path, (long long)sample, (long long)i, (long long)n, (double)values[i]);
     return LS_OK;
 }
 

@@ -29,7 +29,8 @@ const struct ls_command ls_pack_h5 = {
     .summary = "HDF5 files as people have them",
     .usage = "FILE… -o OUT [--input NAME] [--target NAME] [--shuffle]",
     .details = "HDF5 files of any kind that training reads, into shards: contiguous, checksummed, shuffled "
-               "if asked for. u8 samples stay u8, others become f32. A sample that has an id keeps it.",
+               "if asked for. u8 samples stay u8, others become f32; vectors of integers that f32 would "
+               "round are refused. A sample that has an id keeps it.",
     .example = "lockstep pack h5 mine/*.h5 --input pixels --target class -o shards --shuffle --test 0.1",
     .run = run,
 };

@@ -30,9 +30,9 @@ const struct ls_command ls_pack_npy = {
     .usage = "SAMPLES.npy TARGETS.npy -o OUT [--test 0.1] [--shuffle]",
     .details =
         "A pair of files of numpy.save: samples [N, ...] and targets [N] or [N, D], of any integer or "
-        "float type. u8 samples stay u8, others become f32. Integer targets, one a sample, are "
-        "classes; others are values. Arrays in Fortran's order are read too; shuffled, that is slow, a "
-        "read for each value.",
+        "float type. u8 samples stay u8, others become f32; vectors of integers that f32 would round are "
+        "refused. Integer targets, one a sample, are classes; others are values. Arrays in Fortran's order "
+        "are read too; shuffled, that is slow, a read for each value.",
     .example = "lockstep pack npy x.npy y.npy -o shards --shuffle --test 0.1",
     .run = run,
 };

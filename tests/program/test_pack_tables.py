@@ -1,5 +1,6 @@
 """pack csv, npy and h5: what goes into shards, the same bytes by any workers and after a kill, and every way in which a file can be bad."""
 import hashlib
+import shutil
 import time
 import unittest
 
@@ -337,6 +338,23 @@ class Repacked(Packs):
         self.bad("mine.h5: deep/er/x[4] is not finite: value 1 of 4 is nan", "h5", self.write(x, y), *self.names)
         self.bad("mine.h5: deep/y: target 8: expected a class from 0 on, found -2", "h5", self.write(numpy.ones((9, 4)), numpy.array([0] * 8 + [-2])), *self.names)
         self.bad("no file matches", "h5", self.folder / "nothing-*.h5", *self.names)
+
+    def test_integers_that_f32_rounds(self):
+        words, y = numpy.arange(36).reshape(9, 4) - 10, numpy.arange(9)
+        words[2, 1], words[8, 3] = 16777215, -16777215
+        self.pack("h5", self.write(words, y), *self.names)
+        numpy.testing.assert_array_equal(self.load()[0], words)
+        shutil.rmtree(self.out)
+        for kind, number in (("i8", 16777217), ("i4", -16777217), (">u4", 4294967295), ("u8", 1 << 50)):
+            words[8, 3] = number
+            rounded = int(numpy.float32(number))
+            said = f"sample 8: value 3 of 4 is the integer {rounded} or one near it, expected -16777215 to 16777215"
+            self.bad(f"mine.h5: {said}", "h5", self.write(numpy.abs(words).astype(kind) if "u" in kind else words.astype(kind), y), *self.names)
+        numpy.save(self.folder / "x.npy", words)
+        numpy.save(self.folder / "y.npy", y)
+        self.bad(f"x.npy: {said}", "npy", self.folder / "x.npy", self.folder / "y.npy")
+        self.pack("h5", self.write(words.astype("f8"), y), *self.names)  # said to be amounts
+        self.pack("h5", self.write(words[:, :, None], y), *self.names, "--replace")  # images
 
     def test_same_bytes_by_any_workers(self):
         random = numpy.random.default_rng(3)
