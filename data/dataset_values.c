@@ -16,8 +16,8 @@ static ls_status refuse_not_finite(const struct ls_shard *shard, const struct ls
 }
 
 // The number at `value` is no class, or no token: number `bad` of rows that begin with `begin`.
-static ls_status refuse_whole(const struct ls_shard *shard, const struct ls_column *column, int64_t begin,
-                              int64_t bad, ls_dtype type, const void *value) {
+static ls_status refuse_number(const struct ls_shard *shard, const struct ls_column *column, int64_t begin,
+                               int64_t bad, ls_dtype type, const void *value) {
     const long long row = begin + bad / column->row_values, at = bad % column->row_values;
     char digits[32];
     if (type == LS_F64) {
@@ -26,12 +26,13 @@ static ls_status refuse_whole(const struct ls_shard *shard, const struct ls_colu
         float number = 0;
         ls_widen(type, value, 1, &number);
         snprintf(digits, sizeof digits, "%.9g", (double)number);
-    } else if (type == LS_U64)
+    } else if (type == LS_U64) {
         snprintf(digits, sizeof digits, "%llu", (unsigned long long)*(const uint64_t *)value);
-    else if (type == LS_U32)
+    } else if (type == LS_U32) {
         snprintf(digits, sizeof digits, "%lu", (unsigned long)*(const uint32_t *)value);
-    else
+    } else {
         snprintf(digits, sizeof digits, "%lld", (long long)*(const int64_t *)value);
+    }
     if (column->rows_hold == LS_ROWS_TOKENS)
         return LS_FAIL(LS_INPUT,
                        "%s: %s[%lld] is not of tokens: value %lld of %lld is %s, expected 0 to %lld",
@@ -59,7 +60,7 @@ static ls_status refuse_not_tokens(const struct ls_shard *shard, const struct ls
     int64_t bad = 0;
     while ((uint32_t)values[bad] <= most) bad++;
     const int64_t value = values[bad];
-    return refuse_whole(shard, column, begin, bad, LS_I64, &value);
+    return refuse_number(shard, column, begin, bad, LS_I64, &value);
 }
 
 static ls_status refuse_not_labels(const struct ls_shard *shard, const struct ls_column *column,
@@ -119,6 +120,6 @@ ls_status ls_values_convert(const struct ls_shard *shard, const struct ls_column
     }
     int64_t bad = ls_narrow(from, in, count, out);
     if (bad == count) return LS_OK;
-    return refuse_whole(shard, column, begin, bad, from,
-                        (const char *)in + (size_t)bad * ls_dtype_bytes(from));
+    return refuse_number(shard, column, begin, bad, from,
+                         (const char *)in + (size_t)bad * ls_dtype_bytes(from));
 }

@@ -13,7 +13,8 @@ struct ls_planning_request {
     struct ls_recipe_source recipe;
     int ranks;             // of one host, which share its cores; 0 is 1
     int64_t device_memory; // bytes that a rank may take of its device; 0: as the recipe says
-    // Of u8 samples, instead of looking into the data; height 0: look.
+    // Of u8 samples, instead of looking into the data; of a model that reads tokens, 1, 1 and how many a
+    // sample holds. height 0: look.
     int64_t height, width, channels;
 };
 

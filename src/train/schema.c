@@ -89,7 +89,7 @@ const struct ls_key ls_schema[] = {
     RESULT("model.vocabulary", INTEGER, AT(model.vocabulary), .preset = "0", RANGE(0, 2147483647),
            .help =
                "of a model that reads tokens: how many there are; samples hold whole numbers from 0 to one "
-               "less"),
+               "less; at most 2147483647"),
     RESULT("model.dropout", NUMBER, AT(model.dropout), .preset = "0", RANGE(0, 1), .below = true,
            .help = "part of the values dropped before the last layer; left out, it is 0.2 where the model is "
                    "mobilenetv2 or efficientnet_b0, 0.5 where it is vgg16"),

@@ -99,6 +99,12 @@ static ls_status check_shape(const struct ls_session *session, const char *check
     const bool same = dim[1] == info->height && dim[2] == info->width;
     const bool holds_it = seen > 0 && info->height >= seen && info->width >= seen;
     if (dim[0] == info->channels && (same || holds_it)) return LS_OK;
+    if (info->type == LS_I32)
+        return LS_FAIL(LS_INPUT,
+                       "%s: dataset '%s' holds samples of %" PRId64
+                       " tokens, but %s was trained on samples of %lld",
+                       ls_dataset_locate(session->dataset, 0, &index), session->recipe.data.input,
+                       info->channels, checkpoint, dim[0]);
     return LS_FAIL(LS_INPUT,
                    "%s: dataset '%s' holds samples of %" PRId64 "x%" PRId64 "x%" PRId64
                    " (height, width, channels), but %s was trained on samples of %lldx%lldx%lld",

@@ -125,6 +125,9 @@ ls_status ls_data_open(const struct ls_recipe *recipe, bool test, struct ls_data
 ls_status ls_data_same_shape(const struct ls_recipe *recipe, const struct ls_dataset_info *train,
                              const struct ls_dataset_info *test) {
     const char *place = ls_recipe_place(recipe, "data.test");
+    if (train->type == LS_I32 && train->channels != test->channels)
+        return LS_FAIL(LS_INPUT, "%s: samples are of %lld tokens, those of data.train of %lld", place,
+                       (long long)test->channels, (long long)train->channels);
     if (train->height != test->height || train->width != test->width || train->channels != test->channels)
         return LS_FAIL(LS_INPUT,
                        "%s: samples are %lldx%lldx%lld (height, width, channels), those of data.train "

@@ -32,6 +32,8 @@ static const struct ls_zoo_model models[] = {
     {"vit_s16", "vision transformer, small, patches of 16x16 (blocks; Dosovitskiy et al. 2021)",
      ls_build_vit_s16, 224, 3, IMAGES, NULL},
 };
+#undef IMAGES
+#undef SIGNALS
 enum { MODELS = sizeof models / sizeof *models };
 
 // Models of the program's own, behind those of the table. They come one at a time and stay, so that whoever
