@@ -15,7 +15,7 @@ static bool product_fits(const struct ls_graph *graph, const struct ls_node *nod
            (node->n_in < 3 || ls_info(graph, node->in[2])->dtype == LS_F32);
 }
 
-static bool pool_fits(const struct ls_graph *graph, const struct ls_node *node) {
+static bool one_fits(const struct ls_graph *graph, const struct ls_node *node) {
     return ls_onednn_type(ls_info(graph, node->in[0])->dtype) != dnnl_data_type_undef;
 }
 
@@ -30,7 +30,8 @@ static const struct family conv_family = {product_fits, ls_onednn_describe_conv}
 static const struct family linear_family = {product_fits, ls_onednn_describe_linear};
 static const struct family matmul_family = {product_fits, ls_onednn_describe_matmul};
 static const struct family binary_family = {product_fits, ls_onednn_describe_binary};
-static const struct family pool_family = {pool_fits, ls_onednn_describe_pool};
+static const struct family eltwise_family = {one_fits, ls_onednn_describe_eltwise};
+static const struct family pool_family = {one_fits, ls_onednn_describe_pool};
 
 static const struct family *const families[LS_OPS] = {
     [LS_OP_CONV] = &conv_family,
@@ -45,6 +46,8 @@ static const struct family *const families[LS_OPS] = {
     [LS_OP_MATMUL] = &matmul_family,
     [LS_OP_ADD] = &binary_family,
     [LS_OP_MUL] = &binary_family,
+    [LS_OP_LEAKY_RELU] = &eltwise_family,
+    [LS_OP_HARD_SWISH] = &eltwise_family,
     [LS_OP_AVG_POOL] = &pool_family,
     [LS_OP_AVG_POOL_GRAD] = &pool_family,
     [LS_OP_GLOBAL_AVG_POOL] = &pool_family,

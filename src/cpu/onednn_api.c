@@ -70,6 +70,13 @@ dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engin
                                                        window->pad, hint, attr);
 }
 
+static dnnl_status_t eltwise(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                             float alpha, float beta, ls_dnnl_desc src, ls_dnnl_desc dst,
+                             dnnl_primitive_attr_t attr) {
+    return dnnl_eltwise_forward_primitive_desc_create(primitive, engine, dnnl_forward_training, kind, src,
+                                                      dst, alpha, beta, attr);
+}
+
 dnnl_status_t ls_dnnl_binary(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
                              ls_dnnl_desc a, ls_dnnl_desc b, ls_dnnl_desc dst, dnnl_primitive_attr_t attr) {
     return dnnl_binary_primitive_desc_create(primitive, engine, kind, a, b, dst, attr);
@@ -153,6 +160,15 @@ dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engin
     return dnnl_primitive_desc_create(primitive, &op, attr, engine, hint);
 }
 
+static dnnl_status_t eltwise(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
+                             float alpha, float beta, ls_dnnl_desc src, ls_dnnl_desc dst,
+                             dnnl_primitive_attr_t attr) {
+    (void)dst; // lies as src does
+    dnnl_eltwise_desc_t op;
+    DNNL_TRY(dnnl_eltwise_forward_desc_init(&op, dnnl_forward_training, kind, src, alpha, beta));
+    return dnnl_primitive_desc_create(primitive, &op, attr, engine, NULL);
+}
+
 dnnl_status_t ls_dnnl_binary(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
                              ls_dnnl_desc a, ls_dnnl_desc b, ls_dnnl_desc dst, dnnl_primitive_attr_t attr) {
     dnnl_binary_desc_t op;
@@ -169,6 +185,17 @@ dnnl_status_t ls_dnnl_matmul(dnnl_primitive_desc_t *primitive, dnnl_engine_t eng
 }
 
 #endif
+
+dnnl_status_t ls_dnnl_leaky_relu(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, float slope,
+                                 ls_dnnl_desc src, ls_dnnl_desc dst, dnnl_primitive_attr_t attr) {
+    return eltwise(primitive, engine, dnnl_eltwise_relu, slope, 0, src, dst, attr);
+}
+
+// Version 2.6 knows the two numbers, and reads none.
+dnnl_status_t ls_dnnl_hard_swish(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,
+                                 ls_dnnl_desc dst, dnnl_primitive_attr_t attr) {
+    return eltwise(primitive, engine, dnnl_eltwise_hardswish, 1.0f / 6, 0.5f, src, dst, attr);
+}
 
 static dnnl_status_t set_attr(dnnl_primitive_attr_t attr) {
     DNNL_TRY(dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user));

@@ -50,6 +50,11 @@ dnnl_status_t ls_dnnl_pool_backward(dnnl_primitive_desc_t *primitive, dnnl_engin
                                     const struct ls_dnnl_window *window, ls_dnnl_desc diff_src,
                                     ls_dnnl_desc diff_dst, dnnl_primitive_desc_t hint,
                                     dnnl_primitive_attr_t attr);
+// dst = src where it is above 0, else slope * src; and src * min(max(src / 6 + 1 / 2, 0), 1).
+dnnl_status_t ls_dnnl_leaky_relu(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, float slope,
+                                 ls_dnnl_desc src, ls_dnnl_desc dst, dnnl_primitive_attr_t attr);
+dnnl_status_t ls_dnnl_hard_swish(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, ls_dnnl_desc src,
+                                 ls_dnnl_desc dst, dnnl_primitive_attr_t attr);
 // dst = a + b or a * b.
 dnnl_status_t ls_dnnl_binary(dnnl_primitive_desc_t *primitive, dnnl_engine_t engine, dnnl_alg_kind_t kind,
                              ls_dnnl_desc a, ls_dnnl_desc b, ls_dnnl_desc dst, dnnl_primitive_attr_t attr);

@@ -71,6 +71,8 @@ dnnl_status_t ls_onednn_describe_matmul(struct ls_onednn_task *task, const struc
                                         const struct ls_node *node);
 dnnl_status_t ls_onednn_describe_binary(struct ls_onednn_task *task, const struct ls_graph *graph,
                                         const struct ls_node *node);
+dnnl_status_t ls_onednn_describe_eltwise(struct ls_onednn_task *task, const struct ls_graph *graph,
+                                         const struct ls_node *node);
 dnnl_status_t ls_onednn_describe_pool(struct ls_onednn_task *task, const struct ls_graph *graph,
                                       const struct ls_node *node);
 
