@@ -18,6 +18,17 @@ PLAIN_INLINE void plain_widen_vector(size_t from, size_t to, const void *x, void
         _mm512_storeu_si512(v, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256(x)), 16));
 }
 
+// The first of the numbers in `part`, fewer than PLAIN_VECTOR, become x's.
+PLAIN_INLINE void plain_take_some(size_t size, int64_t left, const void *x, void *part) {
+    const __mmask16 there = (__mmask16)((1u << left) - 1);
+    if (size == 2)
+        _mm256_storeu_si256(part, _mm256_mask_loadu_epi16(_mm256_loadu_si256(part), there, x));
+    else if (size == 4)
+        _mm512_storeu_si512(part, _mm512_mask_loadu_epi32(_mm512_loadu_si512(part), there, x));
+    else
+        memcpy(part, x, (size_t)left * size);
+}
+
 // 32 at a time, then 16, some of them twice; fewer than 16 by a mask, which is slow. It takes subnormal
 // numbers for 0, as all arithmetic here does, so that none comes in.
 __attribute__((target("avx512bf16"))) static void plain_narrow_vectors(int64_t n, const float *from,
@@ -50,6 +61,10 @@ PLAIN_INLINE void plain_widen_vector(size_t from, size_t to, const void *x, void
     if (from == to) memcpy(v, x, to * PLAIN_VECTOR);
     for (int l = 0; from != to && l < PLAIN_VECTOR; l++)
         ((float *)v)[l] = ls_bf16_to_f32(((const ls_bf16 *)x)[l]);
+}
+
+PLAIN_INLINE void plain_take_some(size_t size, int64_t left, const void *x, void *part) {
+    memcpy(part, x, (size_t)left * size);
 }
 
 static inline bool plain_narrow(int64_t n, const float *from, const ls_bf16 *to) {
