@@ -73,13 +73,13 @@ struct tanh_grad_of {
 struct hard_swish_of {
     __device__ float operator()(float x, float) const {
         float raised = x + 3 < 0 ? 0 : x + 3;
-        return x * ((raised > 6 ? 6 : raised) / 6);
+        return x * ((raised > 6 ? 6 : raised) * (float)(1.0 / 6));
     }
 };
 
 struct hard_swish_grad_of {
     __device__ float operator()(float x, float dy) const {
-        float inside = dy * (x / 3 + 0.5f);
+        float inside = dy * (x * (float)(1.0 / 3) + 0.5f);
         return x <= -3 ? 0 : x >= 3 ? dy : inside;
     }
 };
