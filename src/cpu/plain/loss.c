@@ -21,12 +21,6 @@
 // Numbers at a time where they are computed before they are summed, and of which f32 adds powers.
 enum { PIECE = 256, MOST = 4096 };
 
-static double fold_wide(double *lane) {
-    for (int half = PLAIN_VECTOR / 2; half > 0; half /= 2)
-        for (int l = 0; l < half; l++) lane[l] += lane[half + l];
-    return lane[0];
-}
-
 // Element i of an input that is f32 or f64.
 static double wide_input(const struct ls_kernel_call *call, int input, int64_t i) {
     if (ls_info(call->graph, call->node->in[input])->dtype == LS_F64)
