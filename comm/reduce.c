@@ -26,23 +26,6 @@ static size_t scratch_floats(int rank, int ranks, int lanes, bool fast, size_t m
     return 0;
 }
 
-struct ls_merges ls_merges_make(struct ls_arena *memory, int ranks, int lanes) {
-    struct ls_merges merges = {.first_node = LS_ARENA_NEW(memory, int, ranks + 1),
-                               .adds = LS_ARENA_NEW(memory, struct ls_fold_add, lanes)};
-    struct ls_tree_fold fold = {.lanes = lanes};
-    int n_nodes = 0;
-    for (int p = 0; p < ranks; p++) {
-        struct ls_tree_node nodes[LS_MAX_NODES];
-        const int n = ls_tree_nodes_of(p, ranks, lanes, nodes);
-        for (int i = 0; i < n; i++) {
-            nodes[i].buffer = n_nodes++;
-            merges.n_adds += ls_tree_push(&fold, nodes[i], merges.adds + merges.n_adds);
-        }
-        merges.first_node[p + 1] = n_nodes;
-    }
-    return merges;
-}
-
 size_t ls_reducer_scratch_bytes(int rank, int ranks, int lanes, bool fast, size_t max_count) {
     return scratch_floats(rank, ranks, lanes, fast, max_count) * sizeof(float);
 }

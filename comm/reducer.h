@@ -6,14 +6,6 @@
 
 enum { LS_REDUCE_FEW = 4096 };
 
-// How ranks' nodes are folded; these are numbered from left to right.
-struct ls_merges {
-    int *first_node;          // [ranks + 1]: rank p holds nodes first_node[p] up to first_node[p + 1]
-    struct ls_fold_add *adds; // [n_adds]: of nodes; the last one gives the root
-    int n_adds;
-};
-struct ls_merges ls_merges_make(struct ls_arena *memory, int ranks, int lanes);
-
 struct ls_reducer {
     struct ls_transport *transport;
     struct ls_device *device;

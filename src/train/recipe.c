@@ -86,12 +86,6 @@ ls_status ls_recipe_read(const char *path, const char *const *overrides, int n_o
     return status;
 }
 
-const char *ls_recipe_place(const struct ls_recipe *recipe, const char *key) {
-    const struct ls_key *known = ls_schema_find(key);
-    const char *place = known && recipe->places ? recipe->places[known - ls_schema] : NULL;
-    return place ? place : key;
-}
-
 void ls_recipe_free(struct ls_recipe *recipe) {
     ls_arena_free(&recipe->memory_arena);
     *recipe = (struct ls_recipe){.path = ""};

@@ -166,3 +166,9 @@ ls_status ls_recipe_same_result(const struct ls_recipe *saved, const struct ls_r
     ls_text_free(&differences);
     return status;
 }
+
+const char *ls_recipe_place(const struct ls_recipe *recipe, const char *key) {
+    const struct ls_key *known = ls_schema_find(key);
+    const char *place = known && recipe->places ? recipe->places[known - ls_schema] : NULL;
+    return place ? place : key;
+}
