@@ -44,7 +44,7 @@ struct ls_dataset_info {
     int64_t height, width, channels; // of a sample; vectors are 1 x 1 x length, signals 1 x length x channels
     bool channels_first;             // how a sample lies on disk
     bool flat;                       // the sample is a vector
-    ls_dtype stored;                 // type on disk
+    ls_dtype stored;                 // type on disk, of the first file that has samples
     ls_dtype type; // type that the reader delivers: tokens as i32; else u8 as u8, everything else as f32
     size_t sample_bytes; // as delivered
     bool has_target;
@@ -64,6 +64,8 @@ struct ls_dataset_info {
 ls_status ls_dataset_open(const struct ls_dataset_spec *spec, struct ls_dataset **dataset);
 void ls_dataset_close(struct ls_dataset *dataset);
 const struct ls_dataset_info *ls_dataset_info(const struct ls_dataset *dataset);
+// The type on disk of a sample, by its global index: files may differ in it.
+ls_dtype ls_dataset_stored_type(const struct ls_dataset *dataset, int64_t index);
 // "shards/train-00001.h5" and the index inside it, of a global index.
 const char *ls_dataset_locate(const struct ls_dataset *dataset, int64_t index, int64_t *index_in_file);
 // File i of info.n_files, in the order of its samples, and how many it has.

@@ -287,6 +287,10 @@ static const char *add_cost(struct ls_dataset *dataset, const struct ls_column *
                            note, dataset->info.leftover_bytes >> 20);
 }
 
+static ls_dtype type_on_disk(const struct ls_column *column) {
+    return column->chunking ? column->chunking->found.type : column->stored;
+}
+
 // "2 of 3 files by pread; 1 through H5Dread, on one thread: a.h5: images is compact"
 static const char *path_note(struct ls_dataset *dataset) {
     struct ls_arena *arena = &dataset->names;
@@ -298,8 +302,7 @@ static const char *path_note(struct ls_dataset *dataset) {
         for (int i = 0; i < dataset->n_shards; i++) {
             const struct ls_column *input = &dataset->shards[i].columns[LS_COLUMN_INPUT];
             if (dataset->shards[i].samples == 0 || (int)input->path != path) continue;
-            converted = converted ||
-                        (input->chunking ? input->chunking->found.type : input->stored) != input->delivered;
+            converted = converted || type_on_disk(input) != input->delivered;
             if (n++ == 0) first = &dataset->shards[i];
         }
         if (n == 0) continue;
@@ -494,6 +497,10 @@ const char *ls_dataset_path_note(const struct ls_dataset *dataset) {
 const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int *n) {
     *n = dataset->n_class_names;
     return dataset->class_names;
+}
+
+ls_dtype ls_dataset_stored_type(const struct ls_dataset *dataset, int64_t index) {
+    return type_on_disk(&ls_shard_of(dataset, index)->columns[LS_COLUMN_INPUT]);
 }
 
 const char *ls_dataset_locate(const struct ls_dataset *dataset, int64_t index, int64_t *index_in_file) {

@@ -52,8 +52,8 @@ static ls_status check_integers(const struct h5 *h5, const struct ls_pack_batch 
     for (int64_t i = 0; i < batch->n && info->flat && info->type == LS_F32; i++) {
         int64_t row;
         const char *path = ls_dataset_locate(h5->dataset, batch->which[i], &row);
-        LS_TRY(ls_pack_check_integers(&h5->source, info->stored, path, row,
-                                      (const float *)batch->samples + i * info->channels));
+        LS_TRY(ls_pack_check_integers(&h5->source, ls_dataset_stored_type(h5->dataset, batch->which[i]), path,
+                                      row, (const float *)batch->samples + i * info->channels));
     }
     return LS_OK;
 }

@@ -350,6 +350,9 @@ class Repacked(Packs):
             rounded = int(numpy.float32(number))
             said = f"sample 8: value 3 of 4 is the integer {rounded} or one near it, expected -16777215 to 16777215"
             self.bad(f"mine.h5: {said}", "h5", self.write(numpy.abs(words).astype(kind) if "u" in kind else words.astype(kind), y), *self.names)
+        amounts = self.write(words.astype("f4"), y, "amounts.h5")
+        for files in ((amounts, self.write(words, y)), (self.write(words, y), amounts)):  # each is of its own type
+            self.bad(f"mine.h5: {said}", "h5", *files, *self.names)
         numpy.save(self.folder / "x.npy", words)
         numpy.save(self.folder / "y.npy", y)
         self.bad(f"x.npy: {said}", "npy", self.folder / "x.npy", self.folder / "y.npy")
