@@ -126,19 +126,12 @@ static ls_status sum_now(void *argument) {
     return ls_mpi_sum_f32(sum->over->comm, sum->over->mpi, sum->data, sum->n, "all-reduce of gradients");
 }
 
-// NOLINTBEGIN(readability-non-const-parameter): what is received or summed is written by the host calls.
-static void enqueue_exchange(struct mpi_transport *over, int to, const float *send, size_t n_send, int from,
-                             float *receive, size_t n_receive, struct ls_queue *queue) {
-    struct exchange e = {.over = over,
-                         .to = to,
-                         .from = from,
-                         .send = send,
-                         .receive = receive,
-                         .n_send = n_send,
-                         .n_receive = n_receive};
+static void enqueue_exchange(struct mpi_transport *over, struct exchange e, struct ls_queue *queue) {
+    e.over = over;
     over->device->api->call(queue, exchange_now, &e, sizeof e);
 }
 
+// NOLINTBEGIN(readability-non-const-parameter): what is received or summed is written by the host calls.
 static void enqueue_sum(struct mpi_transport *over, float *data, size_t n, struct ls_queue *queue) {
     struct sum sum = {.over = over, .data = data, .n = n};
     over->device->api->call(queue, sum_now, &sum, sizeof sum);
@@ -147,18 +140,21 @@ static void enqueue_sum(struct mpi_transport *over, float *data, size_t n, struc
 static void exchange(struct ls_transport *transport, int to, const float *send, size_t n_send, int from,
                      float *receive, size_t n_receive, struct ls_queue *queue) {
     struct mpi_transport *over = transport->state;
+    struct exchange e = {
+        .to = to, .from = from, .send = send, .receive = receive, .n_send = n_send, .n_receive = n_receive};
     if (over->device->host_memory) {
-        enqueue_exchange(over, to, send, n_send, from, receive, n_receive, queue);
+        enqueue_exchange(over, e, queue);
         return;
     }
     const struct ls_device_api *api = over->device->api;
+    e.send = over->sent, e.receive = over->received;
     while (n_send > 0 || n_receive > 0) {
-        const size_t sends = smaller(n_send, over->bounce), receives = smaller(n_receive, over->bounce);
-        if (sends > 0) api->copy(queue, over->sent, send, sends * sizeof(float));
-        enqueue_exchange(over, to, over->sent, sends, from, over->received, receives, queue);
-        if (receives > 0) api->copy(queue, receive, over->received, receives * sizeof(float));
-        if (sends > 0) send += sends, n_send -= sends;
-        if (receives > 0) receive += receives, n_receive -= receives;
+        e.n_send = smaller(n_send, over->bounce), e.n_receive = smaller(n_receive, over->bounce);
+        if (e.n_send > 0) api->copy(queue, over->sent, send, e.n_send * sizeof(float));
+        enqueue_exchange(over, e, queue);
+        if (e.n_receive > 0) api->copy(queue, receive, over->received, e.n_receive * sizeof(float));
+        if (e.n_send > 0) send += e.n_send, n_send -= e.n_send;
+        if (e.n_receive > 0) receive += e.n_receive, n_receive -= e.n_receive;
     }
 }
 
@@ -166,9 +162,7 @@ static void exchange(struct ls_transport *transport, int to, const float *send, 
 static void exchange_add(struct ls_transport *transport, int partner, const float *send, size_t n_send,
                          float *sum, size_t n_receive, bool on_the_left, float *scratch,
                          struct ls_queue *queue) {
-    struct mpi_transport *over = transport->state;
-    const struct exchange e = {.over = over,
-                               .to = partner,
+    const struct exchange e = {.to = partner,
                                .from = partner,
                                .send = send,
                                .receive = scratch,
@@ -176,7 +170,7 @@ static void exchange_add(struct ls_transport *transport, int partner, const floa
                                .n_send = n_send,
                                .n_receive = n_receive,
                                .on_the_left = on_the_left};
-    over->device->api->call(queue, exchange_now, &e, sizeof e);
+    enqueue_exchange(transport->state, e, queue);
 }
 
 static void all_reduce(struct ls_transport *transport, float *data, size_t n, struct ls_queue *queue) {

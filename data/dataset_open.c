@@ -77,9 +77,11 @@ static ls_status find_checksums(struct ls_arena *arena, struct ls_h5 *file,
                                 const struct file_view *view) {
     struct ls_column *columns = shard->columns;
     if (!view->ours || !reads_own_names(spec) || !columns[LS_COLUMN_TARGET].name) return LS_OK;
+    LS_TRY(find_numbers(arena, file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]));
+    if (!columns[LS_COLUMN_CRC].name) return LS_OK;
     columns[LS_COLUMN_STORED_INPUT] = as_stored(arena, &view->input, &columns[LS_COLUMN_INPUT]);
     columns[LS_COLUMN_STORED_TARGET] = as_stored(arena, &view->target, &columns[LS_COLUMN_TARGET]);
-    return find_numbers(arena, file, LS_SHARD_CRC, LS_U32, shard->samples, true, &columns[LS_COLUMN_CRC]);
+    return LS_OK;
 }
 
 static ls_status view_datasets(struct ls_dataset *dataset, struct ls_h5 *file,
@@ -287,10 +289,6 @@ static const char *add_cost(struct ls_dataset *dataset, const struct ls_column *
                            note, dataset->info.leftover_bytes >> 20);
 }
 
-static ls_dtype type_on_disk(const struct ls_column *column) {
-    return column->chunking ? column->chunking->found.type : column->stored;
-}
-
 // "2 of 3 files by pread; 1 through H5Dread, on one thread: a.h5: images is compact"
 static const char *path_note(struct ls_dataset *dataset) {
     struct ls_arena *arena = &dataset->names;
@@ -302,7 +300,7 @@ static const char *path_note(struct ls_dataset *dataset) {
         for (int i = 0; i < dataset->n_shards; i++) {
             const struct ls_column *input = &dataset->shards[i].columns[LS_COLUMN_INPUT];
             if (dataset->shards[i].samples == 0 || (int)input->path != path) continue;
-            converted = converted || type_on_disk(input) != input->delivered;
+            converted = converted || ls_column_type_on_disk(input) != input->delivered;
             if (n++ == 0) first = &dataset->shards[i];
         }
         if (n == 0) continue;
@@ -500,7 +498,7 @@ const char *const *ls_dataset_class_names(const struct ls_dataset *dataset, int 
 }
 
 ls_dtype ls_dataset_stored_type(const struct ls_dataset *dataset, int64_t index) {
-    return type_on_disk(&ls_shard_of(dataset, index)->columns[LS_COLUMN_INPUT]);
+    return ls_column_type_on_disk(&ls_shard_of(dataset, index)->columns[LS_COLUMN_INPUT]);
 }
 
 const char *ls_dataset_locate(const struct ls_dataset *dataset, int64_t index, int64_t *index_in_file) {

@@ -331,6 +331,8 @@ ls_status ls_shape_check_tokens(const char *path, const char *name, const struct
 // A column of rows of `row_values` numbers, delivered as `delivered`.
 struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const struct ls_h5_dataset *found,
                               int64_t row_values, ls_dtype delivered);
+// The type of its numbers in the file: of FETCHED rows, HDF5 has made what is called stored.
+ls_dtype ls_column_type_on_disk(const struct ls_column *column);
 enum { LS_SHAPE_TEXT = 256 };
 // "[60000, 28, 28] u8"
 char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *found);

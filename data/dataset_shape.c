@@ -52,6 +52,10 @@ struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const st
     return column;
 }
 
+ls_dtype ls_column_type_on_disk(const struct ls_column *column) {
+    return column->chunking ? column->chunking->found.type : column->stored;
+}
+
 // Far more than a sample is, and far from overflow even times the longest dimension that passes.
 static const int64_t MOST_ROW_VALUES = INT64_C(1) << 31;
 

@@ -7,12 +7,10 @@ static ls_status refuse_not_finite(const struct ls_shard *shard, const struct ls
     int64_t count = n * column->row_values;
     int64_t bad = ls_first_not_finite(values, count);
     if (bad == count) return LS_OK;
-    // Of FETCHED rows, HDF5 has made what is called stored.
-    const ls_dtype in_file = column->chunking ? column->chunking->found.type : column->stored;
     return LS_FAIL(LS_INPUT, "%s: %s[%lld] is not finite: value %lld of %lld is %g%s", shard->path,
                    column->name, (long long)(begin + bad / column->row_values),
                    (long long)(bad % column->row_values), (long long)column->row_values, (double)values[bad],
-                   in_file == LS_F64 ? " as f32" : "");
+                   ls_column_type_on_disk(column) == LS_F64 ? " as f32" : "");
 }
 
 // The number at `value` is no class, or no token: number `bad` of rows that begin with `begin`.

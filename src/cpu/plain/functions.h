@@ -38,6 +38,16 @@ static inline double plain_exp(double x) {
     return sum * power;
 }
 
+// 2^k, of k + 1.5 * 2^23: its last bits are k.
+static inline float plain_power_of_two(float shifted) {
+    uint32_t bits;
+    float power;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits + 127) << 23;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+}
+
 // exp(x - less) in f32, good to 1.5 units, for -87 <= x <= 0 and |less| < 1/19. The first term left out is
 // r^8 / 8! < 2e-8, without `less` < 6e-9.
 static inline float plain_exp_within_f32(float x, float less) {
@@ -48,12 +58,7 @@ static inline float plain_exp_within_f32(float x, float less) {
     sum = (1.0f / 24 + 1.0f / 120 * r) + square * sum;
     sum = (1.0f / 2 + 1.0f / 6 * r) + square * sum;
     sum = 1 + (r + square * sum);
-    uint32_t bits;
-    float power;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 127) << 23;
-    memcpy(&power, &bits, sizeof power);
-    return sum * power;
+    return sum * plain_power_of_two(shifted);
 }
 
 // exp(x) for x <= 0; below -87, where it is 1e-38, 0.
@@ -92,12 +97,7 @@ static inline float plain_tanh_f32(float x) {
     const float r = twice - k * 0x1.62e430p-1f, square = r * r;
     float sum = 0x1.555674p-5f + 0x1.1227b0p-7f * r + 0x1.6bebfep-10f * square;
     sum = r + square * ((0x1.fffffep-2f + 0x1.5554b0p-3f * r) + square * sum);
-    uint32_t bits;
-    float power;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 127) << 23;
-    memcpy(&power, &bits, sizeof power);
-    const float e = power * sum + (power - 1);
+    const float power = plain_power_of_two(shifted), e = power * sum + (power - 1);
     return copysignf(e / (e + 2), x);
 }
 
@@ -196,12 +196,7 @@ static inline float plain_exp_within_bf16(float x) {
     const float shifted = scaled + round, k = shifted - round, r = scaled - k, square = r * r;
     float sum = 0x1.ec06dap-3f + 0x1.ca1440p-5f * r + 0x1.3997d6p-7f * square;
     sum = (0x1.ffffe8p-1f + 0x1.62e0dcp-1f * r) + square * sum;
-    uint32_t bits;
-    float power;
-    memcpy(&bits, &shifted, sizeof bits);
-    bits = (bits + 127) << 23;
-    memcpy(&power, &bits, sizeof power);
-    return sum * power;
+    return sum * plain_power_of_two(shifted);
 }
 
 // exp(x) for x <= 0; below -87, where it is 1e-38, 0.

@@ -195,30 +195,14 @@ static void test_activations(void **state) {
     expect_taken(&leaky, &flat.trial.graph, &flat.trial.graph.nodes[0], LS_BF16, false);
     ls_case_close(&flat);
 }
-#else
-static void test_global_means(void **state) {
-    (void)state;
-    skip();
-}
-
-static void test_binary(void **state) {
-    (void)state;
-    skip();
-}
-
-static void test_activations(void **state) {
-    (void)state;
-    skip();
-}
-
-static void test_pools(void **state) {
-    (void)state;
-    skip();
-}
 #endif
 
 int main(void) {
+#ifdef LOCKSTEP_HAVE_ONEDNN
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_pools), cmocka_unit_test(test_global_means),
                                        cmocka_unit_test(test_binary), cmocka_unit_test(test_activations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
+#else
+    return 0; // there is nothing to compare with
+#endif
 }
