@@ -101,6 +101,12 @@ static inline int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
+// Of a function that takes more: one in which that is known when it is compiled.
+#define VARIANT(name, function, ...)                                                                         \
+    INLINE void name(const struct pass *pass, int64_t rows, int64_t at) {                                    \
+        function(pass, rows, at, __VA_ARGS__);                                                               \
+    }
+
 INLINE void through_rows(const struct pass *pass, int64_t begin, int64_t end, rows_fn rows) {
     const int64_t channels = pass->call->channels;
     for (; begin + GROUP <= end; begin += GROUP) rows(pass, GROUP, begin * channels);
@@ -174,13 +180,16 @@ static void statistics(const struct pass *pass) {
     }
 }
 
+enum after { AS_IS, RELU, CLIP }; // what follows in the same kernel
+
 // Held to 0 and `most`; NaN stays NaN, as min and max give their second argument where one is NaN.
-INLINE __m512 held(__m512 value, __m512 most, bool bounded) {
+INLINE __m512 held(__m512 value, __m512 most, enum after after) {
+    if (after == AS_IS) return value;
     const __m512 least = _mm512_max_ps(_mm512_setzero_ps(), value);
-    return bounded ? _mm512_min_ps(most, least) : least;
+    return after == CLIP ? _mm512_min_ps(most, least) : least;
 }
 
-INLINE void normalize(const struct pass *pass, int64_t rows, int64_t at, bool adds, bool relu, bool bounded) {
+INLINE void normalize(const struct pass *pass, int64_t rows, int64_t at, bool adds, enum after after) {
     const struct ls_batchnorm_call *call = pass->call;
     const int64_t channels = call->channels;
     const __m512 most = _mm512_set1_ps(call->most);
@@ -197,28 +206,16 @@ INLINE void normalize(const struct pass *pass, int64_t rows, int64_t at, bool ad
                 value = add(value, load(b));
                 b += channels;
             }
-            if (relu)
-                value = (struct halves){held(value.even, most, bounded), held(value.odd, most, bounded)};
+            value = (struct halves){held(value.even, most, after), held(value.odd, most, after)};
             _mm512_storeu_si512(y, narrow(value));
         }
     }
 }
 
-INLINE void normalize_alone(const struct pass *pass, int64_t rows, int64_t at) {
-    normalize(pass, rows, at, false, false, false);
-}
-
-INLINE void normalize_relu(const struct pass *pass, int64_t rows, int64_t at) {
-    normalize(pass, rows, at, false, true, false);
-}
-
-INLINE void normalize_clip(const struct pass *pass, int64_t rows, int64_t at) {
-    normalize(pass, rows, at, false, true, true);
-}
-
-INLINE void normalize_add_relu(const struct pass *pass, int64_t rows, int64_t at) {
-    normalize(pass, rows, at, true, true, false);
-}
+VARIANT(normalize_alone, normalize, false, AS_IS)
+VARIANT(normalize_relu, normalize, false, RELU)
+VARIANT(normalize_clip, normalize, false, CLIP)
+VARIANT(normalize_add_relu, normalize, true, RELU)
 
 void ls_batchnorm_forward(const struct ls_batchnorm_call *call) {
     const struct pass pass = pass_of(call);
@@ -237,8 +234,6 @@ void ls_batchnorm_forward(const struct ls_batchnorm_call *call) {
 }
 
 // ---- backward
-
-enum after { AS_IS, RELU, CLIP };
 
 // Where what follows let y through. y is computed again from x, which is read anyway: by the operations of
 // the forward pass, so that its bits are the same.
@@ -351,10 +346,6 @@ INLINE void rows_to_input(const struct pass *pass, int64_t rows, int64_t at, con
     }
 }
 
-#define VARIANT(name, function, ...)                                                                         \
-    INLINE void name(const struct pass *pass, int64_t rows, int64_t at) {                                    \
-        function(pass, rows, at, __VA_ARGS__);                                                               \
-    }
 VARIANT(add_all, add_inflows, AS_IS)
 VARIANT(add_relu, add_inflows, RELU)
 VARIANT(add_clip, add_inflows, CLIP)

@@ -16,28 +16,29 @@
 #define PLAIN_WIDE_BYTES 16
 #endif
 
-#define PLAIN_VECTOR(type, count)                                                                            \
+#define PLAIN_VECTOR_OF(type, count)                                                                         \
     __attribute__((vector_size(sizeof(type) * (count)), aligned(sizeof(type)), may_alias))
 
 // For each type: its numbers as they are computed with (wide) and as they lie (stored); integers as wide,
 // which comparisons give, all ones where they hold; and places in windows, bytes or words.
 enum { WIDTH_f32 = PLAIN_WIDE_BYTES / 4, WIDTH_f64 = PLAIN_WIDE_BYTES / 8, WIDTH_bf16 = WIDTH_f32 };
 
-typedef float wide_f32 PLAIN_VECTOR(float, WIDTH_f32), stored_f32 PLAIN_VECTOR(float, WIDTH_f32);
-typedef int32_t integers_f32 PLAIN_VECTOR(int32_t, WIDTH_f32), words_f32 PLAIN_VECTOR(int32_t, WIDTH_f32);
-typedef uint8_t bytes_f32 PLAIN_VECTOR(uint8_t, WIDTH_f32);
+typedef float wide_f32 PLAIN_VECTOR_OF(float, WIDTH_f32), stored_f32 PLAIN_VECTOR_OF(float, WIDTH_f32);
+typedef int32_t integers_f32 PLAIN_VECTOR_OF(int32_t, WIDTH_f32), words_f32
+    PLAIN_VECTOR_OF(int32_t, WIDTH_f32);
+typedef uint8_t bytes_f32 PLAIN_VECTOR_OF(uint8_t, WIDTH_f32);
 
-typedef double wide_f64 PLAIN_VECTOR(double, WIDTH_f64), stored_f64 PLAIN_VECTOR(double, WIDTH_f64);
-typedef int64_t integers_f64 PLAIN_VECTOR(int64_t, WIDTH_f64);
-typedef int32_t words_f64 PLAIN_VECTOR(int32_t, WIDTH_f64);
-typedef uint8_t bytes_f64 PLAIN_VECTOR(uint8_t, WIDTH_f64);
+typedef double wide_f64 PLAIN_VECTOR_OF(double, WIDTH_f64), stored_f64 PLAIN_VECTOR_OF(double, WIDTH_f64);
+typedef int64_t integers_f64 PLAIN_VECTOR_OF(int64_t, WIDTH_f64);
+typedef int32_t words_f64 PLAIN_VECTOR_OF(int32_t, WIDTH_f64);
+typedef uint8_t bytes_f64 PLAIN_VECTOR_OF(uint8_t, WIDTH_f64);
 
 typedef wide_f32 wide_bf16;
-typedef ls_bf16 stored_bf16 PLAIN_VECTOR(ls_bf16, WIDTH_bf16);
+typedef ls_bf16 stored_bf16 PLAIN_VECTOR_OF(ls_bf16, WIDTH_bf16);
 typedef integers_f32 integers_bf16;
 typedef words_f32 words_bf16;
 typedef bytes_f32 bytes_bf16;
-typedef uint32_t plain_bits PLAIN_VECTOR(uint32_t, WIDTH_f32);
+typedef uint32_t plain_bits PLAIN_VECTOR_OF(uint32_t, WIDTH_f32);
 
 // ---- what compilers make one number at a time, by the instructions for it
 
@@ -186,7 +187,7 @@ static inline stored_bf16 narrowed_bf16(wide_bf16 x) {
 }
 
 // The first bytes of a vector, fewer than all; 0 behind them. What is not asked for is not touched.
-typedef uint8_t plain_bytes PLAIN_VECTOR(uint8_t, PLAIN_WIDE_BYTES);
+typedef uint8_t plain_bytes PLAIN_VECTOR_OF(uint8_t, PLAIN_WIDE_BYTES);
 
 static inline plain_bytes plain_take(const void *from, size_t bytes) {
 #if PLAIN_WIDE_BYTES == 64
