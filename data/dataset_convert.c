@@ -1,9 +1,5 @@
 #include "data/dataset_parts.h"
 
-bool ls_is_integer(ls_dtype type) {
-    return type >= LS_U8 && type <= LS_I64;
-}
-
 #define SWAP(ctype, swap)                                                                                    \
     for (int64_t i = 0; i < n; i++) {                                                                        \
         ctype x;                                                                                             \

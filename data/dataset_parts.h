@@ -75,6 +75,11 @@ struct ls_column {
     _Atomic(void *) rows;         // the kept rows, as delivered; NULL until then
 };
 
+// The type of its numbers in the file: of FETCHED rows, HDF5 has made what is called stored.
+static inline ls_dtype ls_column_type_on_disk(const struct ls_column *column) {
+    return column->chunking ? column->chunking->found.type : column->stored;
+}
+
 enum ls_column_id {
     LS_COLUMN_INPUT,
     LS_COLUMN_TARGET,
@@ -283,7 +288,6 @@ void ls_widen(ls_dtype type, const void *in, int64_t n, float *out);
 void ls_swap_bytes(ls_dtype type, void *numbers, int64_t n);
 // Whole numbers of any type to classes, or tokens. Returns the index of the first that i32 cannot hold, or n.
 int64_t ls_narrow(ls_dtype type, const void *in, int64_t n, int32_t *out);
-bool ls_is_integer(ls_dtype type);
 // Index of the first value that is not finite, or n.
 int64_t ls_first_not_finite(const float *values, int64_t n);
 // Numbers of type `from`, of rows [begin, begin + n), as delivered.
@@ -331,8 +335,6 @@ ls_status ls_shape_check_tokens(const char *path, const char *name, const struct
 // A column of rows of `row_values` numbers, delivered as `delivered`.
 struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const struct ls_h5_dataset *found,
                               int64_t row_values, ls_dtype delivered);
-// The type of its numbers in the file: of FETCHED rows, HDF5 has made what is called stored.
-ls_dtype ls_column_type_on_disk(const struct ls_column *column);
 enum { LS_SHAPE_TEXT = 256 };
 // "[60000, 28, 28] u8"
 char *ls_shape_text_of(char out[LS_SHAPE_TEXT], const struct ls_h5_dataset *found);

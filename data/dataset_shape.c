@@ -52,10 +52,6 @@ struct ls_column ls_column_of(struct ls_arena *arena, const char *name, const st
     return column;
 }
 
-ls_dtype ls_column_type_on_disk(const struct ls_column *column) {
-    return column->chunking ? column->chunking->found.type : column->stored;
-}
-
 // Far more than a sample is, and far from overflow even times the longest dimension that passes.
 static const int64_t MOST_ROW_VALUES = INT64_C(1) << 31;
 
@@ -167,7 +163,7 @@ ls_status ls_shape_check_tokens(const char *path, const char *name, const struct
 
 // Whether HDF5 makes i32 of it without a loss: it would cut off fractions, and clip what is too large.
 static bool widens_to_i32(ls_dtype stored) {
-    return stored == LS_I32 || (ls_is_integer(stored) && ls_dtype_bytes(stored) < 4);
+    return stored == LS_I32 || (ls_dtype_is_integer(stored) && ls_dtype_bytes(stored) < 4);
 }
 
 static ls_status shape_tokens(struct ls_arena *arena, struct ls_h5 *file, const struct ls_dataset_spec *spec,
@@ -232,7 +228,7 @@ ls_status ls_shape_target(struct ls_arena *arena, struct ls_h5 *file, const char
     info->target_values = found->rank == 2 ? found->dim[1] : 1;
     const bool number = targets == LS_TARGETS_LABELS || targets == LS_TARGETS_VALUES;
     const bool classes = targets == LS_TARGETS_CLASSES, one_hot = classes && info->target_values > 1;
-    const bool one = info->target_values == 1 && (classes || ls_is_integer(found->type));
+    const bool one = info->target_values == 1 && (classes || ls_dtype_is_integer(found->type));
     info->target_is_class = one_hot || (!number && one);
     *column = ls_column_of(arena, name, found, info->target_values, info->target_is_class ? LS_I32 : LS_F32);
     if (targets == LS_TARGETS_LABELS) column->rows_hold = LS_ROWS_LABELS;

@@ -20,7 +20,7 @@ static ls_status refuse_number(const struct ls_shard *shard, const struct ls_col
     char digits[32];
     if (type == LS_F64) {
         snprintf(digits, sizeof digits, "%.17g", *(const double *)value);
-    } else if (!ls_is_integer(type)) {
+    } else if (!ls_dtype_is_integer(type)) {
         float number = 0;
         ls_widen(type, value, 1, &number);
         snprintf(digits, sizeof digits, "%.9g", (double)number);

@@ -122,7 +122,7 @@ static ls_status set_targets(struct arrays *arrays) {
                        targets->bytes.path, (long long)arrays->samples.dim[0], arrays->samples.bytes.path,
                        (long long)targets->dim[0]);
     shape->target_values = targets->row_values;
-    shape->classes = ls_is_integer(targets->type) && targets->row_values == 1;
+    shape->classes = ls_dtype_is_integer(targets->type) && targets->row_values == 1;
     return LS_OK;
 }
 

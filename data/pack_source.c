@@ -1,4 +1,3 @@
-#include "data/dataset_parts.h"
 #include "data/pack_parts.h"
 
 #include <stdlib.h>
@@ -25,7 +24,7 @@ ls_status ls_pack_check_integers(const struct ls_pack_source *source, ls_dtype s
                                  int64_t sample, const float *values) {
     static const float first_rounded_to = 0x1p24f; // 2^24 + 1 becomes it
     const int64_t n = source->shape.dim[0];
-    if (source->shape.rank != 1 || !ls_is_integer(stored) || ls_dtype_bytes(stored) < 4) return LS_OK;
+    if (source->shape.rank != 1 || !ls_dtype_is_integer(stored) || ls_dtype_bytes(stored) < 4) return LS_OK;
     for (int64_t i = 0; i < n; i++)
         if (values[i] >= first_rounded_to || values[i] <= -first_rounded_to)
             return LS_FAIL(

@@ -13,6 +13,10 @@ size_t ls_dtype_bytes(ls_dtype type) {
     return types[type].bytes;
 }
 
+bool ls_dtype_is_integer(ls_dtype type) {
+    return type >= LS_U8 && type <= LS_I64;
+}
+
 const char *ls_dtype_name(ls_dtype type) {
     return types[type].name;
 }

@@ -1,6 +1,7 @@
 // Number types of tensors and of data on disk.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -23,7 +24,8 @@ typedef enum ls_dtype {
     LS_DTYPES,
 } ls_dtype;
 
-size_t ls_dtype_bytes(ls_dtype type);     // of one number
+size_t ls_dtype_bytes(ls_dtype type); // of one number
+bool ls_dtype_is_integer(ls_dtype type);
 const char *ls_dtype_name(ls_dtype type); // "f32", "u8", …
 // The type of that name, or LS_DTYPES.
 ls_dtype ls_dtype_named(const char *name);

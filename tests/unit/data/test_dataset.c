@@ -201,7 +201,7 @@ static void assert_typed(ls_dtype input, ls_dtype target, bool slow) {
     assert_int_equal(info->stored, input);
     assert_int_equal(info->type, input == LS_U8 ? LS_U8 : LS_F32);
     assert_true(info->flat && info->channels == 2);
-    assert_int_equal(info->target_is_class, ls_is_integer(target));
+    assert_int_equal(info->target_is_class, ls_dtype_is_integer(target));
     if (slow) take_slow_path(set);
     float samples[6], targets[3];
     int32_t classes[3];
@@ -214,7 +214,7 @@ static void assert_typed(ls_dtype input, ls_dtype target, bool slow) {
             assert_true(input == LS_U8 ? ((uint8_t *)samples)[i * 2 + k] == expected
                                        : samples[i * 2 + k] == (float)expected);
         }
-        assert_true(ls_is_integer(target) ? classes[i] == order[i] : targets[i] == (float)order[i]);
+        assert_true(ls_dtype_is_integer(target) ? classes[i] == order[i] : targets[i] == (float)order[i]);
     }
     ls_dataset_close(set);
 }
