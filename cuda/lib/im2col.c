@@ -242,8 +242,10 @@ ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, str
     if (!made) return LS_FAIL(LS_SYSTEM, "out of memory");
     made->task = (struct ls_lib_task){.run = run_im2col, .unmake = unmake_im2col};
     made->conv = *conv;
-    *task = &made->task;
-    if (takes_windows(lib, made)) return LS_OK;
+    if (takes_windows(lib, made)) {
+        *task = &made->task;
+        return LS_OK;
+    }
     lay_out(lib, made);
     const ls_status status = make_parts(lib, made);
     if (status != LS_OK) {
@@ -255,5 +257,6 @@ ls_status ls_im2col_make(struct ls_lib *lib, const struct ls_lib_conv *conv, str
         if (own > made->task.workspace) made->task.workspace = own;
     }
     made->task.workspace += made->columns_bytes + made->filters_bytes;
+    *task = &made->task;
     return LS_OK;
 }

@@ -2,11 +2,6 @@
 
 #include "cpu/onednn_task.h"
 
-static dnnl_status_t add_row(struct ls_onednn_task *task, int argument, bool output, int64_t n) {
-    const dnnl_dims_t dims = {n};
-    return ls_onednn_operand_add(task, argument, output, 0, dnnl_bf16, 1, dims, dnnl_a, dnnl_a);
-}
-
 // Forward and in bf16: where oneDNN's is faster than ours, and as exact. Of a slope of 0 oneDNN's turns NaN
 // into 0.
 dnnl_status_t ls_onednn_describe_eltwise(struct ls_onednn_task *task, const struct ls_graph *graph,
@@ -15,8 +10,8 @@ dnnl_status_t ls_onednn_describe_eltwise(struct ls_onednn_task *task, const stru
     const bool leaky = node->op->id == LS_OP_LEAKY_RELU;
     const float slope = leaky ? (float)node->attr[LS_LEAKY_RELU_SLOPE].f : 0;
     if (x->dtype != LS_BF16 || (leaky && slope == 0)) return dnnl_unimplemented;
-    LS_DNNL_TRY(add_row(task, DNNL_ARG_SRC, false, ls_shape_count(&x->shape)));
-    LS_DNNL_TRY(add_row(task, DNNL_ARG_DST, true, ls_shape_count(&x->shape)));
+    LS_DNNL_TRY(ls_onednn_operand_add_row(task, DNNL_ARG_SRC, false, 0, x));
+    LS_DNNL_TRY(ls_onednn_operand_add_row(task, DNNL_ARG_DST, true, 0, x));
     const ls_dnnl_desc src = ls_onednn_asked(task, DNNL_ARG_SRC), dst = ls_onednn_asked(task, DNNL_ARG_DST);
     return leaky ? ls_dnnl_leaky_relu(&task->desc, ls_onednn_engine(), slope, src, dst, task->attr)
                  : ls_dnnl_hard_swish(&task->desc, ls_onednn_engine(), src, dst, task->attr);

@@ -35,6 +35,13 @@ dnnl_status_t ls_onednn_operand_add(struct ls_onednn_task *task, int argument, b
     return ls_dnnl_desc_make(&operand->asked, type, rank, dims, asked);
 }
 
+dnnl_status_t ls_onednn_operand_add_row(struct ls_onednn_task *task, int argument, bool output, int index,
+                                        const struct ls_value_info *info) {
+    const dnnl_dims_t dims = {ls_shape_count(&info->shape)};
+    return ls_onednn_operand_add(task, argument, output, index, ls_onednn_type(info->dtype), 1, dims, dnnl_a,
+                                 dnnl_a);
+}
+
 ls_dnnl_desc ls_onednn_asked(const struct ls_onednn_task *task, int argument) {
     for (int i = 0; i < task->n_operands; i++)
         if (task->operands[i].argument == argument) return task->operands[i].asked;

@@ -53,6 +53,9 @@ dnnl_data_type_t ls_onednn_type(ls_dtype type);
 dnnl_status_t ls_onednn_operand_add(struct ls_onednn_task *task, int argument, bool output, int index,
                                     dnnl_data_type_t type, int rank, const dnnl_dims_t dims,
                                     dnnl_format_tag_t tag, dnnl_format_tag_t asked);
+// Numbers that lie one behind the other, whatever their axes.
+dnnl_status_t ls_onednn_operand_add_row(struct ls_onednn_task *task, int argument, bool output, int index,
+                                        const struct ls_value_info *info);
 ls_dnnl_desc ls_onednn_asked(const struct ls_onednn_task *task, int argument); // NULL where it has none
 const char *ls_onednn_implementation(dnnl_primitive_desc_t desc); // oneDNN's name of it: "jit:avx2"
 // Is the implementation one that oneDNN means to be fast? Its reference ones are not wanted.

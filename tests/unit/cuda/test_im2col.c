@@ -31,7 +31,10 @@ static void unmake_plain(struct ls_lib_task *task) {
     free(task);
 }
 
+static bool refuses; // any product
+
 ls_status ls_matrix_make(struct ls_lib *lib, const struct ls_matrix_product *p, struct ls_lib_task **task) {
+    if (refuses) return LS_FAIL(LS_SYSTEM, "no product");
     struct plain_product *made = malloc(sizeof *made);
     (void)lib;
     assert_non_null(made);
@@ -202,8 +205,22 @@ static void test_windows_in_place(void **state) {
         }
 }
 
+// The caller unmakes what it was given, whatever the status.
+static void test_nothing_is_left_of_what_failed(void **state) {
+    static const struct ls_lib_conv conv = {0, 2, 8, 8, 4, 4, 3,      3,     1,
+                                            1, 1, 1, 1, 1, 1, LS_F32, false, false};
+    struct ls_lib lib = {.columns = 1 << 20};
+    struct ls_lib_task *task = NULL;
+    (void)state;
+    refuses = true;
+    assert_int_equal(ls_im2col_make(&lib, &conv, &task), LS_SYSTEM);
+    refuses = false;
+    assert_null(task);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_direction),
-                                       cmocka_unit_test(test_windows_in_place)};
+                                       cmocka_unit_test(test_windows_in_place),
+                                       cmocka_unit_test(test_nothing_is_left_of_what_failed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
