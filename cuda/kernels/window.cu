@@ -171,6 +171,22 @@ static __device__ __forceinline__ void clear_lines(uint32_t *lines) {
     for (int32_t i = (int32_t)threadIdx.x; i < MOST_WORDS; i += THREADS) lines[i] = 0;
 }
 
+// The lines of y that a block takes at a time: of one sample, and as many as are left.
+struct stretch {
+    int32_t sample, line, windows;
+};
+
+static __device__ __forceinline__ int32_t stretches_of(const struct shape &q) {
+    return (int32_t)((q.s.oh + q.lines - 1) / q.lines);
+}
+
+static __device__ __forceinline__ struct stretch stretch_at(const struct shape &q, int32_t each,
+                                                            int32_t step) {
+    const int32_t sample = step / each, line = (step - sample * each) * q.lines,
+                  left = (int32_t)q.s.oh - line;
+    return {sample, line, (left < q.lines ? left : q.lines) * (int32_t)q.s.ow};
+}
+
 // Where window m of a block's lines begins in shared memory.
 static __device__ __forceinline__ int32_t start_of(const struct shape &q, int32_t m) {
     int32_t line = m / (int32_t)q.s.ow;
@@ -209,11 +225,10 @@ __global__ void __launch_bounds__(THREADS, 2) window_products(struct shape q, co
                     filter_pair(q, w, output + g / 2 * 8 + 2 * i + g % 2, d * DEPTH_PAIRS + half * 4 + t);
     for (int32_t i = (int32_t)threadIdx.x; i < DEPTHS * DEPTH_PAIRS; i += THREADS) spots[i] = spot_of(q, i);
     clear_lines(lines);
-    const int32_t some = (int32_t)((q.s.oh + q.lines - 1) / q.lines);
+    const int32_t some = stretches_of(q);
     for (int32_t step = (int32_t)blockIdx.x; step < (int32_t)q.s.n * some; step += BLOCKS) {
-        const int32_t sample = step / some, line = (step - sample * some) * q.lines;
-        const int32_t left = (int32_t)q.s.oh - line,
-                      windows = (left < q.lines ? left : q.lines) * (int32_t)q.s.ow;
+        const struct stretch part = stretch_at(q, some, step);
+        const int32_t sample = part.sample, line = part.line, windows = part.windows;
         __syncthreads();
         fetch_lines(q, x + (int64_t)sample * q.s.h * q.s.w * q.s.c,
                     line * (int32_t)q.s.stride_h - (int32_t)q.s.pad_h, reinterpret_cast<T *>(lines));
@@ -301,11 +316,10 @@ __global__ void __launch_bounds__(THREADS, 2)
         starts[m] = (uint16_t)(2 * start_of(q, m));
     float sum[MOST_OUTPUTS / TILE][ELEMENT_TILES][4] = {};
     clear_lines(lines);
-    const int32_t some = (int32_t)((q.s.oh + q.lines - 1) / q.lines);
+    const int32_t some = stretches_of(q);
     for (int32_t step = (int32_t)blockIdx.x; step < (int32_t)q.s.n * some; step += BLOCKS) {
-        const int32_t sample = step / some, line = (step - sample * some) * q.lines;
-        const int32_t left = (int32_t)q.s.oh - line,
-                      windows = (left < q.lines ? left : q.lines) * (int32_t)q.s.ow;
+        const struct stretch part = stretch_at(q, some, step);
+        const int32_t sample = part.sample, line = part.line, windows = part.windows;
         const T *from = dy + ((int64_t)sample * q.s.oh + line) * q.s.ow * q.outputs;
         __syncthreads();
         fetch_lines(q, x + (int64_t)sample * q.s.h * q.s.w * q.s.c,
